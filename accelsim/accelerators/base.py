@@ -1,0 +1,51 @@
+"""What every accelerator offers to `run`: parameters, a refusal, and a plan per layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from accelsim.dram import Dram
+from accelsim.plan import Plan
+from accelsim.workload import Layer
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerPlan:
+    """One layer as a plan, with the counts that its report line needs.
+
+    `macs_done` of `macs_dense` multiply-accumulates are executed. `launches` kernels pay the machine's
+    launch time. `notes`: why the layer runs as it does ("unstructured zeros: dense cycles").
+    `facts`: further figures for the layer's report line (pattern, dataflow, tiles).
+    """
+
+    plan: Plan
+    macs_dense: int
+    macs_done: int
+    launches: int = 0
+    notes: tuple[str, ...] = ()
+    facts: dict[str, int | float | str] = field(default_factory=dict)
+
+
+class Accelerator(Protocol):
+    """A frozen dataclass of parameters. `assumptions()` are printed in every report."""
+
+    name: ClassVar[str]
+
+    @property
+    def clock_hz(self) -> float: ...
+
+    @property
+    def dram(self) -> Dram: ...
+
+    @property
+    def launch_seconds(self) -> float: ...
+
+    def refuse(self, layer: Layer) -> str:
+        """Why this machine cannot run the layer; empty if it can."""
+
+    def plan(self, layer: Layer) -> LayerPlan:
+        """The layer on this machine."""
+
+    def assumptions(self) -> tuple[str, ...]:
+        """Lines for the report: what was chosen where the sources are silent."""

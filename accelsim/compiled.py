@@ -1,0 +1,46 @@
+"""`kernel`: numba's njit with a cache that cannot go stale across files.
+
+Numba's own cache looks only at the file of the compiled function, so a change in a callee in another
+file is missed. Here the cache folder is named by a hash of every source that holds a kernel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def kernel(function: Function) -> Function:
+    """Compile with numba (nopython, cached). Arrays and scalars only; no bounds checks."""
+    before = numba.config.CACHE_DIR
+    # Read by numba when the decorator runs, so nobody else's functions are moved.
+    numba.config.CACHE_DIR = before or _cache_folder()
+    try:
+        compiled: Function = numba.njit(cache=True)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+    return compiled
+
+
+@cache
+def _cache_folder() -> str:
+    """Folder below the package if it can be written, else '' (numba's own choice)."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for source in sorted(package.rglob("*.py")):
+        text = source.read_bytes()
+        if b"@kernel" in text:
+            digest.update(text)
+    folder = package / "__pycache__" / f"kernels-{digest.hexdigest()[:12]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return ""
+    return str(folder)
