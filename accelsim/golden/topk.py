@@ -1,0 +1,140 @@
+"""Top-k: the k-th largest value, how many of its equals stay, and the passes that quick-select makes.
+
+The one tie rule of the project lives here: among equal values the lowest index wins, and what is
+kept stays in its original order. Zeros are ordinary values (keep-bits, not zero marking).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Numbers = npt.NDArray[Any]
+"""An array of integers or floats."""
+
+PivotRule = Callable[[int, int], int]
+"""From a draw of LFSR_BITS bits and the number of elements to the position of the pivot."""
+
+LFSR_BITS = 16
+LFSR_TAPS = 0xB400
+"""x^16 + x^14 + x^13 + x^11 + 1, Galois form, shifting right: period 65535."""
+
+SEED_MULTIPLIER = 40503
+SEED_OFFSET = 0xACE1
+"""Spread neighbouring row ids over the states of the LFSR: 2^16 / golden ratio, odd, hence one to one."""
+
+
+def kth_and_quota(values: Numbers, k: int) -> tuple[Numbers, npt.NDArray[np.int64]]:
+    """The k-th largest value along the last axis, and how many elements equal to it are kept.
+
+    values: (..., n) with 1 <= k <= n. Returns two arrays of shape (...).
+    Raises ValueError for another k, and for NaN, which has no rank.
+    """
+    length = _checked_length(values, k)
+    kth = np.partition(values, length - k, axis=-1)[..., length - k]
+    larger = np.count_nonzero(values > kth[..., None], axis=-1)
+    return kth, np.asarray(k - larger, dtype=np.int64)
+
+
+def top_k_mask(values: Numbers, k: int) -> npt.NDArray[np.bool_]:
+    """True where an element is one of the k largest along the last axis; the lowest index wins a tie."""
+    kth, quota = kth_and_quota(values, k)
+    equal = values == kth[..., None]
+    position_among_equals = np.cumsum(equal, axis=-1, dtype=np.int32)
+    kept: npt.NDArray[np.bool_] = (values > kth[..., None]) | (
+        equal & (position_among_equals <= quota[..., None])
+    )
+    return kept
+
+
+def top_k_indices(values: Numbers, k: int) -> npt.NDArray[np.int64]:
+    """Ascending positions of the k largest along the last axis: (..., n) to (..., k)."""
+    kept = top_k_mask(values, k)
+    return np.nonzero(kept)[-1].reshape((*values.shape[:-1], k))
+
+
+def lfsr_seed(row_id: int) -> int:
+    """State before the first pass over row `row_id`: never zero, so that the register runs."""
+    state = (row_id * SEED_MULTIPLIER + SEED_OFFSET) % (1 << LFSR_BITS)
+    return state or SEED_OFFSET
+
+
+def lfsr_step(state: int) -> int:
+    """The next state; also the draw of the pass for which it is stepped."""
+    return (state >> 1) ^ (LFSR_TAPS if state & 1 else 0)
+
+
+def scaled_pivot(draw: int, count: int) -> int:
+    """Position draw / 2^16 of the way through `count` elements: every one can be chosen."""
+    return (draw * count) >> LFSR_BITS
+
+
+def masked_pivot(draw: int, count: int) -> int:
+    """Low bits of the draw, below the largest power of two in `count`: needs no multiplier."""
+    return draw & ((1 << (count.bit_length() - 1)) - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """One partition pass: the elements that were read, and where they went."""
+
+    elements: int
+    smaller: int
+    equal: int
+    larger: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What quick-select leaves to the output filter, and the passes it took.
+
+    A pass over e elements takes ceil(e / lanes) cycles and a constant, which is the cycle model's affair.
+    """
+
+    kth: int | float
+    quota: int
+    passes: tuple[Pass, ...]
+
+
+def quick_select(values: Numbers, k: int, *, row_id: int = 0, pivot: PivotRule = scaled_pivot) -> Selection:
+    """The k-th largest of a one-dimensional array, by the passes of the hardware.
+
+    Each pass draws a pivot from the side that holds the target and cuts that side in smaller, equal and
+    larger elements, both in their order. The LFSR is seeded by `row_id` and stepped once a pass.
+    Source: HPCA 2021 SpAtten, top-k algorithm, with a 0-based target k - 1 as in its RTL: the printed
+    listing is off by one.
+    """
+    if values.ndim != 1:
+        raise ValueError(f"quick-select takes one row, not an array of shape {values.shape}")
+    _checked_length(values, k)
+    side, target, state = values, k - 1, lfsr_seed(row_id)
+    passes: list[Pass] = []
+    while True:
+        state = lfsr_step(state)
+        chosen = side[pivot(state, len(side))]
+        larger, smaller = side[side > chosen], side[side < chosen]
+        equal = len(side) - len(larger) - len(smaller)
+        passes.append(Pass(elements=len(side), smaller=len(smaller), equal=equal, larger=len(larger)))
+        if target < len(larger):
+            side = larger
+        elif target < len(larger) + equal:
+            quota = target - len(larger) + 1
+            return Selection(kth=chosen.item(), quota=quota, passes=tuple(passes))
+        else:
+            target -= len(larger) + equal
+            side = smaller
+
+
+def _checked_length(values: Numbers, k: int) -> int:
+    """Length of the last axis; refuses what has no k-th largest value."""
+    length = int(values.shape[-1]) if values.ndim else 0
+    if not 1 <= k <= length:
+        raise ValueError(f"k must be between 1 and the {length} values of a row, not {k}")
+    if np.issubdtype(values.dtype, np.inexact) and np.isnan(values).any():
+        place = tuple(int(i) for i in np.argwhere(np.isnan(values))[0])
+        raise ValueError(f"values to rank must be numbers, not NaN (at {place})")
+    return length
