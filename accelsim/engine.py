@@ -12,17 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.compiled import kernel
-from accelsim.dram.flow import NEVER, Flow, accept, has_room, next_return, take_return
+from accelsim.dram.flow import NEVER, accept, has_room, next_return, take_return
+from accelsim.heap import schedule, take_first
 
 INPUT, AFTER, BUFFER, UNIT, UPSTREAM, MEMORY = range(6)
 
 # Columns of `stations`: next job to start (or the one that holds the unit), whether it holds it, next job
-# to end, end of the group, first cycle in which the job was next, earliest wake-up, on the worklist, and
-# whether the station waits in its unit's list of candidates.
-JOB, HOLDS, ENDING, LAST, KNOWN, WAKE, LISTED, CANDIDATE = range(8)
+# to end, end of the group, first cycle in which the job was next, on the worklist, and whether the
+# station waits in its unit's list of candidates.
+JOB, HOLDS, ENDING, LAST, KNOWN, LISTED, CANDIDATE = range(7)
 
 # Rows of `counters`: how much of each list is in use, and the next group.
-HEAP, WORK, TOUCHED, STARTED, DIRTY, GROUP, ENDED, CYCLES, FREE_NODE = range(9)
+WORK, TOUCHED, STARTED, DIRTY, GROUP, FREE_LANES, ENDED, CYCLES, FREE_NODE = range(9)
 
 I64 = npt.NDArray[np.int64]
 
@@ -85,6 +86,7 @@ class State(NamedTuple):
     used_changed: I64
     waiter: I64
     next_waiter: I64
+    waits: npt.NDArray[np.bool_]
     counters: I64
     work: I64
     dirty: I64
@@ -97,13 +99,17 @@ class State(NamedTuple):
     offer_count: I64
     touched: I64
     touched_at: I64
+    nodes: I64
+    order: I64
+    place: I64
+    times: I64
+    queued: I64
 
 
 @kernel
-def advance(rows, wiring, memory, state, heap_time, heap_id, nodes, has_memory):
-    """Run until nothing can happen any more. Returns the two heap arrays and the burst nodes, grown."""
-    stations, counters = state.stations, state.counters
-    count = stations.shape[0]
+def advance(rows, wiring, memory, state, has_memory):
+    """Run until nothing can happen any more."""
+    counters, count = state.counters, state.stations.shape[0]
     cycle = 0
     while True:
         # 1. Returns: bursts that are due come back.
@@ -115,40 +121,39 @@ def advance(rows, wiring, memory, state, heap_time, heap_id, nodes, has_memory):
             while counters[WORK] > 0:
                 counters[WORK] -= 1
                 station = state.work[counters[WORK]]
-                stations[station, LISTED] = 0
+                state.stations[station, LISTED] = 0
                 wake = _move(rows, wiring, state, station, cycle, has_memory)
-                if wake < stations[station, WAKE]:
-                    stations[station, WAKE] = wake
-                    heap_time, heap_id = _push(heap_time, heap_id, counters, wake, station)
+                if wake != NEVER:
+                    _later(state, station, wake)
             moving = _fill_lane(rows, state, cycle) or _grant(rows, wiring, state, cycle, has_memory)
         # 5. Memory: what was started is offered, every channel accepts.
         if has_memory:
-            nodes = _offer(rows, wiring, memory, state, nodes, cycle)
+            _offer(rows, wiring, memory, state, cycle)
             for i in range(counters[TOUCHED]):
                 channel = state.touched[i]
-                heap_time, heap_id = _accept(
-                    rows, wiring, memory, state, nodes, channel, cycle, heap_time, heap_id
-                )
+                _accept(rows, wiring, memory, state, channel, cycle)
                 wake = next_return(memory, channel)
                 if state.offer_count[channel] > 0 and has_room(memory, channel):
                     wake = cycle + 1
                 if wake != NEVER:
-                    heap_time, heap_id = _push(heap_time, heap_id, counters, wake, count + channel)
+                    _later(state, count + channel, wake)
         counters[TOUCHED] = 0
         # The next cycle in which anything can happen.
-        while counters[HEAP] > 0:
-            wake, which = heap_time[0], heap_id[0]
-            if wake > cycle and (counters[WORK] > 0 or counters[TOUCHED] > 0):
-                break
-            cycle = wake
-            _pop(heap_time, heap_id, counters)
-            if which >= count:
-                _touch(state, which - count, cycle)
-            elif stations[which, WAKE] == wake:
-                stations[which, WAKE] = NEVER
+        if state.queued[0] == 0:
+            return
+        cycle = state.times[state.order[0]]
+        while state.queued[0] > 0 and state.times[state.order[0]] == cycle:
+            which = take_first(state.order, state.place, state.times, state.queued)
+            if which < count:
                 _list(state, which)
-        if counters[WORK] == 0 and counters[TOUCHED] == 0:
-            return heap_time, heap_id, nodes
+            else:
+                _touch(state, which - count, cycle)
+
+
+@kernel
+def _later(state, which, time):
+    """Look at a station, or at a channel (numbered behind the stations), again at that time."""
+    schedule(state.order, state.place, state.times, state.queued, which, time)
 
 
 @kernel
@@ -201,12 +206,16 @@ def _ready(rows, wiring, state, station, op, cycle):
     due = _input_cycle(rows, state, op)
     if due > cycle:
         return due
-    for i in range(rows.after_begin[op], rows.after_begin[op + 1]) if rows.after_op.size else range(0):
-        other = rows.after_op[i]
-        if state.end[other] < 0:
-            state.next_waiter[station] = state.waiter[other]
-            state.waiter[other] = station
+    if rows.after_op.size:
+        if state.waits[station]:
             return NEVER
+        for i in range(rows.after_begin[op], rows.after_begin[op + 1]):
+            other = rows.after_op[i]
+            if state.end[other] < 0:
+                state.waits[station] = True
+                state.next_waiter[station] = state.waiter[other]
+                state.waiter[other] = station
+                return NEVER
     return cycle
 
 
@@ -340,6 +349,8 @@ def _end(rows, wiring, state, station, op, cycle):
     state.stations[station, ENDING] += 1
     state.counters[ENDED] += 1
     state.counters[CYCLES] = cycle
+    if stage + 1 == stages and job + 1 == state.stations[station, LAST]:
+        state.counters[FREE_LANES] += 1
     for b in range(wiring.buffer_give.size):
         if wiring.buffer_give[b] == stage and rows.give[job, b] > 0:
             which = wiring.buffer[lane, b]
@@ -353,6 +364,7 @@ def _end(rows, wiring, state, station, op, cycle):
         waiting = state.waiter[op]
         state.waiter[op] = -1
         while waiting >= 0:
+            state.waits[waiting] = False
             _list(state, waiting)
             waiting = state.next_waiter[waiting]
 
@@ -388,8 +400,9 @@ def _touch(state, channel, cycle):
 def _fill_lane(rows, state, cycle):
     """Give the next group to the lowest free lane. Returns whether one was given."""
     group = state.counters[GROUP]
-    if group + 1 >= rows.group_begin.size:
+    if group + 1 >= rows.group_begin.size or state.counters[FREE_LANES] == 0:
         return False
+    state.counters[FREE_LANES] -= 1
     stations, stages = state.stations, rows.stages
     for lane in range(stations.shape[0] // stages):
         last = lane * stages + stages - 1
@@ -476,38 +489,33 @@ def _give_back(rows, memory, state, channel, cycle):
 
 
 @kernel
-def _offer(rows, wiring, memory, state, nodes, cycle):
+def _offer(rows, wiring, memory, state, cycle):
     """Put the bursts of the operations that started in this cycle into the queues, by station."""
-    started, counters = state.started, state.counters
-    started[: counters[STARTED]].sort()
-    for i in range(counters[STARTED]):
+    started = state.started
+    for i in range(state.counters[STARTED]):
+        lowest = i
+        for other in range(i + 1, state.counters[STARTED]):
+            if started[other] < started[lowest]:
+                lowest = other
+        started[i], started[lowest] = started[lowest], started[i]
         station = started[i]
         op = state.stations[station, JOB] * rows.stages + station % rows.stages
         for run in range(rows.run_begin[op], rows.run_begin[op + 1]):
             address = rows.run_address[run]
             for _ in range(rows.run_count[run]):
-                nodes = _enqueue(memory, state, nodes, wiring.port[station], op, address, cycle)
+                _enqueue(memory, state, wiring.port[station], op, address, cycle)
                 address += rows.run_stride[run]
-    counters[STARTED] = 0
-    return nodes
+    state.counters[STARTED] = 0
 
 
 @kernel
-def _enqueue(memory, state, nodes, port, op, address, cycle):
+def _enqueue(memory, state, port, op, address, cycle):
     """Append one burst to its (port, channel) queue. A node is (address, operation, next)."""
-    ticks = memory.ticks
+    ticks, nodes = memory.ticks, state.nodes
+    channel = address // ticks.interleave % ticks.channels
     node = state.counters[FREE_NODE]
-    if node < 0:
-        grown = np.empty((2 * nodes.shape[0], 3), np.int64)
-        grown[: nodes.shape[0]] = nodes
-        for i in range(nodes.shape[0], grown.shape[0]):
-            grown[i, 2] = i + 1
-        grown[grown.shape[0] - 1, 2] = -1
-        node = nodes.shape[0]
-        nodes = grown
     state.counters[FREE_NODE] = nodes[node, 2]
     nodes[node, 0], nodes[node, 1], nodes[node, 2] = address, op, -1
-    channel = address // ticks.interleave % ticks.channels
     if state.queue_head[channel, port] < 0:
         state.queue_head[channel, port] = node
         _present(state, channel, port, cycle * ticks.accepts)
@@ -515,33 +523,35 @@ def _enqueue(memory, state, nodes, port, op, address, cycle):
     else:
         nodes[state.queue_tail[channel, port], 2] = node
     state.queue_tail[channel, port] = node
-    return nodes
 
 
 @kernel
 def _present(state, channel, port, since):
     """A queue's head goes on offer: behind everything older, in port order among equals."""
-    ports, times = state.offer_port[channel], state.offer_since[channel]
+    ports, times = state.offer_port, state.offer_since
     i = state.offer_count[channel]
-    while i > 0 and (times[i - 1] > since or (times[i - 1] == since and ports[i - 1] > port)):
-        ports[i], times[i] = ports[i - 1], times[i - 1]
+    while i > 0 and (
+        times[channel, i - 1] > since
+        or (times[channel, i - 1] == since and ports[channel, i - 1] > port)
+    ):
+        ports[channel, i], times[channel, i] = ports[channel, i - 1], times[channel, i - 1]
         i -= 1
-    ports[i], times[i] = port, since
+    ports[channel, i], times[channel, i] = port, since
     state.offer_count[channel] += 1
 
 
 @kernel
-def _accept(rows, wiring, memory, state, nodes, channel, cycle, heap_time, heap_id):
+def _accept(rows, wiring, memory, state, channel, cycle):
     """The rounds of one channel in one cycle."""
-    stages, accepts = rows.stages, memory.ticks.accepts
-    ports, times = state.offer_port[channel], state.offer_since[channel]
+    stages, accepts, nodes = rows.stages, memory.ticks.accepts, state.nodes
+    ports, times = state.offer_port, state.offer_since
     for turn in range(cycle * accepts, (cycle + 1) * accepts):
-        if state.offer_count[channel] == 0 or times[0] > turn or not has_room(memory, channel):
+        if state.offer_count[channel] == 0 or times[channel, 0] > turn or not has_room(memory, channel):
             break
-        port = ports[0]
+        port = ports[channel, 0]
         state.offer_count[channel] -= 1
         for i in range(state.offer_count[channel]):
-            ports[i], times[i] = ports[i + 1], times[i + 1]
+            ports[channel, i], times[channel, i] = ports[channel, i + 1], times[channel, i + 1]
         node = state.queue_head[channel, port]
         op = nodes[node, 1]
         accept(memory, channel, cycle, nodes[node, 0], wiring.write[op % stages], op)
@@ -553,40 +563,4 @@ def _accept(rows, wiring, memory, state, nodes, channel, cycle, heap_time, heap_
         state.unaccepted[op] -= 1
         if state.unaccepted[op] == 0:
             station = state.lane[op // stages] * stages + op % stages
-            if cycle + 1 < state.stations[station, WAKE]:
-                state.stations[station, WAKE] = cycle + 1
-                heap_time, heap_id = _push(heap_time, heap_id, state.counters, cycle + 1, station)
-    return heap_time, heap_id
-
-
-@kernel
-def _push(heap_time, heap_id, counters, time, which):
-    """Into the heap of times; both arrays are doubled when full."""
-    i = counters[HEAP]
-    if i == heap_time.size:
-        heap_time = np.concatenate((heap_time, np.empty_like(heap_time)))
-        heap_id = np.concatenate((heap_id, np.empty_like(heap_id)))
-    counters[HEAP] += 1
-    while i > 0 and heap_time[(i - 1) // 2] > time:
-        heap_time[i], heap_id[i] = heap_time[(i - 1) // 2], heap_id[(i - 1) // 2]
-        i = (i - 1) // 2
-    heap_time[i], heap_id[i] = time, which
-    return heap_time, heap_id
-
-
-@kernel
-def _pop(heap_time, heap_id, counters):
-    """Remove the earliest entry."""
-    counters[HEAP] -= 1
-    last = counters[HEAP]
-    time, which = heap_time[last], heap_id[last]
-    i = 0
-    while 2 * i + 1 < last:
-        child = 2 * i + 1
-        if child + 1 < last and heap_time[child + 1] < heap_time[child]:
-            child += 1
-        if heap_time[child] >= time:
-            break
-        heap_time[i], heap_id[i] = heap_time[child], heap_id[child]
-        i = child
-    heap_time[i], heap_id[i] = time, which
+            _later(state, station, cycle + 1)

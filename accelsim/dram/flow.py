@@ -116,50 +116,43 @@ def _find(memory, channel, line):
 @kernel
 def _touch(memory, channel, line, place, done):
     """Make `line` the most recent of its set; what was at `place` is overwritten."""
-    row = line % memory.ticks.sets
-    lines = memory.lines[channel, row]
-    line_done = memory.line_done[channel, row]
+    lines, line_done, row = memory.lines, memory.line_done, line % memory.ticks.sets
     for i in range(place, 0, -1):
-        lines[i] = lines[i - 1]
-        line_done[i] = line_done[i - 1]
-    lines[0] = line
-    line_done[0] = done
+        lines[channel, row, i] = lines[channel, row, i - 1]
+        line_done[channel, row, i] = line_done[channel, row, i - 1]
+    lines[channel, row, 0], line_done[channel, row, 0] = line, done
 
 
 @kernel
 def _push_return(memory, channel, cycle, owner):
-    returns = memory.returns[channel]
-    owners = memory.owners[channel]
+    """Into the channel's heap, by cycle."""
+    returns, owners = memory.returns, memory.owners
     i = memory.outstanding[channel]
     memory.outstanding[channel] += 1
-    while i > 0 and returns[(i - 1) // 2] > cycle:
-        returns[i] = returns[(i - 1) // 2]
-        owners[i] = owners[(i - 1) // 2]
+    while i > 0 and returns[channel, (i - 1) // 2] > cycle:
+        returns[channel, i] = returns[channel, (i - 1) // 2]
+        owners[channel, i] = owners[channel, (i - 1) // 2]
         i = (i - 1) // 2
-    returns[i] = cycle
-    owners[i] = owner
+    returns[channel, i], owners[channel, i] = cycle, owner
 
 
 @kernel
 def take_return(memory, channel):
     """Give back the burst that was due first: its owner."""
-    returns = memory.returns[channel]
-    owners = memory.owners[channel]
-    taken = owners[0]
-    last = memory.outstanding[channel] - 1
-    memory.outstanding[channel] = last
-    cycle = returns[last]
-    owner = owners[last]
+    returns, owners = memory.returns, memory.owners
+    first = owners[channel, 0]
+    memory.outstanding[channel] -= 1
+    last = memory.outstanding[channel]
+    cycle, owner = returns[channel, last], owners[channel, last]
     i = 0
     while 2 * i + 1 < last:
         child = 2 * i + 1
-        if child + 1 < last and returns[child + 1] < returns[child]:
+        if child + 1 < last and returns[channel, child + 1] < returns[channel, child]:
             child += 1
-        if returns[child] >= cycle:
+        if returns[channel, child] >= cycle:
             break
-        returns[i] = returns[child]
-        owners[i] = owners[child]
+        returns[channel, i] = returns[channel, child]
+        owners[channel, i] = owners[channel, child]
         i = child
-    returns[i] = cycle
-    owners[i] = owner
-    return taken
+    returns[channel, i], owners[channel, i] = cycle, owner
+    return first

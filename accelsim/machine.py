@@ -1,0 +1,262 @@
+"""The one cycle engine: a plan and a memory in, a timeline out.
+
+Accelerators call `simulate`. `docs/engine.md` defines every cycle; `accelsim.engine` is the compiled
+loop; a cycle-by-cycle reference in the tests agrees with it on random plans.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim import engine
+from accelsim.dram.device import Ticks
+from accelsim.dram.flow import HITS, READS, WRITES, Flow, flow
+from accelsim.plan import Integers, Layout, Plan, Scope
+
+CAUSES = ("input", "after", "buffer", "unit", "upstream", "memory")
+
+# Stands in where there is no memory: its state is never touched.
+_NO_MEMORY = Ticks(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 0)
+
+
+class Deadlock(RuntimeError):
+    """Nothing can happen any more: `job` waits in `stage` for `cause`."""
+
+    def __init__(self, job: int, stage: str, cause: str) -> None:
+        super().__init__(f"deadlock: job {job} waits in stage {stage!r} for {cause}")
+        self.job, self.stage, self.cause = job, stage, cause
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Timeline:
+    """What happened when, in cycles.
+
+    `start`, `free`, `end`: (jobs, stages). `lane`: (jobs,). `busy`, `idle`: (stages,) and `stalled`:
+    (stages, causes), summed over lanes, so that busy + stalled + idle = lanes * cycles in every stage.
+    `cache_hits` are read bursts that DRAM was not asked for.
+    """
+
+    stages: tuple[str, ...]
+    cycles: int
+    lanes: int
+    start: Integers
+    free: Integers
+    end: Integers
+    lane: Integers
+    busy: Integers
+    stalled: Integers
+    idle: Integers
+    read_bursts: int
+    write_bursts: int
+    cache_hits: int
+
+
+def simulate(plan: Plan, memory: Ticks | None) -> Timeline:
+    """When each job of the plan passes each stage.
+
+    `memory=None` answers at once (compute cycles alone). The plan must satisfy `plan.check()`.
+    Raises Deadlock.
+    """
+    stages = len(plan.layout.stages)
+    rows, wiring = _rows(plan), _wiring(plan.layout)
+    channels = memory.channels if memory else 1
+    device = flow(memory or _NO_MEMORY)
+    state = _state(plan, wiring, channels)
+    engine.advance(rows, wiring, device, state, memory is not None)
+    if state.counters[engine.ENDED] < plan.jobs * stages:
+        raise _deadlock(plan, rows, wiring, state)
+    return _timeline(plan, state, device)
+
+
+def _timeline(plan: Plan, state: engine.State, device: Flow) -> Timeline:
+    shape = (plan.jobs, len(plan.layout.stages))
+    cycles = int(state.counters[engine.CYCLES])
+    busy = np.where(plan.skip, 0, plan.busy).sum(axis=0)
+    return Timeline(
+        stages=tuple(stage.name for stage in plan.layout.stages),
+        cycles=cycles,
+        lanes=plan.layout.lanes,
+        start=state.start.reshape(shape),
+        free=state.free.reshape(shape),
+        end=state.end.reshape(shape),
+        lane=state.lane,
+        busy=busy,
+        stalled=state.stalled,
+        idle=plan.layout.lanes * cycles - busy - state.stalled.sum(axis=1),
+        read_bursts=int(device.counts[READS]),
+        write_bursts=int(device.counts[WRITES]),
+        cache_hits=int(device.counts[HITS]),
+    )
+
+
+def _rows(plan: Plan) -> engine.Rows:
+    """The plan as flat arrays, one entry per operation."""
+    stages = len(plan.layout.stages)
+    operations = plan.jobs * stages
+    runs = plan.runs[np.argsort(plan.runs["job"] * stages + plan.runs["stage"], kind="stable")]
+    after = plan.after[np.argsort(plan.after["job"] * stages + plan.after["stage"], kind="stable")]
+    begins = np.flatnonzero(np.diff(plan.group, prepend=plan.group[0] - 1))
+    return engine.Rows(
+        stages=stages,
+        busy=plan.busy.ravel(),
+        lag=plan.lag.ravel(),
+        drain=plan.drain.ravel(),
+        whole=plan.whole.ravel(),
+        skip=plan.skip.ravel(),
+        take=plan.take,
+        give=plan.give,
+        group_begin=np.append(begins, plan.jobs),
+        run_begin=_offsets(runs, stages, operations),
+        run_address=runs["address"].copy(),
+        run_count=runs["count"].copy(),
+        run_stride=runs["stride"].copy(),
+        after_begin=_offsets(after, stages, operations if len(after) else 0),
+        after_op=after["other_job"] * stages + after["other_stage"],
+    )
+
+
+def _offsets(rows: npt.NDArray[np.void], stages: int, operations: int) -> Integers:
+    """Where each operation's rows begin in an array sorted by operation."""
+    counts = np.bincount(rows["job"] * stages + rows["stage"], minlength=operations)
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _wiring(layout: Layout) -> engine.Wiring:
+    """Number the instances of units, ports and buffers, and who stands behind each."""
+    stages, lanes = len(layout.stages), layout.lanes
+    unit = _instances(layout, [(stage.unit, stage.scope) for stage in layout.stages])
+    port = _instances(layout, [(stage.port, stage.scope) for stage in layout.stages])
+    buffer = _instances(layout, [(buffer.name, buffer.scope) for buffer in layout.buffers])
+    take = np.array([layout.stage(buffer.take) for buffer in layout.buffers], np.int64)
+    give = np.array([layout.stage(buffer.give) for buffer in layout.buffers], np.int64)
+    stations_of_unit = np.bincount(unit.ravel())
+    unit_shared = stations_of_unit > 1
+    takers = [
+        sorted({int(unit[lane, take[b]]) for b in range(take.size) for lane in range(lanes) if buffer[lane, b] == i})
+        for i in range(int(buffer.max(initial=-1)) + 1)
+    ]
+    units_of_buffer = [[u for u in units if unit_shared[u]] for units in takers]
+    priority = np.array([stage.priority for stage in layout.stages])
+    station = np.arange(lanes * stages)
+    return engine.Wiring(
+        unit=unit.ravel(),
+        unit_shared=unit_shared,
+        unit_begin=np.concatenate([[0], np.cumsum(stations_of_unit)]),
+        unit_rank=np.argsort(np.lexsort((station, np.tile(priority, lanes)))),
+        port=port.ravel(),
+        write=np.array([stage.write for stage in layout.stages]),
+        buffer=buffer,
+        buffer_take=take,
+        buffer_give=give,
+        buffer_capacity=np.array([buffer.capacity for buffer in layout.buffers], np.int64),
+        buffer_shared=np.bincount(buffer.ravel()) > 1 if buffer.size else np.zeros(0, np.bool_),
+        buffer_unit_begin=np.cumsum([0] + [len(units) for units in units_of_buffer]),
+        buffer_unit=np.array([u for units in units_of_buffer for u in units], np.int64),
+    )
+
+
+def _instances(layout: Layout, names: list[tuple[str, Scope]]) -> Integers:
+    """(lanes, names) numbers: in the order of first use, one for each lane, site or machine."""
+    number = np.zeros((layout.lanes, len(names)), np.int64)
+    first: dict[str, int] = {}
+    used = 0
+    for column, (name, scope) in enumerate(names):
+        copies = {"lane": layout.lanes, "site": layout.sites, "machine": 1}[scope]
+        if name not in first:
+            first[name] = used
+            used += copies
+        number[:, column] = first[name] + np.arange(layout.lanes) % copies
+    return number
+
+
+def _state(plan: Plan, wiring: engine.Wiring, channels: int) -> engine.State:
+    """Everything at rest before cycle 0."""
+    stages, lanes = len(plan.layout.stages), plan.layout.lanes
+    operations, stations = plan.jobs * stages, lanes * stages
+    units, ports = wiring.unit_shared.size, int(wiring.port.max()) + 1
+    buffers = wiring.buffer_shared.size
+    counters = np.zeros(9, np.int64)
+    counters[engine.FREE_LANES] = lanes
+    return engine.State(
+        start=_unknown(operations),
+        free=_unknown(operations),
+        end=_unknown(operations),
+        first=_unknown(operations),
+        unaccepted=np.zeros(operations, np.int64),
+        pending=np.zeros(operations, np.int64),
+        lane=_unknown(plan.jobs),
+        stations=np.zeros((stations, 7), np.int64),
+        unit_holder=_unknown(units),
+        unit_dirty=np.zeros(units, np.bool_),
+        candidates=np.zeros(stations, np.int64),
+        candidate_count=np.zeros(units, np.int64),
+        used=np.zeros(buffers, np.int64),
+        used_before=np.zeros(buffers, np.int64),
+        used_changed=_unknown(buffers),
+        waiter=_unknown(operations if len(plan.after) else 0),
+        next_waiter=_unknown(stations),
+        waits=np.zeros(stations, np.bool_),
+        counters=counters,
+        work=np.zeros(stations, np.int64),
+        dirty=np.zeros(units, np.int64),
+        started=np.zeros(stations, np.int64),
+        stalled=np.zeros((stages, len(CAUSES)), np.int64),
+        queue_head=np.full((channels, ports), -1, np.int64),
+        queue_tail=np.full((channels, ports), -1, np.int64),
+        offer_port=np.zeros((channels, ports), np.int64),
+        offer_since=np.zeros((channels, ports), np.int64),
+        offer_count=np.zeros(channels, np.int64),
+        touched=np.zeros(channels, np.int64),
+        touched_at=_unknown(channels),
+        nodes=_burst_nodes(plan),
+        order=np.zeros(stations + channels, np.int64),
+        place=_unknown(stations + channels),
+        times=np.zeros(stations + channels, np.int64),
+        queued=np.zeros(1, np.int64),
+    )
+
+
+def _unknown(size: int) -> Integers:
+    return np.full(size, -1, np.int64)
+
+
+def _burst_nodes(plan: Plan) -> Integers:
+    """Free nodes for queued bursts, each pointing at the next: a station queues one operation at a time."""
+    stages = len(plan.layout.stages)
+    bursts = np.zeros((plan.jobs, stages), np.int64)
+    np.add.at(bursts, (plan.runs["job"], plan.runs["stage"]), plan.runs["count"])
+    count = plan.layout.lanes * int(bursts.max(axis=0).sum()) + 1
+    nodes = np.zeros((count, 3), np.int64)
+    nodes[:, 2] = np.arange(1, count + 1)
+    return nodes
+
+
+def _deadlock(plan: Plan, rows: engine.Rows, wiring: engine.Wiring, state: engine.State) -> Deadlock:
+    """The lowest job that has not ended, its first stage that has not, and what it waits for."""
+    job, stage = (int(i) for i in np.argwhere(state.end.reshape(plan.jobs, -1) < 0)[0])
+    op = job * rows.stages + stage
+    lane = int(state.lane[job])
+    return Deadlock(job, plan.layout.stages[stage].name, _cause(rows, wiring, state, op, lane))
+
+
+def _cause(rows: engine.Rows, wiring: engine.Wiring, state: engine.State, op: int, lane: int) -> str:
+    job, stage = divmod(op, rows.stages)
+    if lane < 0:
+        return "lane"
+    if state.start[op] >= 0:
+        return "upstream" if stage and state.end[op - 1] < 0 else "memory"
+    if state.stations[lane * rows.stages + stage, engine.JOB] != job:
+        return "order"
+    if stage and state.end[op - 1] < 0:
+        return "input"
+    if rows.after_op.size:
+        others = rows.after_op[rows.after_begin[op] : rows.after_begin[op + 1]]
+        if (state.end[others] < 0).any():
+            return "after"
+    taken = (wiring.buffer_take == stage) & (rows.take[job] > 0)
+    if (state.used[wiring.buffer[lane]] + rows.take[job] > wiring.buffer_capacity)[taken].any():
+        return "buffer"
+    return "unit"
