@@ -1,0 +1,242 @@
+"""What a user installs and what the README promises: both are tried here as a user would."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+PACKAGES = {
+    "accelsim": "accelsim",
+    "accelsim_rtl": "rtl/accelsim_rtl",
+    "accelsim_kernels": "kernels/accelsim_kernels",
+}
+
+
+def python(*words: str, cwd: Path = ROOT) -> str:
+    """Standard output of a fresh interpreter; its failure fails the test with its own last words."""
+    done = subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def version() -> str:
+    import accelsim
+
+    return accelsim.__version__
+
+
+def test_importing_accelsim_is_quick_and_brings_no_extra() -> None:
+    script = """
+import json, sys, time
+import accelsim
+print(json.dumps({"seconds": time.process_time(), "modules": sorted(m for m in sys.modules if "." not in m)}))
+"""
+    runs = [json.loads(python("-c", script)) for _ in range(3)]
+    heavy = {
+        "torch",
+        "transformers",
+        "typer",
+        "click",
+        "rich",
+        "pandas",
+        "matplotlib",
+        "scipy",
+        "dask",
+        "amaranth",
+    }
+    assert heavy.isdisjoint(runs[0]["modules"])
+    assert min(run["seconds"] for run in runs) < 1.0
+
+
+def test_every_public_name_is_there_and_says_what_it_is() -> None:
+    import accelsim
+
+    assert len(set(accelsim.__all__)) == len(accelsim.__all__)
+    for name in accelsim.__all__:
+        public = getattr(accelsim, name)
+        assert name.startswith("__") or (public.__doc__ or "").strip(), (
+            f"accelsim.{name} must have a docstring"
+        )
+        # A dataclass without a docstring gets its signature as one.
+        assert not (public.__doc__ or "").startswith(f"{name}("), f"accelsim.{name} must have a docstring"
+
+
+def test_an_unknown_public_name_is_an_attribute_error() -> None:
+    import accelsim
+
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = accelsim.nonsense
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Names of the files in a wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    script = f"""
+import os
+from hatchling.build import build_wheel
+os.chdir({str(ROOT)!r})
+print(build_wheel({str(folder)!r}))
+"""
+    name = python("-c", script).split()[-1]
+    assert name == f"accelsim-{version()}-py3-none-any.whl"
+    with zipfile.ZipFile(folder / name) as archive:
+        return set(archive.namelist())
+
+
+def test_the_wheel_holds_every_source_of_the_three_packages_and_nothing_else(wheel: set[str]) -> None:
+    expected = set()
+    for package, place in PACKAGES.items():
+        for path in (ROOT / place).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                expected.add(f"{package}/{path.relative_to(ROOT / place)}")
+    assert {name for name in wheel if ".dist-info/" not in name} == expected
+    assert {f"{package}/py.typed" for package in PACKAGES} <= wheel
+
+
+def test_the_wheel_has_its_licence_and_its_command(wheel: set[str]) -> None:
+    assert any(name.endswith("licenses/LICENSE") for name in wheel)
+    assert any(name.endswith("entry_points.txt") for name in wheel)
+
+
+def test_the_version_is_told_alike_everywhere() -> None:
+    citation = (ROOT / "CITATION.cff").read_text()
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(r"^version: (\S+)$", citation, re.M).group(1) == version()
+    assert re.search(r"^## (\S+)", changelog, re.M).group(1) == version()
+
+
+def test_what_the_makefile_pins_is_what_the_constraints_pin() -> None:
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(r"torch==(\S+)", makefile).group(1) == pinned["torch"]
+
+
+def test_a_program_that_is_there_needs_no_installation() -> None:
+    assert python("tests/system.py", f"{Path(sys.executable).name}=python3") == ""
+
+
+def test_a_program_that_cannot_be_had_is_named_in_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests/system.py", "no-such-program=no-such-package"],
+        env={**os.environ, "PATH": str(tmp_path)},  # no apt-get, no sudo
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "the tests need: sudo apt-get install no-such-package\n"
+
+
+@pytest.mark.parametrize("place", ["a b/checkout", "checkout"])
+def test_a_path_with_a_space_is_refused_in_one_line(tmp_path: Path, place: str) -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    checkout = tmp_path / place
+    checkout.mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", checkout)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }
+    done = subprocess.run(
+        ["make", "--dry-run", "clean"], cwd=checkout, env=environment, capture_output=True, text=True
+    )
+    if " " in place:
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1
+        assert "without spaces" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+
+
+def test_an_old_python_is_refused_in_one_line(tmp_path: Path) -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    rule = subprocess.run(
+        ["make", "--dry-run", "system", f"PYTHON={sys.executable}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    ).stdout
+    check = next(line for line in rule.splitlines() if "sys.version_info" in line)
+    script = shlex.split(check)[2]
+    assert python("-c", script) == ""
+    old = script.replace("import sys;", "import sys; sys.version_info = (3, 9, 2);")
+    done = subprocess.run([sys.executable, "-c", old], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("accelsim needs Python 3.11 or newer, not 3.9: make PYTHON=")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.torch
+def test_transformers_loads_models_beside_our_kernels() -> None:
+    """A package called `kernels` would be taken for the one that transformers calls so."""
+    script = """
+import accelsim_kernels
+from transformers import BertModel, LlamaForCausalLM
+import transformers.integrations.hub_kernels
+"""
+    python("-W", "ignore", "-c", script, cwd=ROOT)
+
+
+def readme_blocks() -> list[tuple[str, str]]:
+    """(language, text) of the fenced blocks."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)
+
+
+def readme_commands() -> list[str]:
+    """The `accelsim` commands of the README's blocks, in order, continued lines joined."""
+    text = "\n".join(block.replace("\\\n", " ") for _, block in readme_blocks())
+    return re.findall(r"^(?:\$ )?(accelsim .*)$", text, re.M)
+
+
+def _marks(command: str) -> list[pytest.MarkDecorator]:
+    words = shlex.split(command, comments=True)
+    marks = [pytest.mark.torch] if words[1] in ("run", "trace", "compare") else []
+    return marks + ([pytest.mark.slow] if "--evaluate" in words else [])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the README's commands run, one after the other, so that they may use each other's files."""
+    place = tmp_path_factory.mktemp("readme")
+    shutil.copy(ROOT / "README.md", place)
+    return place
+
+
+@pytest.mark.parametrize("command", [pytest.param(c, marks=_marks(c)) for c in readme_commands()])
+def test_a_command_of_the_readme_runs(command: str, folder: Path) -> None:
+    words = shlex.split(command, comments=True)
+    program = Path(sys.executable).with_name(words[0])
+    done = subprocess.run([program, *words[1:]], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("text", [text for language, text in readme_blocks() if language == "python"])
+def test_a_python_block_of_the_readme_runs(text: str, folder: Path) -> None:
+    python("-W", "error::DeprecationWarning:accelsim", "-c", text, cwd=folder)
+
+
+def test_the_readme_is_read_as_meant() -> None:
+    assert len(readme_commands()) >= 5
+    assert "make run" in README
+    assert "make test" in README
+
+
+def test_every_path_that_the_readme_names_is_there() -> None:
+    targets = [t for t in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in t]
+    assert targets
+    for target in targets:
+        assert (ROOT / target).exists(), target
