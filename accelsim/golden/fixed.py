@@ -43,8 +43,7 @@ class Fixed:
                 f"integer and fraction bits must be at least 0, "
                 f"not {self.integer_bits} and {self.fraction_bits}"
             )
-        if not 1 <= self.width <= MOST_BITS:
-            raise ValueError(f"a format must have 1 to {MOST_BITS} bits, not {self.width}")
+        check_between("width", self.width, 1, MOST_BITS)
         check_rounding(self.rounding)
         if self.overflow not in get_args(Overflow):
             raise ValueError(f"overflow must be one of {get_args(Overflow)}, not {self.overflow!r}")
@@ -100,8 +99,7 @@ class Fixed:
 def shift_right(raw: Raw, bits: int, rounding: Rounding) -> Raw:
     """raw / 2^bits, rounded to an integer."""
     check_rounding(rounding)
-    if bits < 0:
-        raise ValueError(f"a right shift must be by at least 0 bits, not {bits}")
+    check_between("bits", bits, 0, MOST_BITS)
     if bits == 0 or rounding == "floor":
         return raw >> bits
     half = 1 << (bits - 1)
@@ -130,8 +128,7 @@ def symmetric_quantise(values: npt.ArrayLike, bits: int) -> tuple[Raw, float]:
     Linear and symmetric over the whole array (SpAtten, section 3): no zero point, the most negative code is
     unused. All zeros have scale 1. Error at most scale / 2.
     """
-    if not 2 <= bits <= 32:
-        raise ValueError(f"a symmetric quantisation must have 2 to 32 bits, not {bits}")
+    check_between("bits", bits, 2, 32)
     real = np.asarray(values, dtype=np.float64)
     if not np.isfinite(real).all():
         raise ValueError("numbers to quantise must be finite")
@@ -143,7 +140,7 @@ def symmetric_quantise(values: npt.ArrayLike, bits: int) -> tuple[Raw, float]:
 
 def split_lsb(raw: Raw, lsb_bits: int) -> tuple[Raw, Raw]:
     """The two parts of each integer as they lie in memory: signed MSBs and unsigned LSBs."""
-    _check_lsb(lsb_bits)
+    check_between("lsb_bits", lsb_bits, 0, 32)
     return raw >> lsb_bits, raw & ((1 << lsb_bits) - 1)
 
 
@@ -152,8 +149,14 @@ def join_lsb(msb: Raw, lsb: Raw | int, lsb_bits: int) -> Raw:
 
     That value lies at most 2^lsb_bits - 1 below the whole one and never above it.
     """
-    _check_lsb(lsb_bits)
+    check_between("lsb_bits", lsb_bits, 0, 32)
     return (msb << lsb_bits) | lsb
+
+
+def check_between(name: str, value: int, lowest: int, highest: int) -> None:
+    """Refuse a parameter outside its range, both ends included."""
+    if not lowest <= value <= highest:
+        raise ValueError(f"{name} must be between {lowest} and {highest}, not {value}")
 
 
 def check_rounding(rounding: str) -> None:
@@ -171,8 +174,3 @@ def _round(scaled: npt.NDArray[np.float64], rounding: Rounding) -> npt.NDArray[n
         # Not floor(x + 0.5): that sum is itself rounded.
         return below + (scaled - below >= 0.5)
     return np.rint(scaled)
-
-
-def _check_lsb(lsb_bits: int) -> None:
-    if lsb_bits < 0:
-        raise ValueError(f"LSBs must be at least 0 bits, not {lsb_bits}")

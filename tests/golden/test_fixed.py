@@ -85,7 +85,7 @@ def test_a_twelve_bit_word_saturates_or_wraps_as_it_was_told():
     ("wrong", "message"),
     [
         ({"integer_bits": -1}, "must be at least 0, not -1 and 4"),
-        ({"integer_bits": 60}, "must have 1 to 62 bits, not 65"),
+        ({"integer_bits": 60}, "width must be between 1 and 62, not 65"),
         ({"rounding": "up"}, "rounding must be one of .* not 'up'"),
         ({"overflow": "clip"}, "overflow must be one of .* not 'clip'"),
     ],
