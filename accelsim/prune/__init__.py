@@ -1,0 +1,34 @@
+"""Pruning recipes: words that say which weights, tokens, heads and values of a model are left out.
+
+`known()` and `parse()` need nothing installed; `pruned()` acts on a torch module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from accelsim.extras import require
+from accelsim.prune.recipes import Magnitude, Recipe, Spatten, known, parse, parse_all
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from accelsim.prune.applying import Applied
+
+__all__ = ["Magnitude", "Recipe", "Spatten", "known", "parse", "parse_all", "pruned"]
+
+
+def pruned(
+    module: nn.Module,
+    recipes: str | Recipe | Sequence[str | Recipe],
+    *,
+    decided: Callable[[Callable[[], Any]], Any] | None = None,
+    heads_per_sample: bool = False,
+) -> AbstractContextManager[Applied]:
+    """Apply recipes to `module` for the length of a `with`; see `accelsim.prune.applying.pruned`."""
+    require("pruning", "torch")
+    from accelsim.prune import applying
+
+    return applying.pruned(module, recipes, decided=decided, heads_per_sample=heads_per_sample)

@@ -1,0 +1,156 @@
+"""Inputs for a module: drawn from a seed, or a text file through the model's tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+DEFAULT_TOKENS = 128
+DEFAULT_SIDE = 32  # pixels along each side of a picture for a module that starts with a convolution
+
+
+def call(module: nn.Module, given: Any) -> Any:
+    """Run `module` on a tensor, a tuple of positional inputs, or a dict of keyword inputs."""
+    if isinstance(given, dict):
+        return module(**given)
+    if isinstance(given, tuple):
+        return module(*given)
+    return module(given)
+
+
+def drawn(
+    module: nn.Module, *, seed: int, tokens: int | None = None, shape: str | Sequence[int] | None = None
+) -> Any:
+    """Inputs of one sample drawn from `seed`; what they look like follows from the module.
+
+    Models that name their main input (`transformers`) get token ids or pictures; other modules get
+    `shape`, or what their first layer takes: 1xCx32x32 for a convolution, 1xF for a linear layer,
+    1x`tokens` ids for an embedding. ValueError if nothing can be told from the module.
+    """
+    generator = np.random.default_rng(seed)
+    config = getattr(module, "config", None)
+    if shape is not None:
+        return _normal(generator, parsed_shape(shape))
+    main = getattr(module, "main_input_name", None)
+    if main == "input_ids" and hasattr(config, "vocab_size"):
+        return _ids(generator, module, config, tokens)
+    if main == "pixel_values" and hasattr(config, "image_size"):
+        size = config.image_size
+        height, width = (size, size) if isinstance(size, int) else tuple(size)
+        return {main: _normal(generator, (1, getattr(config, "num_channels", 3), height, width))}
+    return _for_first_layer(generator, module, tokens or DEFAULT_TOKENS)
+
+
+def from_text(module: nn.Module, folder: Path | None, file: str, tokens: int | None) -> dict[str, Any]:
+    """The text of `file` through the tokenizer in `folder`, truncated to `tokens` and the model's maximum."""
+    if folder is None or getattr(module, "main_input_name", None) != "input_ids":
+        raise ValueError(f"text {file!r} needs a model with a tokenizer, not {type(module).__name__}")
+    if not Path(file).is_file():
+        raise ValueError(f"text must be a file, and there is no {file!r}")
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"text {file!r} must be UTF-8: {error.reason} at byte {error.start}") from error
+    limit = min(n for n in (tokens, maximum_tokens(module), 10**9) if n is not None)
+    ids = tokenizer(folder)([text], truncation=True, max_length=limit)["input_ids"]
+    if not ids[0]:
+        raise ValueError(f"text {file!r} must hold at least one token, not 0")
+    return {"input_ids": torch.tensor(ids)}
+
+
+def tokenizer(folder: Path) -> Callable[..., Any]:
+    """The tokenizer whose files lie in `folder`; nothing is fetched and no remote code is run."""
+    from transformers import AutoTokenizer
+
+    made: Callable[..., Any] = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
+    return made
+
+
+def maximum_tokens(module: nn.Module) -> int | None:
+    """Longest sequence that the model's positions reach; None if nothing limits it."""
+    limit = getattr(getattr(module, "config", None), "max_position_embeddings", None)
+    if limit is None:
+        return None
+    for name, child in module.named_modules():
+        # Positions that start behind the padding index (RoBERTa) lose that many rows of the table.
+        if name.endswith("position_embeddings") and isinstance(child, nn.Embedding):
+            return int(limit) - (0 if child.padding_idx is None else child.padding_idx + 1)
+    return int(limit)
+
+
+def repeated(given: Any, batch: int) -> Any:
+    """The same inputs `batch` times along their first dimension."""
+    if batch == 1:
+        return given
+    if isinstance(given, dict):
+        return {key: repeated(value, batch) for key, value in given.items()}
+    if isinstance(given, tuple):
+        return tuple(repeated(value, batch) for value in given)
+    if isinstance(given, torch.Tensor) and given.dim():
+        return given.repeat(batch, *[1] * (given.dim() - 1))
+    return given
+
+
+def described(given: Any) -> str:
+    """Names and shapes, such as `input_ids 1x128`."""
+    if isinstance(given, dict):
+        return ", ".join(f"{key} {described(value)}" for key, value in given.items())
+    if isinstance(given, tuple):
+        return ", ".join(described(value) for value in given)
+    if isinstance(given, torch.Tensor):
+        return "x".join(str(n) for n in given.shape) or "scalar"
+    return type(given).__name__
+
+
+def parsed_shape(shape: str | Sequence[int]) -> tuple[int, ...]:
+    """Sizes of `1x3x32x32`; ValueError unless every size is a whole number >= 1."""
+    words = shape.lower().split("x") if isinstance(shape, str) else [str(n) for n in shape]
+    if not words or not all(word.isdecimal() and int(word) >= 1 for word in words):
+        raise ValueError(f"input shape must look like 1x3x32x32, not {shape!r}")
+    return tuple(int(word) for word in words)
+
+
+def _ids(
+    generator: np.random.Generator, module: nn.Module, config: Any, tokens: int | None
+) -> dict[str, torch.Tensor]:
+    limit = maximum_tokens(module)
+    count = min(tokens or DEFAULT_TOKENS, limit or 10**9)
+    made = {"input_ids": _token_ids(generator, config, count)}
+    if getattr(config, "is_encoder_decoder", False):
+        made["decoder_input_ids"] = _token_ids(generator, config, count)
+    return made
+
+
+def _token_ids(generator: np.random.Generator, config: Any, count: int) -> torch.Tensor:
+    ids = generator.integers(config.vocab_size, size=(1, count))
+    padding = getattr(config, "pad_token_id", None)
+    if padding is not None:
+        # A drawn padding id would silently shift the positions of some models.
+        ids[ids == padding] = (padding + 1) % config.vocab_size
+    return torch.from_numpy(ids)
+
+
+def _for_first_layer(generator: np.random.Generator, module: nn.Module, tokens: int) -> torch.Tensor:
+    spatial = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
+    for child in module.modules():
+        for kind, dimensions in spatial.items():
+            if isinstance(child, kind) and child.in_channels:
+                return _normal(generator, (1, child.in_channels, *[DEFAULT_SIDE] * dimensions))
+        if isinstance(child, nn.Linear) and child.in_features:
+            return _normal(generator, (1, child.in_features))
+        if isinstance(child, nn.Embedding):
+            return torch.from_numpy(generator.integers(child.num_embeddings, size=(1, tokens)))
+        if isinstance(child, nn.RNNBase):
+            break
+    raise ValueError(f"the inputs of {type(module).__name__} cannot be told from it: say --input 1x3x32x32")
+
+
+def _normal(generator: np.random.Generator, shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))

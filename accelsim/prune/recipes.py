@@ -1,0 +1,156 @@
+"""The language of recipes: words joined by commas, checked before any model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from accelsim.golden.formats import check_pattern
+from accelsim.words import unknown
+
+Made = TypeVar("Made")
+
+SENTENCES = {
+    "magnitude": "Zeros the smallest weights: magnitude,N:M of every M along the reduction, or magnitude,0.5 "
+    "keeps that fraction of each layer.",
+    "spatten": "Cascade pruning inside attention: spatten,tokens=0.5,heads=0.9,values=0.3,bits=6+4 keeps "
+    "those fractions, averaged over the layers; threshold=0.1 for the LSBs.",
+}
+
+MSB_BITS = (4, 6, 8, 10, 12)
+LSB_BITS = (0, 4)
+"""Settings that the paper names (section 3); LSB 0 is static quantisation."""
+
+DEFAULT_THRESHOLD = 0.1
+"""The usual bound on a row's largest probability below which its LSBs are fetched (section 5)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Magnitude:
+    """Keep the largest weights: N of every M along the reduction, or a fraction of each layer."""
+
+    n: int = 0
+    m: int = 0
+    keep: float = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.m > 0) == (self.keep > 0):
+            raise ValueError(
+                f"magnitude must be told N:M or a fraction kept, not {self.n}:{self.m} and {self.keep}"
+            )
+        if self.m:
+            check_pattern(self.n, self.m)
+        else:
+            _check_fraction("magnitude", self.keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spatten:
+    """Cascade pruning: fractions kept, averaged over layers by `golden.attention.schedule`; 1 is all.
+
+    `values` is the fraction of the keys of each row whose V vectors are used. `bits`: (MSB, LSB) of
+    Q, K and V; None is not quantised. `threshold`: rows whose largest probability is lower fetch their LSBs.
+    """
+
+    tokens: float = 1.0
+    heads: float = 1.0
+    values: float = 1.0
+    bits: tuple[int, int] | None = None
+    threshold: float = DEFAULT_THRESHOLD
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "heads", "values", "threshold"):
+            _check_fraction(name, getattr(self, name))
+        if self.bits is not None and (self.bits[0] not in MSB_BITS or self.bits[1] not in LSB_BITS):
+            raise ValueError(
+                f"bits must be MSB+LSB with MSB in {MSB_BITS} and LSB in {LSB_BITS}, "
+                f"not {self.bits[0]}+{self.bits[1]}"
+            )
+
+
+Recipe = Magnitude | Spatten
+
+
+def known() -> dict[str, str]:
+    """Names of the recipes, each with one sentence."""
+    return dict(SENTENCES)
+
+
+def parse(recipe: str) -> Recipe:
+    """The recipe that the words say; ValueError names a word that is not understood."""
+    name, *words = (word.strip() for word in recipe.split(","))
+    if name == "magnitude":
+        return _magnitude(recipe, words)
+    if name == "spatten":
+        return _spatten(recipe, words)
+    raise ValueError(unknown("recipe", name, SENTENCES))
+
+
+def parse_all(recipes: str | Recipe | Sequence[str | Recipe] | None) -> tuple[Recipe, ...]:
+    """Any number of recipes, in words or parsed already, in the order given; at most one of a kind."""
+    several = [recipes] if isinstance(recipes, (str, Magnitude, Spatten)) else recipes or ()
+    parsed = tuple(parse(recipe) if isinstance(recipe, str) else recipe for recipe in several)
+    kinds = [type(recipe).__name__.lower() for recipe in parsed]
+    for kind in kinds:
+        if kinds.count(kind) > 1:
+            raise ValueError(f"recipes must differ in kind, not twice {kind!r}")
+    return parsed
+
+
+def _magnitude(recipe: str, words: list[str]) -> Magnitude:
+    if len(words) != 1:
+        raise ValueError(f"recipe {recipe!r} must say magnitude,N:M or magnitude,FRACTION")
+    if ":" in words[0]:
+        n, _, m = words[0].partition(":")
+        return _placed(recipe, lambda: Magnitude(n=_whole("N", n), m=_whole("M", m)))
+    return _placed(recipe, lambda: Magnitude(keep=_fraction("magnitude", words[0])))
+
+
+def _spatten(recipe: str, words: list[str]) -> Spatten:
+    settings: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name not in ("tokens", "heads", "values", "bits", "threshold"):
+            raise ValueError(unknown(f"recipe {recipe!r}: word", name, Spatten.__dataclass_fields__))
+        if not equals or name in settings:
+            raise ValueError(f"recipe {recipe!r}: {name} must be given once, as {name}=VALUE")
+        settings[name] = _placed(recipe, partial(_bits if name == "bits" else partial(_fraction, name), value))
+    if not settings:
+        raise ValueError(f"recipe {recipe!r} must say what is kept, such as spatten,tokens=0.5")
+    return _placed(recipe, lambda: Spatten(**settings))
+
+
+def _bits(word: str) -> tuple[int, int]:
+    msb, _, lsb = word.partition("+")
+    return _whole("MSB", msb), _whole("LSB", lsb or "0")
+
+
+def _whole(name: str, word: str) -> int:
+    if not (word.isascii() and word.isdecimal()):
+        raise ValueError(f"{name} must be a whole number, not {word!r}")
+    return int(word)
+
+
+def _fraction(name: str, word: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        raise ValueError(f"{name} must be a number, not {word!r}") from None
+    _check_fraction(name, value)
+    return value
+
+
+def _check_fraction(name: str, value: float) -> None:
+    # Written so that NaN is refused as well.
+    if not 0 < value <= 1:
+        raise ValueError(f"{name} must be above 0 and at most 1, not {value:g}")
+
+
+def _placed(recipe: str, make: Callable[[], Made]) -> Made:
+    """Add the recipe to what `make` complains about."""
+    try:
+        return make()
+    except ValueError as error:
+        raise ValueError(f"recipe {recipe!r}: {error}") from None

@@ -1,0 +1,171 @@
+"""Operators with multiply-accumulates, each as the products it stands for.
+
+A `Product` is `count` times (m x k) by (k x n), as two tensors; what they are (weights, activations) is
+decided by the recorder, which knows where tensors come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+
+aten = torch.ops.aten
+
+Bound = Mapping[str, Any]
+"""Arguments of an operator by their names in its schema, defaults filled in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """`left` (count, m, k) by `right` (count, k, n)."""
+
+    left: torch.Tensor
+    right: torch.Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lowered:
+    """A product whose activation side exists only as a shape; `kernel` is (n, k) or (count, n, k).
+
+    `weight` is the tensor that `kernel` was laid out from, by which the layer is named.
+    """
+
+    weight: torch.Tensor
+    kernel: torch.Tensor
+    m: int
+    count: int = 1
+    geometry: Mapping[str, int | str]
+
+
+def bound(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by name, with the schema's defaults."""
+    names = [argument.name for argument in function._schema.arguments]
+    values = {a.name: a.default_value for a in function._schema.arguments if a.has_default_value()}
+    return {**values, **dict(zip(names, args, strict=False)), **kwargs}
+
+
+def _matrices(left: str, right: str) -> Callable[[Bound], list[Product]]:
+    def read(call: Bound) -> list[Product]:
+        a, b = call[left], call[right]
+        # A vector is a matrix of one row on the left, of one column on the right.
+        a = a.unsqueeze(0) if a.dim() == 1 else a
+        b = b.unsqueeze(1) if b.dim() == 1 else b
+        return [Product(left=a if a.dim() == 3 else a[None], right=b if b.dim() == 3 else b[None])]
+
+    return read
+
+
+def _linear(call: Bound) -> list[Product]:
+    rows = call["input"].reshape(1, -1, call["input"].shape[-1])
+    weight = call["weight"]
+    return [Product(left=rows, right=(weight if weight.dim() == 2 else weight[None]).t()[None])]
+
+
+PRODUCTS: Mapping[Any, Callable[[Bound], list[Product]]] = {
+    aten.mm: _matrices("self", "mat2"),
+    aten.bmm: _matrices("self", "mat2"),
+    aten.addmm: _matrices("mat1", "mat2"),
+    aten._addmm_activation: _matrices("mat1", "mat2"),
+    aten.baddbmm: _matrices("batch1", "batch2"),
+    aten.addbmm: _matrices("batch1", "batch2"),
+    aten.mv: _matrices("self", "vec"),
+    aten.addmv: _matrices("mat", "vec"),
+    aten.dot: _matrices("self", "tensor"),
+    aten._int_mm: _matrices("self", "mat2"),
+    aten._scaled_mm: _matrices("self", "mat2"),
+    aten.linear: _linear,
+}
+
+
+def convolution(call: Bound, output: torch.Tensor) -> Lowered:
+    """A convolution as a product over its patches, its groups as `count`.
+
+    Forward: m = batch x output positions, n = output channels of a group, k = kernel positions x input
+    channels of a group, input channels innermost, so that N:M groups lie along the channels at a fixed tap.
+    Transposed: m = batch x input positions, n = output channels of a group x kernel positions, k = input
+    channels of a group; the overlapping sums that follow are additions only.
+    """
+    data, weight, groups = call["input"], call["weight"], int(call["groups"])
+    transposed = bool(call["transposed"])
+    taps = list(weight.shape[2:])
+    dimensions = len(taps)
+    letters = {1: ["kw"], 2: ["kh", "kw"], 3: ["kd", "kh", "kw"]}.get(
+        dimensions, [f"k{axis}" for axis in range(dimensions)]
+    )
+    axes = list(range(2, 2 + dimensions))
+    if transposed:
+        grouped = weight.reshape(groups, weight.shape[0] // groups, weight.shape[1], *taps)
+        kernel = grouped.permute(0, 2, *[axis + 1 for axis in axes], 1).reshape(
+            groups, weight.shape[1] * prod(taps), -1
+        )
+        positions, out_channels = prod(data.shape[2:]), int(weight.shape[1]) * groups
+    else:
+        kernel = weight.permute(0, *axes, 1).reshape(groups, weight.shape[0] // groups, -1)
+        positions, out_channels = prod(output.shape[2:]), int(weight.shape[0])
+    batch = int(data.shape[0])
+    geometry: dict[str, int | str] = {
+        "kind": "transposed convolution" if transposed else "convolution",
+        "batch": batch,
+        "input_channels": int(data.shape[1]),
+        "output_channels": out_channels,
+        "groups": groups,
+        "kernel": _sizes(taps),
+        "stride": _sizes(call["stride"], dimensions),
+        "padding": _sizes(call["padding"], dimensions),
+        "dilation": _sizes(call["dilation"], dimensions),
+        "input": _sizes(data.shape[2:]),
+        "output": _sizes(output.shape[2:]),
+        "order": ",".join(["co", *letters, "ci"]),
+    }
+    return Lowered(
+        weight=weight,
+        kernel=kernel[0] if groups == 1 else kernel,
+        m=batch * positions,
+        count=groups,
+        geometry=geometry,
+    )
+
+
+def recurrent(call: Bound) -> list[Lowered]:
+    """One direction of one fused recurrent layer: all inputs at once, then one product a step."""
+    steps, batch, _ = call["input"].shape
+    from_input, from_state = call["weight0"], call["weight1"]
+    return [
+        Lowered(weight=from_input, kernel=from_input, m=int(steps * batch), geometry={}),
+        Lowered(weight=from_state, kernel=from_state, m=int(batch), count=int(steps), geometry={}),
+    ]
+
+
+CONVOLUTIONS = (
+    aten.convolution,
+    aten._convolution,
+    aten.cudnn_convolution,
+    aten.mkldnn_convolution,
+    aten.convolution_overrideable,
+)
+
+RECURRENT = (aten.mkldnn_rnn_layer,)
+
+ATTENTIONS = (
+    aten.scaled_dot_product_attention,
+    aten._scaled_dot_product_flash_attention,
+    aten._scaled_dot_product_flash_attention_for_cpu,
+    aten._scaled_dot_product_efficient_attention,
+    aten._scaled_dot_product_cudnn_attention,
+    aten._scaled_dot_product_fused_attention_overrideable,
+)
+
+OPAQUE = frozenset(
+    {"_trilinear", "_cdist_forward", "_fft_r2c", "_fft_c2c", "_fft_c2r", "_native_multi_head_attention"}
+    | {"_transformer_encoder_layer_fwd", "_thnn_fused_lstm_cell", "_cudnn_rnn", "miopen_rnn"}
+)
+"""Operators of torch that multiply and accumulate in a way that is not written down here."""
+
+
+def _sizes(values: Sequence[int], repeat: int = 1) -> str:
+    sizes = [int(value) for value in values]
+    return "x".join(str(n) for n in (sizes * repeat if len(sizes) == 1 else sizes))

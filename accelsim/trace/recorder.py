@@ -1,0 +1,291 @@
+"""The dispatch mode that sees every operator of a forward pass and writes down the products.
+
+Forward hooks miss the products inside attention; a dispatch mode sees what really runs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from accelsim.golden.formats import Bitmap
+from accelsim.trace.flow import Flow, Mark, Origin, Scores
+from accelsim.trace.products import (
+    ATTENTIONS,
+    CONVOLUTIONS,
+    OPAQUE,
+    PRODUCTS,
+    RECURRENT,
+    Bound,
+    Lowered,
+    Product,
+    bound,
+    convolution,
+    recurrent,
+)
+from accelsim.trace.scopes import Scopes
+from accelsim.workload import Attention, Layer, Matmul, Unknown
+
+aten = torch.ops.aten
+
+SOFTMAXES = (aten._softmax, aten._safe_softmax, aten.softmax, aten.exp, aten.exp_)
+
+DTYPES = {
+    torch.float64: "fp64",
+    torch.float32: "fp32",
+    torch.float16: "fp16",
+    torch.bfloat16: "bf16",
+    torch.float8_e4m3fn: "fp8",
+    torch.float8_e5m2: "fp8",
+    torch.int8: "int8",
+    torch.uint8: "int8",
+}
+
+
+class Recorder(TorchDispatchMode):
+    """Layers of one forward pass, in the order in which they ran; entered as a context."""
+
+    def __init__(self, module: nn.Module, inputs: Any) -> None:
+        super().__init__()
+        self._scopes = Scopes(module)
+        self._flow = Flow()
+        self._layers: list[Layer | None] = []
+        self._paused = False
+        for tensor in [*module.parameters(), *module.buffers()]:
+            self._flow.set(tensor, Mark(origin=Origin.WEIGHT))
+        tensors = _tensors(inputs)
+        for tensor in tensors:
+            self._flow.set(tensor, Mark(origin=Origin.INPUT))
+        self._batch = int(tensors[0].shape[0]) if tensors and tensors[0].dim() else 1
+
+    def __enter__(self) -> Recorder:
+        self._scopes.__enter__()
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._scopes.__exit__(*error)
+
+    def layers(self) -> tuple[Layer, ...]:
+        """What ran so far; a name that occurs again gets `#2`, `#3` and so on."""
+        seen: Counter[str] = Counter()
+        named: list[Layer] = []
+        for layer in self._layers:
+            if layer is not None:
+                seen[layer.name] += 1
+                times = seen[layer.name]
+                named.append(replace(layer, name=f"{layer.name}#{times}") if times > 1 else layer)
+        return tuple(named)
+
+    def decided(self, compute: Callable[[], tuple[Any, Attention]]) -> Any:
+        """Run `compute` unseen, and take the attention it describes for what ran; gives its result."""
+        self._paused = True
+        try:
+            result, attention = compute()
+        finally:
+            self._paused = False
+        self._layers.append(replace(attention, name=self._scopes.label))
+        for tensor in _tensors(result):
+            self._flow.set(tensor, Mark(origin=Origin.INPUT))
+        return result
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if self._paused:
+            return function(*args, **kwargs)
+        packet = function._overloadpacket
+        if not self._understands(packet) and torch._C._dispatch_has_kernel_for_dispatch_key(
+            function.name(), "CompositeImplicitAutograd"
+        ):
+            with self:
+                opened = function.decompose(*args, **kwargs)
+            if opened is not NotImplemented:
+                return opened
+        result = function(*args, **kwargs)
+        sources, results = _tensors((args, kwargs)), _tensors(result)
+        self._flow.step(sources, results)
+        self._record(function, packet, bound(function, args, kwargs), result)
+        return result
+
+    def _understands(self, packet: Any) -> bool:
+        return packet in PRODUCTS or packet in CONVOLUTIONS or packet in RECURRENT or packet in ATTENTIONS
+
+    def _record(self, function: Any, packet: Any, call: Bound, result: Any) -> None:
+        if packet in PRODUCTS:
+            for product in PRODUCTS[packet](call):
+                self._product(product, result)
+        elif packet in CONVOLUTIONS:
+            self._lowered([convolution(call, result)])
+        elif packet in RECURRENT:
+            self._lowered(recurrent(call))
+        elif packet in ATTENTIONS:
+            self._fused_attention(call)
+        elif packet in SOFTMAXES:
+            source = call["self"]
+            self._flow.normalised(source, result, _is_causal(result))
+        else:
+            self._unknown(function, packet, call, result)
+
+    def _product(self, product: Product, result: torch.Tensor) -> None:
+        left, right = product.left, product.right
+        origins = self._flow.of(left).origin, self._flow.of(right).origin
+        if origins[1] == Origin.WEIGHT:
+            self._weighted(right.transpose(1, 2), m=int(left.shape[1]))
+        elif origins[0] == Origin.WEIGHT:
+            # W @ x is x.T @ W.T: the rows of activations are the columns of x.
+            self._weighted(left, m=int(right.shape[2]))
+        elif not self._attention(left, right):
+            self._layers.append(
+                Matmul(
+                    name=f"{self._scopes.path}.matmul".lstrip("."),
+                    m=int(left.shape[1]),
+                    n=int(right.shape[2]),
+                    k=int(left.shape[2]),
+                    count=int(left.shape[0]),
+                    dtype=_dtype(left),
+                    weights=False,
+                )
+            )
+            scores = Scores(product=len(self._layers) - 1, elements=result.numel())
+            self._flow.set(result, Mark(origin=Origin.INPUT, scores=scores))
+            return
+        self._flow.set(result, Mark(origin=max(origins)))
+
+    def _weighted(self, kernel: torch.Tensor, m: int) -> None:
+        """`kernel`: (count, n, k); one weight that is broadcast over the count has one mask."""
+        count = int(kernel.shape[0])
+        if count == 1 or kernel.stride(0) == 0:
+            kernel = kernel[0]
+        self._lowered([Lowered(weight=kernel, kernel=kernel, m=m, count=count, geometry={})])
+
+    def _lowered(self, products: Iterable[Lowered]) -> None:
+        for product in products:
+            self._layers.append(
+                Matmul(
+                    name=self._scopes.weight_name(product.weight),
+                    m=product.m,
+                    n=int(product.kernel.shape[-2]),
+                    k=int(product.kernel.shape[-1]),
+                    count=product.count,
+                    dtype=_dtype(product.weight),
+                    mask=_mask(product.kernel),
+                    geometry=product.geometry,
+                )
+            )
+
+    def _attention(self, left: torch.Tensor, right: torch.Tensor) -> bool:
+        """If one side holds normalised scores, this product and the one that made them are an attention."""
+        for probabilities, values in ((left, right), (right.transpose(1, 2), left.transpose(1, 2))):
+            scores = self._flow.of(probabilities).scores
+            if scores is None or not scores.normalised or probabilities.numel() != scores.elements:
+                continue
+            made = self._layers[scores.product]
+            count, queries, keys = (int(n) for n in probabilities.shape)
+            if not isinstance(made, Matmul) or {queries, keys} != {made.m, made.n}:
+                continue
+            batch, heads = self._batch_and_heads(scores.shape, count)
+            self._layers[scores.product] = None
+            self._layers.append(
+                Attention(
+                    name=self._scopes.label,
+                    heads=heads,
+                    kv_heads=self._key_heads(heads),
+                    queries=queries,
+                    keys=keys,
+                    dim=made.k,
+                    value_dim=int(values.shape[2]),
+                    batch=batch,
+                    dtype=_dtype(probabilities),
+                    causal=scores.causal,
+                )
+            )
+            return True
+        return False
+
+    def _batch_and_heads(self, shape: Sequence[int], count: int) -> tuple[int, int]:
+        """Split the count of products: by the softmax's axes, the module's head count, or the batch."""
+        if len(shape) >= 4 and shape[-3] and count % shape[-3] == 0:
+            return count // int(shape[-3]), int(shape[-3])
+        for attribute in ("num_heads", "num_attention_heads", "n_heads", "n_head", "heads"):
+            heads = self._scopes.running(attribute)
+            if heads and count % heads == 0:
+                return count // heads, heads
+        return (self._batch, count // self._batch) if count % self._batch == 0 else (1, count)
+
+    def _key_heads(self, heads: int) -> int:
+        """K and V may have been repeated for groups of query heads before the product was made."""
+        group = self._scopes.running("num_key_value_groups") or 1
+        return heads // group if heads % group == 0 else heads
+
+    def _fused_attention(self, call: Bound) -> None:
+        query, key, value = call["query"], call["key"], call["value"]
+        *batch, heads, queries, dim = (int(n) for n in query.shape)
+        self._layers.append(
+            Attention(
+                name=self._scopes.label,
+                heads=heads,
+                kv_heads=int(key.shape[-3]),
+                queries=queries,
+                keys=int(key.shape[-2]),
+                dim=dim,
+                value_dim=int(value.shape[-1]),
+                batch=int(torch.Size(batch).numel()),
+                dtype=_dtype(query),
+                causal=bool(call.get("is_causal", False)) or _masks_the_future(call.get("attn_mask")),
+            )
+        )
+
+    def _unknown(self, function: Any, packet: Any, call: Bound, result: Any) -> None:
+        formula = flop_registry.get(packet)
+        namespace, _, op = str(packet._qualified_op_name).partition("::")
+        foreign = namespace not in ("aten", "prim", "prims", "profiler", "inductor")
+        if formula is None and op not in OPAQUE and not foreign:
+            return
+        macs = 0 if formula is None else int(formula(*call.values(), out_val=result)) // 2
+        reason = "no machine here understands this operator" + ("" if formula else ", nor counts it")
+        self._layers.append(Unknown(name=self._scopes.label, op=f"{namespace}.{op}", macs=macs, reason=reason))
+
+
+def _tensors(tree: Any) -> list[torch.Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+
+
+def _dtype(tensor: torch.Tensor) -> str:
+    return DTYPES.get(tensor.dtype, str(tensor.dtype).removeprefix("torch."))
+
+
+def _mask(kernel: torch.Tensor) -> Bitmap | None:
+    """Which weights are not zero; None when none is, or when the weights are shapes only."""
+    if kernel.device.type == "meta":
+        return None
+    kept = kernel.detach() != 0
+    return None if bool(kept.all()) else Bitmap.pack(kept.cpu().numpy())
+
+
+def _is_causal(probabilities: torch.Tensor) -> bool:
+    """More than one row, and nothing right of the diagonal."""
+    if probabilities.device.type == "meta" or probabilities.dim() < 2 or probabilities.shape[-2] < 2:
+        return False
+    if probabilities.shape[-1] != probabilities.shape[-2]:
+        return False
+    return not bool(probabilities.triu(1).any())
+
+
+def _masks_the_future(mask: torch.Tensor | None) -> bool:
+    if mask is None or mask.device.type == "meta" or mask.dim() < 2 or mask.shape[-2] < 2:
+        return False
+    if mask.shape[-1] != mask.shape[-2]:
+        return False
+    shown = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
+    return not bool(shown.triu(1).any())

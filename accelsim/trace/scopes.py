@@ -1,0 +1,90 @@
+"""Which module is running, by its path from the root, and what a weight is called there."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules import module as hooks
+
+
+def storage_key(tensor: torch.Tensor) -> int | None:
+    """Identity of the memory behind a tensor, shared by all its views; None if it has none (sparse)."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):
+        return None
+
+
+class Scopes:
+    """Follows the forward calls below one module while it is entered as a context."""
+
+    def __init__(self, root: nn.Module) -> None:
+        self._root = type(root).__name__
+        self._paths = {id(child): path for path, child in root.named_modules()}
+        self._running: list[nn.Module] = []
+        self._hooks: list[Any] = []
+        self._owners: dict[int, list[tuple[str, str]]] = {}
+        for full, parameter in root.named_parameters(remove_duplicate=False):
+            key = storage_key(parameter)
+            if key is not None:
+                path, _, attribute = full.rpartition(".")
+                self._owners.setdefault(key, []).append((path, attribute))
+
+    def __enter__(self) -> Scopes:
+        self._hooks = [
+            hooks.register_module_forward_pre_hook(self._enter),
+            hooks.register_module_forward_hook(self._leave, always_call=True),
+        ]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._running.clear()
+
+    @property
+    def path(self) -> str:
+        """Path of the innermost module that is running; '' for the root."""
+        return self._paths[id(self._running[-1])] if self._running else ""
+
+    @property
+    def label(self) -> str:
+        """The path, or the root's class where the path is empty."""
+        return self.path or self._root
+
+    def running(self, attribute: str) -> int | None:
+        """The integer attribute of the innermost running module that has it."""
+        for module in reversed(self._running):
+            value = getattr(module, attribute, None)
+            if isinstance(value, int):
+                return value
+        return None
+
+    def weight_name(self, weight: torch.Tensor) -> str:
+        """Path of the layer that owns a weight (seen from the running module if several share it).
+
+        A parameter `weight` is called as its module; any other one adds its own name.
+        """
+        owners = self._owners.get(storage_key(weight) or 0, [])
+        if not owners:
+            return self.label
+        path, attribute = next((owner for owner in owners if owner[0] == self.path), owners[0])
+        if attribute == "weight":
+            return path or self._root
+        return f"{path}.{attribute}" if path else attribute
+
+    def _enter(self, module: nn.Module, _args: Any) -> None:
+        if id(module) in self._paths:
+            self._running.append(module)
+
+    def _leave(self, module: nn.Module, _args: Any, _output: Any) -> None:
+        if self._running and self._running[-1] is module:
+            self._running.pop()

@@ -1,0 +1,90 @@
+"""One or two forward passes under the recorder: the model as it is, and pruned by recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from accelsim.models.inputs import call
+from accelsim.prune.applying import pruned
+from accelsim.prune.recipes import Recipe, Spatten, parse_all
+from accelsim.trace.notes import dense_layers_note
+from accelsim.trace.recorder import Recorder
+from accelsim.workload import Attention, Layer, Matmul, Workload
+
+
+def trace_module(
+    module: nn.Module,
+    inputs: Any,
+    prune: str | Recipe | Sequence[str | Recipe] | None = None,
+    *,
+    name: str | None = None,
+    notes: Sequence[str] = (),
+) -> Workload:
+    """See `accelsim.trace.trace`."""
+    recipes = parse_all(prune)
+    with still(module):
+        if not recipes:
+            layers = record(module, inputs)
+        else:
+            recorder = Recorder(module, inputs)
+            with pruned(module, recipes, decided=recorder.decided):
+                with recorder:
+                    call(module, inputs)
+            layers = recorder.layers()
+            if any(isinstance(recipe, Spatten) for recipe in recipes):
+                layers = with_unpruned_sizes(layers, record(module, inputs))
+    return Workload(
+        model=name or type(module).__name__,
+        layers=layers,
+        notes=(*notes, *dense_layers_note(layers)),
+    )
+
+
+def record(module: nn.Module, inputs: Any) -> tuple[Layer, ...]:
+    """Layers of one forward pass."""
+    recorder = Recorder(module, inputs)
+    with recorder:
+        call(module, inputs)
+    return recorder.layers()
+
+
+def with_unpruned_sizes(layers: Sequence[Layer], unpruned: Sequence[Layer]) -> tuple[Layer, ...]:
+    """Note in each layer the rows, tokens and heads that its namesake has in the unpruned pass."""
+    before = {layer.name: layer for layer in unpruned}
+    noted: list[Layer] = []
+    for layer in layers:
+        other = before.get(layer.name)
+        sizes = (
+            ("m", "count")
+            if isinstance(layer, Matmul)
+            else ("queries", "keys", "heads")
+            if isinstance(layer, Attention)
+            else ()
+        )
+        if type(other) is type(layer):
+            larger = {f"dense_{size}": getattr(other, size) for size in sizes}
+            layer = replace(layer, **larger)
+        noted.append(layer)
+    return tuple(noted)
+
+
+@contextmanager
+def still(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode, no gradients, and no fused fast path that would hide products; restored afterwards."""
+    training = [child for child in module.modules() if child.training]
+    fast = torch.backends.mha.get_fastpath_enabled()
+    module.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        for child in training:
+            child.training = True
