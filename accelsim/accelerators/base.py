@@ -49,3 +49,9 @@ class Accelerator(Protocol):
 
     def assumptions(self) -> tuple[str, ...]:
         """Lines for the report: what was chosen where the sources are silent."""
+
+
+def require(holds: bool, name: str, expected: str, value: object) -> None:
+    """Refuse a parameter: "rows must be > 0, not -1"."""
+    if not holds:
+        raise ValueError(f"{name} must be {expected}, not {value!r}")

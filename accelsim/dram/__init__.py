@@ -1,5 +1,5 @@
 """Memory devices: what the engine asks for bursts."""
 
-from accelsim.dram.device import PRESETS, Dram
+from accelsim.dram.device import DDR4_2400, HBM2_16, PRESETS, Dram
 
-__all__ = ["PRESETS", "Dram"]
+__all__ = ["DDR4_2400", "HBM2_16", "PRESETS", "Dram"]

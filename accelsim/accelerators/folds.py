@@ -1,0 +1,326 @@
+"""A GEMM cut into the folds of a systolic array, and into pieces that fit its buffers.
+
+`systolic` and `sat` call `output_stationary` and `weight_stationary`, then `Folds.plan`. A fold is one
+pass of the array with everything it holds fixed; its cycles are the closed forms that SCALE-Sim counts
+(R rows, C columns, s kept weights for each output, h of them in one processing element):
+
+    output stationary  ceil(m/R) ceil(n/C) folds of  s + R + C - 2
+    weight stationary  ceil(s/(hR)) ceil(n/C) folds of  h m + h R + R + C - 2
+
+A fold that streams more than a buffer holds is cut along its stream: the pieces add up to the same cycles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from accelsim.plan import Buffer, Flags, Integers, Layout, Plan, Stage
+
+ACCUMULATOR_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gemm:
+    """m x k activations times n x k weights, of which `kept` in every `group` along k are stored.
+
+    Dense is 1 of 1. `held`: kept weights that share a processing element when weights are stationary.
+    Widths in bits; `weight_bits` includes the index of a kept weight.
+    """
+
+    m: int
+    n: int
+    k: int
+    kept: int = 1
+    group: int = 1
+    held: int = 1
+    activation_bits: int = 16
+    weight_bits: int = 16
+    output_bits: int = 16
+
+    @property
+    def stream(self) -> int:
+        """Stored weights of one output; a ragged last group is padded."""
+        return -(-self.k // self.group) * self.kept
+
+    def covered(self, begin: Integers, end: Integers) -> Integers:
+        """How many elements of k the stored weights begin..end choose from."""
+        first = begin // self.kept * self.group
+        last = -(-end // self.kept) * self.group
+        return np.minimum(last, self.k) - np.minimum(first, self.k)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Array:
+    """The array and its buffers, in bytes.
+
+    `interval` cycles between two products that meet in one accumulator, times `interleave` sums in turn;
+    `latency` cycles of the arithmetic, paid with every drain. `overlapped`: fill and drain hide
+    behind the neighbouring fold, only the first and the last are paid.
+    """
+
+    rows: int
+    cols: int
+    activation_buffer: int
+    weight_buffer: int
+    output_buffer: int
+    interval: int = 1
+    interleave: int = 1
+    latency: int = 0
+    overlapped: bool = False
+
+    def layout(self) -> Layout:
+        """Fetch, array, store: each operand is refilled while the array works."""
+        return Layout(
+            stages=(
+                Stage(name="fetch", port="read"),
+                Stage(name="array"),
+                Stage(name="store", port="write", write=True),
+            ),
+            buffers=(
+                Buffer(name="activations", capacity=self.activation_buffer, take="fetch", give="array"),
+                Buffer(name="weights", capacity=self.weight_buffer, take="fetch", give="array"),
+                Buffer(name="outputs", capacity=self.output_buffer, take="array", give="store"),
+            ),
+        )
+
+    def steps(self, begin: Integers, end: Integers, recurrent: bool) -> Integers:
+        """Cycles from step `begin` to step `end` of a stream; a recurrent sum waits for its adder."""
+        if not recurrent or self.interval <= self.interleave:
+            return end - begin
+        paced = -(-np.stack([begin, end]) * self.interval // self.interleave)
+        return np.asarray(paced[1] - paced[0], np.int64)
+
+    @property
+    def drain(self) -> int:
+        """Cycles until the last product of a fold has left the array."""
+        return self.rows + self.cols - 2 + self.latency
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folds:
+    """Pieces in execution order; every array is (pieces,), in cycles or bytes.
+
+    `activations` and `weights` are fetched; `*_give` leave their buffer (later than with this piece, where
+    an operand serves several folds). `partials`: sums that come back from memory; `outputs`: sums
+    that go there; `resume`: the piece whose partial sums this one continues, or -1.
+    """
+
+    busy: Integers
+    activations: Integers
+    activations_give: Integers
+    weights: Integers
+    weights_give: Integers
+    partials: Integers
+    outputs: Integers
+    sums_take: Integers
+    sums_give: Integers
+    resume: Integers
+
+    @property
+    def compute_cycles(self) -> int:
+        """Cycles with unlimited memory."""
+        return int(self.busy.sum())
+
+    @property
+    def traffic_bytes(self) -> int:
+        """Bytes fetched and stored, before rounding to bursts."""
+        return int((self.activations + self.weights + self.partials + self.outputs).sum())
+
+    @classmethod
+    def join(cls, parts: Sequence[Folds]) -> Folds:
+        """Products one after the other, each on its own operands."""
+        joined = {
+            field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)
+        }
+        offset = np.cumsum([0] + [part.busy.size for part in parts])
+        joined["resume"] = np.concatenate(
+            [np.where(part.resume < 0, -1, part.resume + begin) for part, begin in zip(parts, offset, strict=False)]
+        )
+        return cls(**joined)
+
+    def plan(self, array: Array, burst_bytes: int) -> Plan:
+        """Rows for the engine. Operands lie packed in memory in the order in which they are fetched."""
+        plan = Plan(layout=array.layout(), jobs=self.busy.size)
+        plan.busy[:, plan.layout.stage("array")] = self.busy
+        plan.whole[:, 1:] = True
+        for name, take, give in (
+            ("activations", self.activations, self.activations_give),
+            ("weights", self.weights, self.weights_give),
+            ("outputs", self.sums_take, self.sums_give),
+        ):
+            plan.take[:, plan.layout.buffer(name)] = take
+            plan.give[:, plan.layout.buffer(name)] = give
+        jobs, address = np.arange(self.busy.size), 0
+        for stage, sizes in (
+            ("fetch", self.weights),
+            ("fetch", self.activations),
+            ("fetch", self.partials),
+            ("store", self.outputs),
+        ):
+            bursts = -(-sizes // burst_bytes)
+            begin = address + (np.cumsum(bursts) - bursts) * burst_bytes
+            plan.add_runs(stage, jobs, begin, bursts, burst_bytes)
+            address += int(bursts.sum()) * burst_bytes
+        resumed = self.resume >= 0
+        plan.add_after("fetch", jobs[resumed], "store", self.resume[resumed])
+        return plan
+
+
+def weight_stationary(gemm: Gemm, array: Array) -> Folds:
+    """Weights stay; activations stream past them; sums leave at the foot of each column.
+
+    As many columns of folds as the output buffer can sum up share one fetch of the activations (all of
+    them, if the activation buffer holds everything). Sums of one column of folds that do not fit
+    travel to memory and back between its folds. Raises ValueError if a buffer is too small for two rows.
+    """
+    slots = -(-gemm.stream // gemm.held)
+    k_sizes, n_sizes = _tiles(slots, array.rows), _tiles(gemm.n, array.cols)
+    k_ends = np.minimum(np.cumsum(k_sizes) * gemm.held, gemm.stream)
+    covered = gemm.covered(k_ends - np.minimum(k_sizes * gemm.held, k_ends), k_ends)
+    row_bytes = _bytes(covered, gemm.activation_bits)
+    sums = gemm.m * array.cols * ACCUMULATOR_BYTES
+    on_chip = sums <= array.output_buffer
+    everything = int(row_bytes.sum()) * gemm.m <= array.activation_buffer
+    strip = 2 * int(row_bytes.max()) * gemm.m <= array.activation_buffer
+    panel = max(1, array.output_buffer // sums) if on_chip and (strip or everything) else 1
+
+    rows = array.activation_buffer // 2 // int(row_bytes.max())
+    if not on_chip:
+        rows = min(rows, array.output_buffer // 2 // (array.cols * ACCUMULATOR_BYTES))
+    _require(rows >= 1, "activation_buffer and output_buffer must hold two rows of a fold", array)
+    m_sizes = _tiles(gemm.m, rows)
+    k, n, m, fold = _pieces(k_sizes.size, n_sizes.size, panel, m_sizes.size)
+    first, last = m == 0, m == m_sizes.size - 1
+
+    m_ends = np.cumsum(m_sizes)[m] * gemm.held
+    busy = array.steps(m_ends - m_sizes[m] * gemm.held, m_ends, recurrent=gemm.held > 1)
+    busy[first & _paid(fold == 0, array)] += array.rows * gemm.held
+    busy[last & _paid(fold == fold[-1], array)] += array.drain
+    weights = _bytes(k_sizes[k] * gemm.held * n_sizes[n], gemm.weight_bits)
+    _require(2 * int(weights.max()) <= array.weight_buffer, "weight_buffer must hold two folds", array)
+    pieces = np.arange(fold.size)
+    held = (0 if everything else n // panel) * k_sizes.size + k
+    fetched = _shared(held * m_sizes.size + m if strip or everything else pieces, m_sizes[m] * row_bytes[k])
+    weights_fetched = _shared(fold, weights)
+    elements = m_sizes[m] * n_sizes[n]
+    summed = _shared(n, n_sizes[n] * gemm.m * ACCUMULATOR_BYTES) if on_chip else _alone(elements * ACCUMULATOR_BYTES)
+    final = k == k_sizes.size - 1
+    spilled = np.zeros_like(elements) if on_chip else elements * ACCUMULATOR_BYTES
+    return Folds(
+        busy=busy,
+        activations=fetched[0],
+        activations_give=fetched[1],
+        weights=weights_fetched[0],
+        weights_give=weights_fetched[1],
+        partials=np.where(k > 0, spilled, 0),
+        outputs=np.where(final, _bytes(elements, gemm.output_bits), spilled),
+        sums_take=summed[0],
+        sums_give=summed[1],
+        resume=np.where((spilled > 0) & (k > 0), pieces - m_sizes.size, -1),
+    )
+
+
+def output_stationary(gemm: Gemm, array: Array) -> Folds:
+    """Sums stay; activations enter at the rows and weights at the columns.
+
+    Strips of one operand stay in their buffer for a block of folds while strips of the other pass; which
+    operand stays is decided by the traffic. Raises ValueError if a buffer is too small for two groups.
+    """
+    candidates = [_output_stationary(gemm, array, activations_stay=stay) for stay in (True, False)]
+    return min(candidates, key=lambda folds: folds.traffic_bytes)
+
+
+def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> Folds:
+    m_sizes, n_sizes = _tiles(gemm.m, array.rows), _tiles(gemm.n, array.cols)
+    group_bytes = array.rows * gemm.group * gemm.activation_bits // 8, -(-array.cols * gemm.kept * gemm.weight_bits // 8)
+    groups = min(array.activation_buffer // 2 // group_bytes[0], array.weight_buffer // 2 // group_bytes[1])
+    _require(groups >= 1, "activation_buffer and weight_buffer must hold two groups of each row and column", array)
+    s_sizes = _tiles(gemm.stream, groups * gemm.kept)
+    activation_strip = _bytes(np.array(array.rows * gemm.k), gemm.activation_bits)
+    weight_strip = _bytes(np.array(array.cols * gemm.stream), gemm.weight_bits)
+    activations_fit = array.activation_buffer // 2 // int(activation_strip)
+    weights_fit = array.weight_buffer // 2 // int(weight_strip)
+    if activations_stay:
+        n, m, s, fold = _pieces(n_sizes.size, m_sizes.size, max(1, activations_fit), s_sizes.size)
+        block = m // max(1, activations_fit)
+    else:
+        m, n, s, fold = _pieces(m_sizes.size, n_sizes.size, max(1, weights_fit), s_sizes.size)
+        block = n // max(1, weights_fit)
+    pieces = np.arange(fold.size)
+
+    s_ends = np.cumsum(s_sizes)[s]
+    busy = array.steps(s_ends - s_sizes[s], s_ends, recurrent=True)
+    last = s == s_sizes.size - 1
+    busy[last & _paid(fold == fold[-1], array)] += array.drain
+    activations = _bytes(m_sizes[m] * gemm.covered(s_ends - s_sizes[s], s_ends), gemm.activation_bits)
+    weights = _bytes(n_sizes[n] * s_sizes[s], gemm.weight_bits)
+    # The operand that stays is fetched once, the other once a block.
+    activation_ids = (0 if activations_stay else block) * m_sizes.size + m
+    weight_ids = (block if activations_stay else 0) * n_sizes.size + n
+    fetched = _shared(activation_ids * s_sizes.size + s if activations_fit else pieces, activations)
+    weights_fetched = _shared(weight_ids * s_sizes.size + s if weights_fit else pieces, weights)
+    elements = m_sizes[m] * n_sizes[n]
+    summed = _shared(fold, elements * ACCUMULATOR_BYTES)
+    nothing = np.zeros_like(elements)
+    return Folds(
+        busy=busy,
+        activations=fetched[0],
+        activations_give=fetched[1],
+        weights=weights_fetched[0],
+        weights_give=weights_fetched[1],
+        partials=nothing,
+        outputs=np.where(last, _bytes(elements, gemm.output_bits), 0),
+        sums_take=summed[0],
+        sums_give=summed[1],
+        resume=nothing - 1,
+    )
+
+
+def _tiles(size: int, limit: int) -> Integers:
+    """Sizes of the tiles of `size` elements, all `limit` but the last."""
+    sizes = np.full(-(-size // limit), limit, np.int64)
+    sizes[-1] = size - limit * (sizes.size - 1)
+    return sizes
+
+
+def _pieces(passes: int, tiles: int, panel: int, parts: int) -> tuple[Integers, Integers, Integers, Integers]:
+    """(pass, tile, part, fold) of every piece: panels of tiles, then passes, then the tiles of the panel."""
+    a_pass, tile = (grid.ravel() for grid in np.indices((passes, tiles)))
+    order = np.lexsort((tile, a_pass, tile // panel))
+    fold = np.repeat(np.arange(order.size), parts)
+    return a_pass[order][fold], tile[order][fold], np.tile(np.arange(parts), order.size), fold
+
+
+def _shared(ids: Integers, sizes: Integers) -> tuple[Integers, Integers]:
+    """Bytes taken by the first piece that names an id, and given back by the last."""
+    _, first = np.unique(ids, return_index=True)
+    _, from_end = np.unique(ids[::-1], return_index=True)
+    take, give = np.zeros_like(sizes), np.zeros_like(sizes)
+    take[first] = sizes[first]
+    give[ids.size - 1 - from_end] = sizes[first]
+    return take, give
+
+
+def _alone(sizes: Integers) -> tuple[Integers, Integers]:
+    """Bytes that every piece takes and gives back by itself."""
+    return sizes, sizes
+
+
+def _bytes(elements: Integers, bits: int) -> Integers:
+    return np.asarray(-(-elements * bits // 8), np.int64)
+
+
+def _paid(outermost: Flags, array: Array) -> Flags:
+    """Where fill or drain is paid: at every fold, or only at the outermost if they overlap."""
+    return outermost if array.overlapped else np.ones_like(outermost)
+
+
+def _require(holds: bool, message: str, array: Array) -> None:
+    if not holds:
+        raise ValueError(
+            f"{message}, not {array.activation_buffer}, {array.weight_buffer} and {array.output_buffer} bytes "
+            f"of activations, weights and outputs with an array of {array.rows} x {array.cols}"
+        )

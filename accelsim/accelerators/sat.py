@@ -1,0 +1,104 @@
+"""SAT: an array of unified sparse processing elements for N:M networks (inference).
+
+Source: Fang et al., "Efficient N:M Sparse DNN Training Using Algorithm, Architecture, and Dataflow
+Co-Design", IEEE TCAD 2023. The array's size and clock are recollections of the paper, its cycle
+counts below are a model of the described mechanism, not a table of the paper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, get_args
+
+from accelsim.accelerators.arrays import ArrayMachine
+from accelsim.accelerators.base import require
+from accelsim.accelerators.folds import Array, Folds, weight_stationary
+from accelsim.accelerators.products import Pattern
+from accelsim.workload import Matmul
+
+SparseMode = Literal["time", "slot"]
+
+HALF = ("fp16", "bf16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sat(ArrayMachine):
+    """32 x 32 processing elements at 200 MHz, FP16 operands, one DDR4-2400 channel.
+
+    `sparse_mode`: `time`, a processing element holds the N stored weights of a group and takes N cycles
+    for it; `slot`, one stored weight for each. `adder_latency` cycles between two sums in one accumulator are
+    hidden by `interleave` independent sums; `multiplier_latency` is paid with every drain.
+    """
+
+    name: ClassVar[str] = "sat"
+
+    clock_hz: float = 200e6
+    activation_buffer: int = 4 << 20
+    weight_buffer: int = 2 << 20
+    output_buffer: int = 4 << 20
+    sparse_mode: SparseMode = "time"
+    adder_latency: int = 1
+    multiplier_latency: int = 0
+    interleave: int = 1
+    overlapped: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        modes = get_args(SparseMode)
+        require(self.sparse_mode in modes, "sparse_mode", f"one of {', '.join(modes)}", self.sparse_mode)
+        require(self.dtype in HALF, "dtype", f"one of {', '.join(HALF)} (the multipliers have 16 bits)", self.dtype)
+        require(self.adder_latency >= 1, "adder_latency", ">= 1", self.adder_latency)
+        require(self.multiplier_latency >= 0, "multiplier_latency", ">= 0", self.multiplier_latency)
+        require(self.interleave >= 1, "interleave", ">= 1", self.interleave)
+
+    def array(self) -> Array:
+        """The array with its arithmetic latencies."""
+        return replace(
+            super().array(),
+            interval=self.adder_latency,
+            interleave=self.interleave,
+            latency=self.multiplier_latency + self.adder_latency - 1,
+            overlapped=self.overlapped,
+        )
+
+    def held(self, pattern: Pattern) -> int:
+        """All N of a group, or one."""
+        return pattern.kept if self.sparse_mode == "time" and not pattern.is_dense else 1
+
+    def remarks(self, product: Matmul, pattern: Pattern, folds: Folds) -> list[str]:
+        """Beside a mask that keeps everything: what its sparse mode would take."""
+        lines = super().remarks(product, pattern, folds)
+        size = int(str(product.geometry.get("pattern", "0:0")).split(":")[1])
+        if product.mask is not None and pattern.is_dense and size > 1 and product.mask.kept == product.n * product.k:
+            gemm = replace(self.gemm(product, Pattern()), kept=size, group=size, held=size)
+            cycles = weight_stationary(gemm, self.array()).compute_cycles
+            lines.append(
+                f"dense mode {folds.compute_cycles} compute cycles; "
+                f"time-multiplexed {size}:{size}, weight stationary, {cycles}"
+            )
+        return lines
+
+    def assumptions(self) -> tuple[str, ...]:
+        """What the paper leaves open and how it is set here."""
+        return (
+            f"{self.rows} x {self.cols} at {self.clock_hz / 1e6:g} MHz and the sizes of the buffers are choices, "
+            "not figures of the paper's abstract",
+            "a multiply and add takes one cycle unless adder_latency, multiplier_latency and interleave say more; "
+            "a hop between neighbours takes one",
+            "fill and drain of every fold are exposed" if not self.overlapped else "fill and drain overlap",
+            {
+                "time": "N:M, weights stationary: one processing element holds a group's N weights for N cycles",
+                "slot": "N:M, weights stationary: one stored weight for each processing element",
+            }[self.sparse_mode],
+            *super().assumptions(),
+        )
+
+
+PAPER = Sat()
+
+# All four channels of the board: 76.8 GB/s.
+VCU1525 = Sat(dram=replace(PAPER.dram, channels=4, bandwidth=4 * PAPER.dram.bandwidth))
+
+TINY = Sat(rows=4, cols=4, activation_buffer=1 << 15, weight_buffer=1 << 14, output_buffer=1 << 15)
+
+PRESETS = {"paper": PAPER, "vcu1525": VCU1525, "tiny": TINY}
