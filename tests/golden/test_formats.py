@@ -77,6 +77,8 @@ def test_the_insertion_check_tells_a_not_strict_comparison_apart():
 def test_a_selected_array_survives_encoding(array, pattern):
     pruned = np.where(select_nm(array, *pattern), array, np.float32(0))
     code = NM.encode(pruned, *pattern)
+    groups = -(-array.shape[-1] // pattern[1])
+    assert code.values.shape == code.indices.shape == (*array.shape[:-1], groups, pattern[0])
     assert np.array_equal(code.decode(), pruned)
     assert (np.diff(code.indices.astype(int), axis=-1) > 0).all()
 

@@ -111,6 +111,12 @@ def test_a_causal_mask_equals_the_softmax_of_the_shorter_row():
         assert not masked[row, row + 1 :].any()
 
 
+def test_a_huge_score_outside_the_mask_changes_nothing():
+    scores = np.array([100, 50, 2**40])
+    masked = softmax(scores, valid=np.array([True, True, False]))
+    assert masked.tolist() == [*softmax(scores[:2]).tolist(), 0]
+
+
 def test_narrow_integers_do_not_overflow():
     scores = np.array([[30000, -30000, 29000]], dtype=np.int16)
     assert np.array_equal(softmax(scores), softmax(scores.astype(np.int64)))
