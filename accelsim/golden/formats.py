@@ -120,10 +120,8 @@ def select_nm(weights: npt.NDArray[Any], n: int, m: int) -> npt.NDArray[np.bool_
     A ragged last group of r elements keeps min(N, r).
     """
     check_pattern(n, m)
-    # The most negative integer has no magnitude in its own type.
-    wide = weights.astype(np.int64) if np.issubdtype(weights.dtype, np.signedinteger) else weights
     # Padding is the weakest and stands last, so it takes no place from a real element.
-    kept = top_k_mask(aligned_groups(np.abs(wide), m), n)
+    kept = top_k_mask(aligned_groups(_magnitudes(weights), m), n)
     return kept.reshape((*kept.shape[:-2], kept.shape[-2] * m))[..., : weights.shape[-1]]
 
 
@@ -162,6 +160,16 @@ def refuse_full_groups(groups: npt.NDArray[Any], n: int, m: int) -> None:
             f"{n}:{m} groups must keep at most {n} of {m}, not {counts[(*row, group)]} "
             f"(row {tuple(row)}, elements {group * m} to {group * m + m - 1})"
         )
+
+
+def _magnitudes(weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Absolute values in a type that can hold and quickly rank them."""
+    wide = weights.astype(np.float32) if weights.dtype == np.float16 else weights
+    magnitudes: npt.NDArray[Any] = np.abs(wide)
+    if np.issubdtype(wide.dtype, np.signedinteger):
+        # The most negative integer is its own absolute value, and right when read without a sign.
+        return magnitudes.view(f"u{wide.dtype.itemsize}")
+    return magnitudes
 
 
 def _most_in_a_group(mask: npt.NDArray[np.bool_], m: int) -> int:
