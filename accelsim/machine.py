@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from accelsim import engine
 from accelsim.dram.device import Ticks
 from accelsim.dram.flow import HITS, READS, WRITES, Flow, flow
+from accelsim.engine import state as engine
+from accelsim.engine.loop import advance
 from accelsim.plan import Integers, Layout, Plan, Scope
 
 CAUSES = ("input", "after", "buffer", "unit", "upstream", "memory")
@@ -65,7 +66,7 @@ def simulate(plan: Plan, memory: Ticks | None) -> Timeline:
     channels = memory.channels if memory else 1
     device = flow(memory or _NO_MEMORY)
     state = _state(plan, wiring, channels)
-    engine.advance(rows, wiring, device, state, memory is not None)
+    advance(rows, wiring, device, state, memory is not None)
     if state.counters[engine.ENDED] < plan.jobs * stages:
         raise _deadlock(plan, rows, wiring, state)
     return _timeline(plan, state, device)
@@ -135,7 +136,14 @@ def _wiring(layout: Layout) -> engine.Wiring:
     stations_of_unit = np.bincount(unit.ravel())
     unit_shared = stations_of_unit > 1
     takers = [
-        sorted({int(unit[lane, take[b]]) for b in range(take.size) for lane in range(lanes) if buffer[lane, b] == i})
+        sorted(
+            {
+                int(unit[lane, take[b]])
+                for b in range(take.size)
+                for lane in range(lanes)
+                if buffer[lane, b] == i
+            }
+        )
         for i in range(int(buffer.max(initial=-1)) + 1)
     ]
     units_of_buffer = [[u for u in units if unit_shared[u]] for units in takers]

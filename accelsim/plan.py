@@ -16,9 +16,7 @@ Scope = Literal["lane", "site", "machine"]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-RUN = np.dtype(
-    [("job", "<i8"), ("stage", "<i8"), ("address", "<i8"), ("count", "<i8"), ("stride", "<i8")]
-)
+RUN = np.dtype([("job", "<i8"), ("stage", "<i8"), ("address", "<i8"), ("count", "<i8"), ("stride", "<i8")])
 AFTER = np.dtype([("job", "<i8"), ("stage", "<i8"), ("other_job", "<i8"), ("other_stage", "<i8")])
 
 
@@ -199,9 +197,7 @@ class Plan:
         held = np.cumsum(self.take - self.give, axis=0)
         _require_none(held < 0, "more is given than was taken", self._buffer_names())
         last = np.append(self.group[1:] != self.group[:-1], True)
-        _require_none(
-            (held != 0) & last[:, None], "a group must give back all it took", self._buffer_names()
-        )
+        _require_none((held != 0) & last[:, None], "a group must give back all it took", self._buffer_names())
 
     def _check_runs(self) -> None:
         runs = self.runs

@@ -105,7 +105,8 @@ class Dram:
             sets=lines // self.cache_ways,
             assoc=self.cache_ways,
             cache_service=max(
-                1, in_ticks(self.burst_bytes * self.channels / self.cache_bandwidth) if self.cache_bytes else 1
+                1,
+                in_ticks(self.burst_bytes * self.channels / self.cache_bandwidth) if self.cache_bytes else 1,
             ),
             cache_latency=in_ticks(self.cache_latency),
         )
