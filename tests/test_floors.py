@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     ("golden",),
     ("compiled", "extras", "words"),
-    ("archive", "heap", "layers"),
+    ("archive", "layers"),
     ("workload", "dram"),
     ("parameters", "plan", "synthetic"),
     ("engine",),
