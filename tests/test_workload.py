@@ -437,6 +437,28 @@ def test_a_well_formed_file_with_any_header_is_refused_or_means_what_it_says(tmp
     assert 0 < accepted < tried / 3
 
 
+def test_a_layer_with_a_field_missing_or_added_is_refused(tmp_path: Path) -> None:
+    example().save(tmp_path / "w.npz")
+    header, arrays = archive.read(tmp_path / "w.npz", "workload", 1)
+    path = tmp_path / "hostile.npz"
+    for index, layer in enumerate(header["layers"]):
+        others = [{key: layer[key] for key in layer if key != name} for name in layer]
+        for other in (*others, {**layer, "tokens": [1]}, {**layer, "extra": 1}):
+            archive.write(path, changed(header, ("layers", index), other), arrays)
+            assert load_or_refuse(path) is None, other.keys()
+    for name in ("model", "layers", "synthetic", "notes"):
+        archive.write(path, {key: value for key, value in header.items() if key != name}, arrays)
+        assert load_or_refuse(path) is None, name
+
+
+def test_a_mask_whose_sizes_are_no_whole_numbers_is_refused(tmp_path: Path) -> None:
+    example().save(tmp_path / "w.npz")
+    header, arrays = archive.read(tmp_path / "w.npz", "workload", 1)
+    archive.write(tmp_path / "h.npz", changed(header, ("layers", 0, "mask"), [5.0, 8]), arrays)
+    with pytest.raises(WorkloadError, match=r"h\.npz: layer 0: mask must have shape .* not \[5\.0, 8\]$"):
+        Workload.load(tmp_path / "h.npz")
+
+
 def test_a_well_formed_file_with_other_arrays_is_refused_or_means_what_it_says(tmp_path: Path) -> None:
     example().save(tmp_path / "w.npz")
     header, arrays = archive.read(tmp_path / "w.npz", "workload", 1)
