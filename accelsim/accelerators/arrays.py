@@ -109,13 +109,15 @@ class ArrayMachine:
         )
 
     def choose(self, gemm: Gemm) -> tuple[str, Folds]:
-        """The dataflow that was asked for, or the one whose array and memory, the slower of the two, end first."""
+        """The dataflow that was asked for, or the one whose slower side, array or memory, ends first."""
         flows = DATAFLOWS if self.dataflow == "auto" else {self.dataflow: DATAFLOWS[self.dataflow]}
         bytes_per_cycle = self.dram.bandwidth / self.clock_hz
-        options = [(flow, make(gemm, self.array())) for flow, make in flows.items()]
-        return min(
-            options, key=lambda option: max(option[1].compute_cycles, option[1].traffic_bytes / bytes_per_cycle)
-        )
+
+        def slower_side(option: tuple[str, Folds]) -> float:
+            folds = option[1]
+            return max(folds.compute_cycles, folds.traffic_bytes / bytes_per_cycle)
+
+        return min(((flow, make(gemm, self.array())) for flow, make in flows.items()), key=slower_side)
 
     def remarks(self, product: Matmul, pattern: Pattern, folds: Folds) -> list[str]:
         """Lines about one product: why it runs dense, what another mode would take."""
@@ -125,7 +127,7 @@ class ArrayMachine:
         """What every array machine here assumes."""
         return (
             "operands lie packed in memory in the order of their use; convolutions read their im2col columns",
-            "attention runs as QK^T and PV for each head; softmax, normalisation and activations are not counted",
+            "attention runs as QK^T and PV for each head; softmax, norms and activations are not counted",
             "memory has bandwidth, latency and a refresh duty; its rows and banks are not modelled",
-            f"all operands are {self.dtype}, sums on chip have 32 bits; every layer begins on an idle machine",
+            f"all operands are {self.dtype}, sums on chip 32 bits; every layer begins on an idle machine",
         )

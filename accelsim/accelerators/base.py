@@ -33,13 +33,16 @@ class Accelerator(Protocol):
     name: ClassVar[str]
 
     @property
-    def clock_hz(self) -> float: ...
+    def clock_hz(self) -> float:
+        """Cycles a second."""
 
     @property
-    def dram(self) -> Dram: ...
+    def dram(self) -> Dram:
+        """The memory behind the machine."""
 
     @property
-    def launch_seconds(self) -> float: ...
+    def launch_seconds(self) -> float:
+        """Fixed time of a kernel, paid for each of a layer's launches."""
 
     def refuse(self, layer: Layer) -> str:
         """Why this machine cannot run the layer; empty if it can."""

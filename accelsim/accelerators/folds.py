@@ -137,7 +137,10 @@ class Folds:
         }
         offset = np.cumsum([0] + [part.busy.size for part in parts])
         joined["resume"] = np.concatenate(
-            [np.where(part.resume < 0, -1, part.resume + begin) for part, begin in zip(parts, offset, strict=False)]
+            [
+                np.where(part.resume < 0, -1, part.resume + begin)
+                for part, begin in zip(parts, offset, strict=False)
+            ]
         )
         return cls(**joined)
 
@@ -206,7 +209,11 @@ def weight_stationary(gemm: Gemm, array: Array) -> Folds:
     fetched = _shared(held * m_sizes.size + m if strip or everything else pieces, m_sizes[m] * row_bytes[k])
     weights_fetched = _shared(fold, weights)
     elements = m_sizes[m] * n_sizes[n]
-    summed = _shared(n, n_sizes[n] * gemm.m * ACCUMULATOR_BYTES) if on_chip else _alone(elements * ACCUMULATOR_BYTES)
+    summed = (
+        _shared(n, n_sizes[n] * gemm.m * ACCUMULATOR_BYTES)
+        if on_chip
+        else _alone(elements * ACCUMULATOR_BYTES)
+    )
     final = k == k_sizes.size - 1
     spilled = np.zeros_like(elements) if on_chip else elements * ACCUMULATOR_BYTES
     return Folds(
@@ -235,9 +242,14 @@ def output_stationary(gemm: Gemm, array: Array) -> Folds:
 
 def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> Folds:
     m_sizes, n_sizes = _tiles(gemm.m, array.rows), _tiles(gemm.n, array.cols)
-    group_bytes = array.rows * gemm.group * gemm.activation_bits // 8, -(-array.cols * gemm.kept * gemm.weight_bits // 8)
+    group_bytes = (
+        array.rows * gemm.group * gemm.activation_bits // 8,
+        -(-array.cols * gemm.kept * gemm.weight_bits // 8),
+    )
     groups = min(array.activation_buffer // 2 // group_bytes[0], array.weight_buffer // 2 // group_bytes[1])
-    _require(groups >= 1, "activation_buffer and weight_buffer must hold two groups of each row and column", array)
+    _require(
+        groups >= 1, "activation_buffer and weight_buffer must hold two groups of each row and column", array
+    )
     s_sizes = _tiles(gemm.stream, groups * gemm.kept)
     activation_strip = _bytes(np.array(array.rows * gemm.k), gemm.activation_bits)
     weight_strip = _bytes(np.array(array.cols * gemm.stream), gemm.weight_bits)
@@ -321,6 +333,7 @@ def _paid(outermost: Flags, array: Array) -> Flags:
 def _require(holds: bool, message: str, array: Array) -> None:
     if not holds:
         raise ValueError(
-            f"{message}, not {array.activation_buffer}, {array.weight_buffer} and {array.output_buffer} bytes "
-            f"of activations, weights and outputs with an array of {array.rows} x {array.cols}"
+            f"{message} of an array of {array.rows} x {array.cols}, not activation_buffer="
+            f"{array.activation_buffer}, weight_buffer={array.weight_buffer}, "
+            f"output_buffer={array.output_buffer}"
         )

@@ -22,6 +22,7 @@ class Pattern:
 
     @property
     def is_dense(self) -> bool:
+        """Nothing is left out."""
         return self.kept == self.group
 
     def __str__(self) -> str:
@@ -43,10 +44,20 @@ def products(layer: Layer) -> tuple[Matmul, ...]:
         heads = layer.batch * layer.heads
         return (
             Matmul(
-                name=f"{layer.name}.qk", m=layer.queries, n=layer.keys, k=layer.dim, count=heads, weights=False
+                name=f"{layer.name}.qk",
+                m=layer.queries,
+                n=layer.keys,
+                k=layer.dim,
+                count=heads,
+                weights=False,
             ),
             Matmul(
-                name=f"{layer.name}.pv", m=layer.queries, n=layer.value_dim, k=layer.keys, count=heads, weights=False
+                name=f"{layer.name}.pv",
+                m=layer.queries,
+                n=layer.value_dim,
+                k=layer.keys,
+                count=heads,
+                weights=False,
             ),
         )
     raise ValueError(refuse(layer))

@@ -46,7 +46,12 @@ class Sat(ArrayMachine):
         super().__post_init__()
         modes = get_args(SparseMode)
         require(self.sparse_mode in modes, "sparse_mode", f"one of {', '.join(modes)}", self.sparse_mode)
-        require(self.dtype in HALF, "dtype", f"one of {', '.join(HALF)} (the multipliers have 16 bits)", self.dtype)
+        require(
+            self.dtype in HALF,
+            "dtype",
+            f"one of {', '.join(HALF)} (the multipliers have 16 bits)",
+            self.dtype,
+        )
         require(self.adder_latency >= 1, "adder_latency", ">= 1", self.adder_latency)
         require(self.multiplier_latency >= 0, "multiplier_latency", ">= 0", self.multiplier_latency)
         require(self.interleave >= 1, "interleave", ">= 1", self.interleave)
@@ -69,7 +74,12 @@ class Sat(ArrayMachine):
         """Beside a mask that keeps everything: what its sparse mode would take."""
         lines = super().remarks(product, pattern, folds)
         size = int(str(product.geometry.get("pattern", "0:0")).split(":")[1])
-        if product.mask is not None and pattern.is_dense and size > 1 and product.mask.kept == product.n * product.k:
+        if (
+            product.mask is not None
+            and pattern.is_dense
+            and size > 1
+            and product.mask.kept == product.n * product.k
+        ):
             gemm = replace(self.gemm(product, Pattern()), kept=size, group=size, held=size)
             cycles = weight_stationary(gemm, self.array()).compute_cycles
             lines.append(
@@ -80,16 +90,16 @@ class Sat(ArrayMachine):
 
     def assumptions(self) -> tuple[str, ...]:
         """What the paper leaves open and how it is set here."""
+        size = f"{self.rows} x {self.cols} at {self.clock_hz / 1e6:g} MHz"
+        sparse = {
+            "time": "one processing element holds a group's N weights for N cycles",
+            "slot": "one stored weight for each processing element",
+        }[self.sparse_mode]
         return (
-            f"{self.rows} x {self.cols} at {self.clock_hz / 1e6:g} MHz and the sizes of the buffers are choices, "
-            "not figures of the paper's abstract",
-            "a multiply and add takes one cycle unless adder_latency, multiplier_latency and interleave say more; "
-            "a hop between neighbours takes one",
-            "fill and drain of every fold are exposed" if not self.overlapped else "fill and drain overlap",
-            {
-                "time": "N:M, weights stationary: one processing element holds a group's N weights for N cycles",
-                "slot": "N:M, weights stationary: one stored weight for each processing element",
-            }[self.sparse_mode],
+            f"{size} and the sizes of the buffers are choices, not figures of the paper's abstract",
+            f"cycles: adder {self.adder_latency}, multiplier {self.multiplier_latency}, hop 1 (none is published)",
+            f"fill and drain of the folds {'overlap' if self.overlapped else 'are exposed'}",
+            f"N:M with stationary weights: {sparse}",
             *super().assumptions(),
         )
 

@@ -25,13 +25,29 @@ FORMATS = {"fp16": (2, 4), "bf16": (2, 4), "int8": (2, 4), "fp8": (2, 4), "tf32"
 METADATA_BITS = {"fp16": 1.0, "bf16": 1.0, "int8": 1.0, "fp8": 1.0, "tf32": 2.0, "int4": 0.5}
 OUTPUTS = {"fp16": "fp16", "bf16": "bf16", "int8": "int32", "fp8": "fp16", "tf32": "fp32", "int4": "int32"}
 
-# Dense multiply-adds a clock and SM, by type (white papers; wgmma m64n256k16 in 128 clocks, arXiv 2402.13499).
+# Dense multiply-adds a clock and SM (white papers; wgmma m64n256k16 in 128 clocks, arXiv 2402.13499).
 RATES = {
     "ampere": {"fp16": 1024, "bf16": 1024, "tf32": 512, "int8": 2048, "int4": 4096},
     "hopper": {"fp16": 2048, "bf16": 2048, "tf32": 1024, "int8": 4096, "fp8": 4096},
 }
 
 Generation = Literal["ampere", "hopper"]
+
+A100_HBM2 = Dram(
+    device="A100 HBM2",
+    channels=40,
+    ways=2,
+    bandwidth=1555e9,
+    burst_bytes=128,
+    latency=330e-9,
+    outstanding=512,
+    refresh_interval=3.9e-6,
+    refresh_time=0.35e-6,
+    cache_bytes=40 << 20,
+    cache_bandwidth=5120 * 1.41e9,
+    cache_latency=185e-9,
+    source="A100 white paper: 1555 GB/s, 40 MB L2, 5120 B/clk; 466 and 261.5 clk (arXiv 2402.13499)",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,21 +80,7 @@ class SparseTensorCore:
     mma_latency: int = 25
     blocks_limit: int = 2
     launch_seconds: float = 4.0e-6
-    dram: Dram = Dram(
-        device="A100 HBM2",
-        channels=40,
-        ways=2,
-        bandwidth=1555e9,
-        burst_bytes=128,
-        latency=330e-9,
-        outstanding=512,
-        refresh_interval=3.9e-6,
-        refresh_time=0.35e-6,
-        cache_bytes=40 << 20,
-        cache_bandwidth=5120 * 1.41e9,
-        cache_latency=185e-9,
-        source="A100 white paper: 1555 GB/s, 40 MB L2 at 5120 B/clk; latencies 466 and 261.5 clk (arXiv 2402.13499)",
-    )
+    dram: Dram = A100_HBM2
 
     def __post_init__(self) -> None:
         for name in ("sms", "clock_hz", "tile_weights", "tile_activations", "readers_m", "readers_n"):
@@ -95,7 +97,12 @@ class SparseTensorCore:
         steps = self.tile_k_bits // ELEMENT_BITS[self.dtype]
         require(steps >= 8 and steps % 8 == 0, "tile_k_bits", "8, 16, 24 ... elements wide", self.tile_k_bits)
         block = self.pipeline_stages * self.stage_bytes(sparse=False)
-        require(block <= self.shared_memory, "shared_memory", f">= the {block} bytes of one block", self.shared_memory)
+        require(
+            block <= self.shared_memory,
+            "shared_memory",
+            f">= the {block} bytes of one block",
+            self.shared_memory,
+        )
 
     @property
     def tile_k(self) -> int:
@@ -114,7 +121,9 @@ class SparseTensorCore:
 
     def stage_bytes(self, sparse: bool) -> int:
         """Shared memory that one k-step takes."""
-        return round(self.weight_bytes(self.tile_weights, sparse) + self.activation_bytes(self.tile_activations))
+        return round(
+            self.weight_bytes(self.tile_weights, sparse) + self.activation_bytes(self.tile_activations)
+        )
 
     def mma_cycles(self, sparse: bool) -> int:
         """Tensor-core clocks of one k-step: half as many products if every second one is skipped."""
@@ -202,7 +211,7 @@ class SparseTensorCore:
     def _rows(self, kernels: tuple[Matmul, ...], sparse: bool) -> Plan:
         """Every k-step of every tile, tile after tile, weights' tiles first; a tile is a group."""
         steps = [_steps(self, kernel, sparse) for kernel in kernels]
-        sizes = [step["weights"].size for step in steps]
+        sizes = [step["first"].size for step in steps]
         plan = Plan(layout=self.layout(sparse), jobs=sum(sizes))
         job = np.arange(plan.jobs)
         column = {name: np.concatenate([step[name] for step in steps]) for name in steps[0]}
@@ -220,19 +229,24 @@ class SparseTensorCore:
         # Kernels use other operands: each has its own part of memory.
         part = np.repeat(np.arange(len(sizes)), sizes) << 40
         line = self.dram.burst_bytes
-        for stage, name, base in (("copy", "weight", 0), ("copy", "activation", 1), ("epilogue", "output", 2)):
+        for stage, name, base in (
+            ("copy", "weight", 0),
+            ("copy", "activation", 1),
+            ("epilogue", "output", 2),
+        ):
             begin = (column[f"{name}_at"] + part + (base << 38)) // line * line
             plan.add_runs(stage, job, begin, -(-column[f"{name}_bytes"] // line), line)
         return plan
 
     def assumptions(self) -> tuple[str, ...]:
         """What the model assumes, for the report."""
+        tile = f"{self.tile_weights} x {self.tile_activations} x {self.tile_k}"
         return (
-            f"one tile shape, {self.tile_weights} x {self.tile_activations} x {self.tile_k}, no split along k; "
-            f"weights are the sparse operand, {METADATA_BITS[self.dtype]:g} metadata bit a weight",
+            f"one tile shape, {tile} (weights x activations x k), and no split along k",
+            f"the weights are the sparse operand, {METADATA_BITS[self.dtype]:g} bit of metadata for each",
             "operands lie packed by tile; the L2 is one level of LRU lines in front of each channel",
-            "attention runs as batched QK^T and PV; softmax, normalisation and activations are not counted",
-            f"seconds include {self.launch_seconds * 1e6:g} us for each kernel; the clock never drops for power",
+            "attention runs as batched QK^T and PV; softmax, norms and activations are not counted",
+            f"seconds include {self.launch_seconds * 1e6:g} us for each kernel; the clock never drops",
             "memory has bandwidth, latency and a refresh duty; its rows and banks are not modelled",
         )
 
@@ -242,7 +256,9 @@ def _steps(core: SparseTensorCore, kernel: Matmul, sparse: bool) -> dict[str, np
     tall, wide, deep = (
         -(-size // tile)
         for size, tile in (
-            (kernel.n, core.tile_weights), (kernel.m, core.tile_activations), (kernel.k, core.tile_k)
+            (kernel.n, core.tile_weights),
+            (kernel.m, core.tile_activations),
+            (kernel.k, core.tile_k),
         )
     )
     shape = (kernel.count, wide, tall, deep)
@@ -258,7 +274,6 @@ def _steps(core: SparseTensorCore, kernel: Matmul, sparse: bool) -> dict[str, np
     return {
         "first": step == 0,
         "last": last,
-        "weights": rows_w,
         "weight_bytes": np.ceil(core.weight_bytes(1, sparse) * rows_w * deep_here).astype(np.int64),
         "activation_bytes": np.ceil(core.activation_bytes(1) * rows_a * deep_here).astype(np.int64),
         "output_bytes": np.where(last, rows_w * rows_a * out_bytes, 0),
@@ -301,7 +316,7 @@ H100 = SparseTensorCore(
         cache_bytes=50 << 20,
         cache_bandwidth=3942 * 1.83e9,
         cache_latency=144e-9,
-        source="H100 white paper: 3.35 TB/s, 50 MB L2; L2 3942 B/clk, 263 and 479 clk (arXiv 2402.13499, H800)",
+        source="H100 white paper: 3.35 TB/s, 50 MB L2; 3942 B/clk, 263 and 479 clk (arXiv 2402.13499, H800)",
     ),
 )
 
@@ -309,7 +324,9 @@ H100_PCIE = replace(
     H100,
     sms=114,
     clock_hz=1.62e9,
-    dram=replace(H100.dram, device="H100 PCIe HBM2e", channels=40, bandwidth=2040e9, cache_bandwidth=3942 * 1.62e9),
+    dram=replace(
+        H100.dram, device="H100 PCIe HBM2e", channels=40, bandwidth=2040e9, cache_bandwidth=3942 * 1.62e9
+    ),
 )
 
 H200 = replace(H100, dram=replace(H100.dram, device="H200 HBM3e", channels=96, bandwidth=4800e9))
@@ -321,7 +338,16 @@ TINY = SparseTensorCore(
     tile_k_bits=512,
     readers_m=1,
     readers_n=1,
-    dram=replace(A100.dram, device="tiny", channels=2, bandwidth=50e9, cache_bytes=1 << 16, cache_bandwidth=256e9),
+    dram=replace(
+        A100.dram, device="tiny", channels=2, bandwidth=50e9, cache_bytes=1 << 16, cache_bandwidth=256e9
+    ),
 )
 
-PRESETS = {"a100": A100, "a100_pcie": A100_PCIE, "h100": H100, "h100_pcie": H100_PCIE, "h200": H200, "tiny": TINY}
+PRESETS = {
+    "a100": A100,
+    "a100_pcie": A100_PCIE,
+    "h100": H100,
+    "h100_pcie": H100_PCIE,
+    "h200": H200,
+    "tiny": TINY,
+}

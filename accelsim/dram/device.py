@@ -70,11 +70,11 @@ class Dram:
             object.__setattr__(self, "interleave", self.burst_bytes)
         if self.interleave % self.burst_bytes:
             raise ValueError(
-                f"dram.interleave must be a multiple of burst_bytes ({self.burst_bytes}), not {self.interleave}"
+                f"dram.interleave must be a multiple of burst_bytes={self.burst_bytes}, not {self.interleave}"
             )
         if self.refresh_time > self.refresh_interval:
             raise ValueError(
-                f"dram.refresh_time must be <= refresh_interval ({self.refresh_interval}), not {self.refresh_time}"
+                f"dram.refresh_time must be <= refresh_interval={self.refresh_interval}, not {self.refresh_time}"
             )
         if self.cache_bytes and not self.cache_bandwidth > 0:
             raise ValueError(f"dram.cache_bandwidth must be > 0 with a cache, not {self.cache_bandwidth}")

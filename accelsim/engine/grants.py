@@ -56,9 +56,10 @@ def grant(rows, wiring, state, cycle, has_memory):
             station = state.candidates[i]
             job = state.stations[station, JOB]
             skips = rows.skip[job * rows.stages + station % rows.stages]
-            if (state.unit_holder[unit] < 0 or skips) and room(rows, wiring, state, station, job):
-                if best < 0 or wiring.unit_rank[station] < wiring.unit_rank[state.candidates[best]]:
-                    best = i
+            better = best < 0 or wiring.unit_rank[station] < wiring.unit_rank[state.candidates[best]]
+            free = state.unit_holder[unit] < 0 or skips
+            if better and free and room(rows, wiring, state, station, job):
+                best = i
         if best >= 0:
             station = state.candidates[best]
             state.candidate_count[unit] -= 1

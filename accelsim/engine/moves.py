@@ -125,7 +125,8 @@ def _arbitrated(rows, wiring, state, station, op):
     stage, job = op % rows.stages, op // rows.stages
     for b in range(wiring.buffer_take.size):
         if wiring.buffer_take[b] == stage and rows.take[job, b] > 0:
-            if wiring.buffer_shared[wiring.buffer[station // rows.stages, b]]:
+            shared = wiring.buffer_shared[wiring.buffer[station // rows.stages, b]]
+            if shared:
                 return True
     return False
 
@@ -136,7 +137,8 @@ def room(rows, wiring, state, station, job):
     lane, stage = station // rows.stages, station % rows.stages
     for b in range(wiring.buffer_take.size):
         if wiring.buffer_take[b] == stage and rows.take[job, b] > 0:
-            if state.used[wiring.buffer[lane, b]] + rows.take[job, b] > wiring.buffer_capacity[b]:
+            used = state.used[wiring.buffer[lane, b]]
+            if used + rows.take[job, b] > wiring.buffer_capacity[b]:
                 return False
     return True
 

@@ -1,4 +1,4 @@
-"""Bursts between stations and channels: queues, offers, and what comes back. Rules: `docs/engine.md`, Memory."""
+"""Bursts between stations and channels: offers, queues, returns. Rules: `docs/engine.md`, Memory."""
 
 from __future__ import annotations
 
