@@ -1,0 +1,6 @@
+"""Makes `machine.reference` and `machine.plans` importable, whatever the folder pytest is started in."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
