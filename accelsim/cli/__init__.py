@@ -1,0 +1,89 @@
+"""The command line: one file per family of commands. Results go to stdout, everything else to stderr.
+
+Exit status 0 on success and 2 on a user's mistake, which is answered by one line.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.main import get_command
+
+from accelsim import __version__
+from accelsim.cli import counts, lists, models
+from accelsim.run import SkippedLayersWarning
+
+MISTAKE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
+
+# Typer may bring its own copy of click, so the base class of its errors is found, not imported.
+ClickError: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models.add_commands(app)
+counts.add_commands(app)
+lists.add_commands(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line on `arguments` (default: those of the process) and give the exit status."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        warnings.simplefilter("always", SkippedLayersWarning)
+        try:
+            given = sys.argv[1:] if arguments is None else list(arguments)
+            status = get_command(app).main(args=given, prog_name="accelsim", standalone_mode=False)
+            sys.stdout.flush()
+            return status if isinstance(status, int) else 0
+        except ClickError as error:
+            return _mistake(error.format_message())  # type: ignore[attr-defined]
+        except (KeyboardInterrupt, typer.Abort):
+            return INTERRUPTED
+        except BrokenPipeError:
+            # The reader went away (`| head`): say nothing, and keep the interpreter from trying again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return PIPE_CLOSED
+        except OSError as error:
+            return _mistake(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        except ValueError as error:
+            return _mistake(str(error))
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """From a pruned PyTorch model to cycles, bytes, joules and Verilog.
+
+    \b
+    Example:
+      accelsim run minilm --prune magnitude,2:8 --on sat
+    """
+    if version:
+        typer.echo(f"accelsim {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+def _mistake(message: str) -> int:
+    print(f"accelsim: {' '.join(message.split())}", file=sys.stderr)
+    return MISTAKE
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)

@@ -1,0 +1,216 @@
+"""`run`, `trace` and `compare`: a model, pruned or as it is, on one machine or several."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accelsim.cli.options import Explain, Json, On, Prune, Seed, Settings, count_option, machine
+from accelsim.cli.output import check_destination, progress, show, show_all, step
+from accelsim.report import Accuracy
+from accelsim.run import run
+from accelsim.workload import Workload
+
+if TYPE_CHECKING:
+    from accelsim.models.loading import Model as LoadedModel
+
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="A name, a folder, a workload .npz, or module.py:factory."),
+]
+Text = Annotated[str | None, typer.Option("--text", metavar="FILE", help="Text to run the model on.")]
+Shape = Annotated[
+    str | None, typer.Option("--input", metavar="SHAPE", help="Shape of a drawn input: 1x3x32x32.")
+]
+Tokens = Annotated[int | None, count_option("--tokens", "Length of a drawn text; default 128.")]
+Batch = Annotated[int, count_option("--batch", "Copies of the input.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the commands of this file on the command line."""
+    app.command("run")(run_model)
+    app.command("trace")(trace_model)
+    app.command("compare")(compare)
+
+
+def run_model(
+    model: Model,
+    on: On,
+    prune: Prune = None,
+    settings: Settings = None,
+    text: Text = None,
+    shape: Shape = None,
+    tokens: Tokens = None,
+    batch: Batch = 1,
+    evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure the accuracy, too.")] = False,
+    explain: Explain = False,
+    json: Json = None,
+    seed: Seed = 0,
+) -> None:
+    """Prune and trace a model, and simulate it beside the dense one on a machine.
+
+    \b
+    Example:
+      accelsim run minilm --prune magnitude,2:8 --on sat --set dram.bandwidth=38.4e9
+    """
+    check_destination(json)
+    target = machine(on, settings)
+    source = Source(
+        model=model, recipes=prune or [], text=text, shape=shape, tokens=tokens, batch=batch, seed=seed
+    )
+    if evaluate and source.is_workload:
+        raise ValueError(f"--evaluate needs a model, not the workload file {model!r}")
+    workload = source.workload()
+    with progress(f"{workload.model} on {on}") as advance:
+        report = run(workload, target.accelerator, preset=target.preset, progress=advance)
+    if evaluate:
+        report = replace(report, accuracy=source.accuracy())
+    show(report, json, explain=explain)
+
+
+def trace_model(
+    model: Model,
+    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="The workload file to write.")],
+    prune: Prune = None,
+    text: Text = None,
+    shape: Shape = None,
+    tokens: Tokens = None,
+    batch: Batch = 1,
+    seed: Seed = 0,
+) -> None:
+    """Prune and trace a model, and save the workload for `accelsim run FILE.npz`.
+
+    \b
+    Example:
+      accelsim trace minilm --prune magnitude,2:4 -o minilm.npz
+    """
+    check_destination(out, flag="-o")
+    source = Source(
+        model=model, recipes=prune or [], text=text, shape=shape, tokens=tokens, batch=batch, seed=seed
+    )
+    workload = source.workload()
+    workload.save(out)
+    typer.echo(
+        f"{out}: {workload.model}, {len(workload.layers)} layers, {workload.macs:,} multiply-accumulates"
+    )
+
+
+def compare(
+    model: Model,
+    on: Annotated[str, typer.Option("--on", metavar="A,B,C", help="Machines; see `accelsim accelerators`.")],
+    prune: Prune = None,
+    text: Text = None,
+    shape: Shape = None,
+    tokens: Tokens = None,
+    batch: Batch = 1,
+    json: Json = None,
+    seed: Seed = 0,
+) -> None:
+    """Simulate one model on several machines, side by side.
+
+    \b
+    Example:
+      accelsim compare minilm --prune magnitude,2:4 --on stc:a100,sat,systolic:32
+    """
+    check_destination(json)
+    targets = [machine(name.strip()) for name in on.split(",")]
+    source = Source(
+        model=model, recipes=prune or [], text=text, shape=shape, tokens=tokens, batch=batch, seed=seed
+    )
+    workload = source.workload()
+    reports = []
+    for target in targets:
+        with progress(f"{workload.model} on {target.accelerator.name}") as advance:
+            reports.append(run(workload, target.accelerator, preset=target.preset, progress=advance))
+    show_all(reports, json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a workload comes from: a model with its recipes and inputs, or a workload file."""
+
+    model: str
+    recipes: list[str]
+    text: str | None
+    shape: str | None
+    tokens: int | None
+    batch: int
+    seed: int
+
+    @property
+    def is_workload(self) -> bool:
+        """Whether MODEL is a file that `accelsim trace` wrote."""
+        return self.model.endswith(".npz")
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """The model with its inputs, loaded once. What can be refused before that is refused first."""
+        from accelsim.models import load
+        from accelsim.prune import parse_all
+
+        parse_all(self.recipes)
+        if self.text is not None and not Path(self.text).is_file():
+            raise ValueError(f"--text must be a file, and there is no {self.text!r}")
+        if self.shape is not None and not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", self.shape):
+            raise ValueError(f"--input must be a shape such as 1x3x32x32, not {self.shape!r}")
+        return load(
+            self.model,
+            seed=self.seed,
+            tokens=self.tokens,
+            input_shape=self.shape,
+            text=self.text,
+            batch=self.batch,
+        )
+
+    def workload(self) -> Workload:
+        """Read or trace. Raises ValueError for whatever the user got wrong."""
+        if self.is_workload:
+            return self._saved()
+        from accelsim.trace import trace
+
+        with step(f"{self.model}: loading", lines=False):
+            model = self.loaded
+        with step(f"{self.model}: tracing"):
+            inputs = f"inputs: {model.metadata['inputs']}{self._origin()}"
+            return trace(model.module, model.inputs, self.recipes or None, name=model.name, notes=(inputs,))
+
+    def accuracy(self) -> Accuracy:
+        """Dense, pruned, and pruned with a refitted head. Raises ValueError for a model without a task."""
+        from accelsim.models.evaluate import evaluate
+
+        with step(f"{self.model}: evaluating"):
+            measured = evaluate(self.loaded, self.recipes or None, seed=self.seed)
+        return Accuracy(
+            metric=str(measured["metric"]),
+            dense=float(measured["dense"]),
+            pruned=float(measured["pruned"]),
+            refitted=float(measured["refitted"]),
+            samples=int(measured["samples"]),
+        )
+
+    def _origin(self) -> str:
+        if self.text is not None:
+            return f", from {Path(self.text).name}"
+        # A factory may give inputs of its own.
+        factory = ".py:" in self.model and self.shape is None
+        return "" if factory else f", drawn from seed {self.seed}"
+
+    def _saved(self) -> Workload:
+        given = {
+            "--prune": bool(self.recipes),
+            "--text": self.text is not None,
+            "--input": self.shape is not None,
+            "--tokens": self.tokens is not None,
+            "--batch": self.batch != 1,
+        }
+        for flag, is_given in given.items():
+            if is_given:
+                raise ValueError(
+                    f"{flag} belongs to `accelsim trace`: the workload file {self.model!r} is fixed"
+                )
+        return Workload.load(self.model)

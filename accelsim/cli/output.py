@@ -1,0 +1,99 @@
+"""Where results go: tables or JSON on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from accelsim.report import Report, as_json, write_atomically
+from accelsim.report.table import print_comparison, print_report
+from accelsim.run import Progress
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def check_destination(path: str | None, *, flag: str = "--json") -> None:
+    """Raise ValueError now, not after the work, if the file cannot be written."""
+    if path in (None, "-"):
+        return
+    file = Path(str(path))
+    if file.is_dir() or not file.parent.is_dir():
+        raise ValueError(f"{flag} must be a file in a folder that exists, not {path!r}")
+
+
+def show(report: Report, json: str | None, *, explain: bool = False) -> None:
+    """Print a report, or its JSON alone."""
+    if not _write(report.to_dict(), json):
+        print_report(report, explain=explain)
+
+
+def show_all(reports: list[Report], json: str | None) -> None:
+    """Print several reports side by side, or the list of their JSON alone."""
+    if not _write([report.to_dict() for report in reports], json):
+        print_comparison(reports)
+
+
+@contextmanager
+def step(title: str, *, lines: bool = True) -> Iterator[None]:
+    """Say on stderr what is being done: at once on a terminal, else (with `lines`) if it takes long."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+
+        with Console(stderr=True).status(title):
+            yield
+        return
+    if not lines:
+        yield
+        return
+    line = threading.Timer(SECONDS_BETWEEN_LINES, lambda: print(title, file=sys.stderr, flush=True))
+    line.daemon = True
+    line.start()
+    try:
+        yield
+    finally:
+        line.cancel()
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Progress]:
+    """A callback for `run`: a bar on a terminal, else a line now and then."""
+    if not sys.stderr.isatty():
+        yield _lines(title)
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+
+        def advance(layer: str, done: int, total: int) -> None:
+            bar.update(task, description=f"{title}: {layer}", completed=done, total=total)
+
+        yield advance
+
+
+def _lines(title: str) -> Progress:
+    last = time.monotonic()
+
+    def advance(layer: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            print(f"{title}: {done} of {total} layers, now {layer}", file=sys.stderr, flush=True)
+
+    return advance
+
+
+def _write(values: Any, path: str | None) -> bool:
+    """Write JSON if it was asked for; True if that was to stdout."""
+    if path == "-":
+        sys.stdout.write(as_json(values))
+        return True
+    if path is not None:
+        write_atomically(path, as_json(values))
+    return False

@@ -1,0 +1,38 @@
+"""JSON text that is the same for the same values, and files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def as_json(values: Any) -> str:
+    """Plain values as text with a newline at the end. Raises ValueError for NaN and infinity."""
+    return json.dumps(values, indent=2, allow_nan=False, default=_plain_number) + "\n"
+
+
+def write_atomically(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file, whole or not at all: readers see the old file or the new one."""
+    path = Path(path)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        # A draft is private; the file must have the rights that any new file has.
+        umask = os.umask(0)
+        os.umask(umask)
+        draft.chmod(0o666 & ~umask)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink()
+        raise
+
+
+def _plain_number(value: Any) -> Any:
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"a report holds plain values, not {type(value).__name__}")

@@ -1,0 +1,242 @@
+"""What came out of a run: rows, one per layer, and everything that adds up from them.
+
+`accelsim.run` fills the rows. The totals are properties, so they cannot disagree with their parts;
+`to_dict()` is the JSON of the command line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from accelsim import __version__
+from accelsim.report.files import as_json, write_atomically
+from accelsim.report.rows import Accuracy, LayerRow, ratio
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a machine makes of a workload, and of the same workload unpruned (`baseline`).
+
+    `preset` is None for parameters that have no name; `changes` are those that differ from the preset.
+    """
+
+    model: str
+    accelerator: str
+    preset: str | None
+    parameters: Mapping[str, Any]
+    clock_hz: float
+    device: str
+    peak_bytes_per_second: float
+    launch_seconds: float
+    layers: tuple[LayerRow, ...]
+    synthetic: bool = False
+    notes: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    baseline: Report | None = None
+    accuracy: Accuracy | None = None
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of the simulated layers, one after the other."""
+        return _sum(row.cycles for row in self.layers)
+
+    @property
+    def compute_cycles(self) -> int:
+        """The same with unlimited memory."""
+        return _sum(row.compute_cycles for row in self.layers)
+
+    @property
+    def launches(self) -> int:
+        """Kernel launches, each of which costs `launch_seconds`."""
+        return _sum(row.launches for row in self.layers)
+
+    @property
+    def seconds(self) -> float:
+        """Cycles at the clock, and the launches."""
+        return self.cycles / self.clock_hz + self.launches * self.launch_seconds
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes read from DRAM."""
+        return _sum(row.read_bytes for row in self.layers)
+
+    @property
+    def write_bytes(self) -> int:
+        """Bytes written to DRAM."""
+        return _sum(row.write_bytes for row in self.layers)
+
+    @property
+    def dram_bytes(self) -> int:
+        """Bytes read and written."""
+        return self.read_bytes + self.write_bytes
+
+    @property
+    def gbps(self) -> float | None:
+        """10^9 bytes a second over all channels, on average."""
+        return self.dram_bytes / self.seconds / 1e9 if self.seconds else None
+
+    @property
+    def macs_dense(self) -> int:
+        """Multiply-accumulates of the unpruned model, in the simulated layers."""
+        return _sum(row.macs_dense for row in self.layers if row.simulated)
+
+    @property
+    def macs_done(self) -> int:
+        """Multiply-accumulates that were executed."""
+        return _sum(row.macs_done for row in self.layers)
+
+    @property
+    def skipped_layers(self) -> tuple[LayerRow, ...]:
+        """Layers that this machine cannot run; they are in no total."""
+        return tuple(row for row in self.layers if not row.simulated)
+
+    @property
+    def speedup(self) -> float | None:
+        """Seconds of the dense model over seconds of this one. None without a baseline."""
+        return ratio(self.baseline.seconds, self.seconds) if self.baseline else None
+
+    @property
+    def dram_reduction(self) -> float | None:
+        """DRAM bytes of the dense model over those of this one. None without a baseline."""
+        return ratio(self.baseline.dram_bytes, self.dram_bytes) if self.baseline else None
+
+    @property
+    def stalls(self) -> dict[str, dict[str, int]]:
+        """Stalled cycles by stage and cause, over all layers and lanes."""
+        total: dict[str, dict[str, int]] = {}
+        for row in self.layers:
+            for stage in row.stages:
+                causes = total.setdefault(stage.name, dict.fromkeys(stage.stalled, 0))
+                for cause, cycles in stage.stalled.items():
+                    causes[cause] += cycles
+        return total
+
+    @property
+    def bottleneck(self) -> str | None:
+        """What the time is spent on, in one sentence with its share. None when nothing was simulated."""
+        shares = self.shares()
+        if not shares:
+            return None
+        (kind, unit), share = max(shares.items(), key=lambda item: item[1])
+        used = self.dram_bytes / (self.peak_bytes_per_second * self.seconds)
+        load = f"DRAM at {used:.0%} of {self.peak_bytes_per_second / 1e9:g} GB/s"
+        if kind == "launch":
+            return f"launch: starting kernels takes {share:.0%} of the time; {load}"
+        if kind == "memory":
+            return f"memory: {unit} sends or waits for bursts {share:.0%} of the time; {load}"
+        return f"{unit}: busy {share:.0%} of the time; {load}"
+
+    def shares(self) -> dict[tuple[str, str], float]:
+        """Share of the time that each unit works, as {(kind, unit): share}; kind is unit, memory or launch.
+
+        A memory unit works, too, while its operation waits for the memory to take its bursts.
+        """
+        if not self.cycles:
+            return {}
+        work: dict[tuple[str, str], float] = {}
+        for row in self.layers:
+            for stage in row.stages:
+                key = ("memory" if stage.memory else "unit", stage.unit)
+                cycles = stage.busy + (stage.stalled["memory"] if stage.memory else 0)
+                work[key] = work.get(key, 0.0) + cycles / stage.instances
+        shares = {key: cycles / self.clock_hz / self.seconds for key, cycles in work.items()}
+        if self.launches:
+            shares["launch", ""] = self.launches * self.launch_seconds / self.seconds
+        return shares
+
+    def pairs(self) -> list[tuple[LayerRow, LayerRow | None]]:
+        """Each layer beside the same layer of the dense model."""
+        if self.baseline is None:
+            return [(row, None) for row in self.layers]
+        return list(zip(self.layers, self.baseline.layers, strict=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of the command line as plain values; what is not modelled is None, never 0."""
+        simulated_macs = _sum(row.macs_dense for row in self.layers)
+        return {
+            "accelsim": __version__,
+            "model": self.model,
+            "accelerator": self.accelerator,
+            "preset": self.preset,
+            "parameters": dict(self.parameters),
+            "synthetic": self.synthetic,
+            "cycles": self.cycles,
+            "compute_cycles": self.compute_cycles,
+            "seconds": self.seconds,
+            "clock_hz": self.clock_hz,
+            "dram": {
+                "device": self.device,
+                "read_bytes": self.read_bytes,
+                "write_bytes": self.write_bytes,
+                "row_hits": None,
+                "row_misses": None,
+                "row_conflicts": None,
+                "gbps": self.gbps,
+            },
+            "macs": {"dense": self.macs_dense, "done": self.macs_done},
+            "energy_pj": {"dram": None, "sram": None, "logic": None, "total": None},
+            "area_mm2": None,
+            "stalls": self.stalls,
+            "bottleneck": self.bottleneck,
+            "assumptions": [*self.notes, *self.assumptions],
+            "baseline": self.baseline.to_dict() if self.baseline else None,
+            "speedup": self.speedup,
+            "dram_reduction": self.dram_reduction,
+            "energy_saving": None,
+            "accuracy": vars(self.accuracy) if self.accuracy else None,
+            "layers": [_layer_dict(row, dense, simulated_macs) for row, dense in self.pairs()],
+        }
+
+    def json(self) -> str:
+        """`to_dict()` as text: the same report gives the same bytes."""
+        return as_json(self.to_dict())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `json()` to a file, whole or not at all."""
+        write_atomically(path, self.json())
+
+    def table(self) -> None:
+        """Print the report for reading."""
+        from accelsim.report.table import print_report
+
+        print_report(self)
+
+    def __str__(self) -> str:
+        from accelsim.report.table import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        from accelsim.report.table import as_html
+
+        return as_html(self)
+
+
+def _sum(values: Iterable[int | None]) -> int:
+    return sum(value for value in values if value is not None)
+
+
+def _layer_dict(row: LayerRow, dense: LayerRow | None, all_macs: int) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "op": row.op,
+        "simulated": row.simulated,
+        "reason": row.reason,
+        "cycles": row.cycles,
+        "compute_cycles": row.compute_cycles,
+        "seconds": row.seconds,
+        "read_bytes": row.read_bytes,
+        "write_bytes": row.write_bytes,
+        "macs_dense": row.macs_dense,
+        "macs_done": row.macs_done,
+        "macs_share": row.macs_dense / all_macs if all_macs else None,
+        "launches": row.launches,
+        "dense_cycles": dense.cycles if dense else None,
+        "speedup": ratio(dense.seconds, row.seconds) if dense else None,
+        "notes": list(row.notes),
+        "facts": dict(row.facts),
+    }

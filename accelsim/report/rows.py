@@ -1,0 +1,80 @@
+"""The rows that a report is made of: one per layer, and one per stage in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Fact = int | float | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRow:
+    """One stage in one layer. `busy`, `idle` and `stalled` (by cause) are cycles, summed over the lanes.
+
+    `unit` is what the stage occupies, `instances` how many of it the machine has; `memory`: the stage
+    sends bursts.
+    """
+
+    name: str
+    unit: str
+    instances: int
+    memory: bool
+    busy: int
+    idle: int
+    stalled: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerRow:
+    """One layer. The figures of a layer that was not simulated are None, and `reason` says why.
+
+    `compute_cycles` are with unlimited memory. Bytes are those that reached DRAM. `macs_dense` are the
+    multiply-accumulates of the unpruned layer, of which `macs_done` were executed.
+    """
+
+    name: str
+    op: str
+    macs_dense: int
+    reason: str = ""
+    cycles: int | None = None
+    compute_cycles: int | None = None
+    seconds: float | None = None
+    read_bytes: int | None = None
+    write_bytes: int | None = None
+    macs_done: int | None = None
+    launches: int | None = None
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    stages: tuple[StageRow, ...] = ()
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the machine ran the layer."""
+        return self.cycles is not None
+
+    @property
+    def dram_bytes(self) -> int | None:
+        """Bytes read and written."""
+        if self.read_bytes is None or self.write_bytes is None:
+            return None
+        return self.read_bytes + self.write_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """A metric on `samples` samples, of the dense and of the pruned model.
+
+    `refitted`: the pruned model again, with its last layer fitted anew.
+    """
+
+    metric: str
+    dense: float
+    pruned: float
+    samples: int
+    refitted: float | None = None
+
+
+def ratio(dense: float | None, pruned: float | None) -> float | None:
+    """How many times less the pruned figure is; None where one is missing or zero."""
+    return dense / pruned if dense and pruned else None

@@ -1,0 +1,290 @@
+"""Reports for reading: what matters first, then layer by layer, then what was assumed.
+
+`rich` draws the tables and is imported only here. On a terminal they have rules, elsewhere they are plain
+columns that never wrap.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from html import escape
+from itertools import groupby
+from typing import IO, TYPE_CHECKING
+
+from accelsim.report.report import Report
+from accelsim.report.rows import LayerRow, ratio
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PLAIN_COLUMNS = 10_000
+NAME_COLUMNS = 40
+
+
+def print_report(report: Report, *, explain: bool = False, file: IO[str] | None = None) -> None:
+    """Print one report to `file`, default stdout. `explain` adds what each layer and stage did."""
+    write_report(_console(file), report, explain=explain)
+
+
+def print_comparison(reports: Sequence[Report], *, file: IO[str] | None = None) -> None:
+    """Print several machines side by side: totals, then the seconds of every layer."""
+    console = _console(file)
+    columns = ("dense", "pruned", "speed-up", "DRAM dense", "pruned", "less", "cycles")
+    totals = _table(console, "machine", *columns)
+    for report in reports:
+        dense = report.baseline
+        totals.add_row(
+            _machine(report),
+            seconds(dense.seconds) if dense else "-",
+            seconds(report.seconds),
+            times(report.speedup),
+            size(dense.dram_bytes) if dense else "-",
+            size(report.dram_bytes),
+            times(report.dram_reduction),
+            f"{report.cycles:,}",
+        )
+    console.print(totals)
+    console.print(_comparison_layers(console, reports))
+    for report in reports:
+        console.print(f"{_machine(report)}: bottleneck {report.bottleneck or 'none: nothing was simulated'}")
+
+
+def as_text(report: Report) -> str:
+    """The report as plain text."""
+    file = io.StringIO()
+    print_report(report, file=file)
+    return file.getvalue().rstrip("\n")
+
+
+def as_html(report: Report) -> str:
+    """The report as an HTML table, for notebooks."""
+    compared = ("layer", "dense cycles", "pruned", "speed-up", "DRAM dense", "pruned")
+    names = compared if report.baseline else ("layer", "op", "cycles", "compute", "DRAM")
+    rows = [[row.name, *_cells([pair])] for pair in report.pairs() for row in pair[:1]]
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        f"<p><b>{escape(headline(report))}</b></p>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def headline(report: Report) -> str:
+    """One line: model, machine, time, speed-up and DRAM bytes."""
+    start = f"{report.model} on {_machine(report)}"
+    if not report.cycles:
+        return f"{start}  nothing was simulated"
+    dense = report.baseline
+    if dense is None:
+        return f"{start}  {seconds(report.seconds)}  DRAM {size(report.dram_bytes)}"
+    return (
+        f"{start}  dense {seconds(dense.seconds)} -> {seconds(report.seconds)}  {times(report.speedup)}  "
+        f"DRAM {size(dense.dram_bytes)} -> {size(report.dram_bytes)}"
+    )
+
+
+def write_report(console: Console, report: Report, *, explain: bool) -> None:
+    """All parts of a report, in the order in which they matter."""
+    console.print(headline(report), style="bold")
+    if report.synthetic:
+        console.print("synthetic: weights or decisions are drawn, not a model's own")
+    console.print()
+    console.print(_layers(console, report))
+    if report.cycles:
+        console.print()
+        console.print(_totals(console, report))
+    console.print()
+    if report.accuracy is not None:
+        _write_accuracy(console, report)
+    for title, lines in (("notes", _notes(report)), ("assumptions", report.assumptions)):
+        if lines:
+            console.print(f"{title}:")
+            for line in lines:
+                console.print(f"  {line}")
+    if explain:
+        _write_explanation(console, report)
+
+
+def seconds(value: float | None) -> str:
+    """A time with three digits and a unit."""
+    return _scaled(value, ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")))
+
+
+def size(value: float | None) -> str:
+    """Bytes with three digits and a decimal unit."""
+    return _scaled(value, ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")))
+
+
+def times(value: float | None) -> str:
+    """A ratio, as in 2.70x."""
+    return "-" if value is None else f"{value:.2f}x"
+
+
+def _scaled(value: float | None, units: tuple[tuple[float, str], ...]) -> str:
+    if value is None:
+        return "-"
+    # What rounds to 1000 of a unit is 1 of the next.
+    scale, unit = next(((scale, unit) for scale, unit in units if value >= 0.9995 * scale), units[-1])
+    number = value / scale
+    return f"{number:.3g} {unit}" if number < 999.5 else f"{number:.0f} {unit}"
+
+
+def _console(file: IO[str] | None) -> Console:
+    from rich.console import Console
+
+    console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    if not console.is_terminal:
+        console.width = PLAIN_COLUMNS
+    return console
+
+
+def _table(console: Console, first: str, *others: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _machine(report: Report) -> str:
+    name = f"{report.accelerator}:{report.preset}" if report.preset else report.accelerator
+    return f"{name} ({', '.join(report.changes)})" if report.changes else name
+
+
+def _layers(console: Console, report: Report) -> Table:
+    """Every layer; the layers of a block of the model stand below a line with their sums."""
+    if report.baseline is None:
+        table = _table(console, "layer", "op", "cycles", "compute", "DRAM")
+    else:
+        table = _table(console, "layer", "dense cycles", "pruned", "speed-up", "DRAM dense", "pruned")
+    for block, found in groupby(report.pairs(), key=lambda pair: _block(pair[0].name)):
+        pairs = list(found)
+        heading = block if len(pairs) > 1 else ""
+        if heading:
+            table.add_row(_short(heading), *_cells(pairs), style="bold" if console.is_terminal else "")
+        for row, dense in pairs:
+            name = (
+                f"  {_short(row.name[len(heading) :].lstrip('.') or row.name)}"
+                if heading
+                else _short(row.name)
+            )
+            table.add_row(name, *_cells([(row, dense)]))
+        if heading and table.rows:
+            table.rows[-1].end_section = True
+    return table
+
+
+def _cells(pairs: Sequence[tuple[LayerRow, LayerRow | None]]) -> list[str]:
+    """Cycles and bytes of one layer, or the sums of several."""
+    rows, denses = [row for row, _ in pairs], [dense for _, dense in pairs if dense]
+    ops = {row.op for row in rows}
+    op = ops.pop() if len(rows) == 1 else ""
+    if not any(row.simulated for row in rows):
+        return [*(["-"] if denses else [op]), "not simulated", "-", "-", *(["-"] if denses else [])]
+    cycles, moved = f"{_total(rows, 'cycles'):,}", size(_total(rows, "dram_bytes"))
+    if not denses:
+        return [op, cycles, f"{_total(rows, 'compute_cycles'):,}", moved]
+    speedup = times(ratio(_total(denses, "seconds"), _total(rows, "seconds")))
+    return [f"{_total(denses, 'cycles'):,}", cycles, speedup, size(_total(denses, "dram_bytes")), moved]
+
+
+def _total(rows: Sequence[LayerRow], figure: str) -> float:
+    total: float = sum(getattr(row, figure) for row in rows if row.simulated)
+    return total
+
+
+def _totals(console: Console, report: Report) -> Table:
+    reports = [report.baseline, report] if report.baseline else [report]
+    table = _table(console, "total", *(["dense", "pruned", ""] if report.baseline else [""]))
+
+    def add(name: str, values: list[str], change: str = "") -> None:
+        table.add_row(name, *values, *([change] if report.baseline else []))
+
+    add("cycles", [f"{each.cycles:,}" for each in reports])
+    add("compute cycles", [f"{each.compute_cycles:,}" for each in reports])
+    add("time", [seconds(each.seconds) for each in reports], times(report.speedup))
+    add("DRAM read", [size(each.read_bytes) for each in reports])
+    add("DRAM written", [size(each.write_bytes) for each in reports])
+    add("DRAM", [size(each.dram_bytes) for each in reports], times(report.dram_reduction))
+    add("bandwidth", ["-" if each.gbps is None else f"{each.gbps:.3g} GB/s" for each in reports])
+    saved = ratio(report.macs_dense, report.macs_done)
+    add("MACs done", [f"{each.macs_done:,}" for each in reports], times(saved))
+    return table
+
+
+def _notes(report: Report) -> list[str]:
+    """The bottleneck, the workload's notes, and what layers say, equal lines joined."""
+    lines = [f"bottleneck: {report.bottleneck}"] if report.bottleneck else []
+    lines += report.notes
+    said: dict[str, list[str]] = {}
+    for row in report.layers:
+        for note in (f"not simulated: {row.reason}",) if row.reason else row.notes:
+            said.setdefault(note, []).append(_short(row.name))
+    for note, names in said.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        lines.append(f"{names[0]}{more}: {note}")
+    if len(report.layers) == 1 and report.layers[0].facts:
+        lines.append(_facts(report.layers[0]))
+    return lines
+
+
+def _facts(row: LayerRow) -> str:
+    values = (
+        f"{name.replace('_', ' ')} {value:.4g}"
+        if isinstance(value, float)
+        else f"{name.replace('_', ' ')} {value}"
+        for name, value in row.facts.items()
+    )
+    return f"{_short(row.name)}: {', '.join(values) or row.reason or 'nothing to add'}"
+
+
+def _write_accuracy(console: Console, report: Report) -> None:
+    accuracy = report.accuracy
+    assert accuracy is not None
+    console.print(f"{accuracy.metric} on {accuracy.samples} samples: dense {accuracy.dense:.3f}")
+    console.print(f"  dense head on pruned embeddings {accuracy.pruned:.3f}")
+    if accuracy.refitted is not None:
+        console.print(f"  refitted head {accuracy.refitted:.3f}")
+
+
+def _write_explanation(console: Console, report: Report) -> None:
+    console.print("layers:")
+    for row in report.layers:
+        console.print(f"  {_facts(row)}")
+    first = next((row.stages for row in report.layers if row.stages), ())
+    table = _table(console, "stage", "busy", "idle", *(first[0].stalled if first else ()))
+    stalls = report.stalls
+    for name, causes in stalls.items():
+        stages = [stage for row in report.layers for stage in row.stages if stage.name == name]
+        busy, idle = sum(stage.busy for stage in stages), sum(stage.idle for stage in stages)
+        table.add_row(name, *(f"{cycles:,}" for cycles in (busy, idle, *causes.values())))
+    if stalls:
+        console.print("cycles by stage, summed over lanes (stalls by cause):")
+        console.print(table)
+
+
+def _comparison_layers(console: Console, reports: Sequence[Report]) -> Table:
+    table = _table(console, "layer", *(f"{_machine(report)}{end}" for report in reports for end in ("", " ")))
+    for rows in zip(*(report.pairs() for report in reports), strict=True):
+        cells = []
+        for row, dense in rows:
+            cells += [seconds(row.seconds), times(ratio(dense.seconds, row.seconds)) if dense else "-"]
+        table.add_row(_short(rows[0][0].name), *cells)
+    return table
+
+
+def _short(name: str) -> str:
+    """The end of a long name, which is what tells layers apart."""
+    return name if len(name) <= NAME_COLUMNS else "..." + name[3 - NAME_COLUMNS :]
+
+
+def _block(name: str) -> str:
+    """What comes up to the first number in a dotted name: layers of one block of a model share it."""
+    found = re.match(r"(.*?\.)?\d+(?=\.)", name)
+    return found.group() if found else ""

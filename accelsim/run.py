@@ -1,0 +1,254 @@
+"""Run a workload on an accelerator: plan each layer, simulate it, and close the books.
+
+Layers run one after the other. What is equal is simulated once: layers that differ only in name, and
+plans that are the same row by row (masks differ, cycles do not).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from accelsim.accelerators import ACCELERATORS
+from accelsim.accelerators.base import Accelerator
+from accelsim.golden.formats import Bitmap
+from accelsim.machine import CAUSES, Timeline, simulate
+from accelsim.parameters import as_dict, changes
+from accelsim.plan import Layout, Plan
+from accelsim.report import LayerRow, Report, StageRow
+from accelsim.workload import Layer, Workload
+
+Progress = Callable[[str, int, int], None]
+
+
+class BooksError(RuntimeError):
+    """Counts that must be equal are not: a fault in the simulator, never in its input."""
+
+
+class SkippedLayersWarning(UserWarning):
+    """A machine refused layers, which are in no total."""
+
+
+def run(
+    workload: Workload,
+    accelerator: Accelerator,
+    *,
+    baseline: bool = True,
+    preset: str | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Simulate the workload, and with `baseline` also the unpruned one, on the accelerator.
+
+    `preset`: the name of the parameters that `accelerator` was made from; None finds it by comparison.
+    `progress(layer, done, total)` is called before each layer. Layers that the machine refuses are
+    listed, stay out of the totals, and give one SkippedLayersWarning. Raises machine.Deadlock and BooksError.
+    """
+    dense = workload.dense() if baseline else None
+    reasons = [accelerator.refuse(layer) for layer in workload.layers]
+    if dense is not None:
+        # Both models must count the same layers, or their ratio means nothing.
+        reasons = [
+            why or _unpruned(accelerator.refuse(layer))
+            for why, layer in zip(reasons, dense.layers, strict=True)
+        ]
+    bench = _Bench(accelerator, progress, len(workload.layers) * (2 if baseline else 1))
+    report = _report(workload, accelerator, preset, bench.rows(workload, reasons))
+    if dense is not None:
+        report = replace(report, baseline=_report(dense, accelerator, preset, bench.rows(dense, reasons)))
+    _warn_of_skipped(report)
+    return report
+
+
+class _Times(NamedTuple):
+    """What is kept of a plan's timelines, with the machine's memory and with an unlimited one."""
+
+    cycles: int
+    compute_cycles: int
+    read_bursts: int
+    write_bursts: int
+    stages: tuple[StageRow, ...]
+
+
+@dataclass
+class _Bench:
+    """One accelerator and what it has already simulated."""
+
+    accelerator: Accelerator
+    progress: Progress | None
+    total: int
+    done: int = 0
+    known_layers: dict[bytes, LayerRow] = field(default_factory=dict)
+    known_plans: dict[bytes, _Times] = field(default_factory=dict)
+
+    def rows(self, workload: Workload, reasons: list[str]) -> tuple[LayerRow, ...]:
+        """A row for each layer; those with a reason are not simulated."""
+        rows = []
+        for layer, reason in zip(workload.layers, reasons, strict=True):
+            if self.progress:
+                self.progress(layer.name, self.done, self.total)
+            rows.append(_refused(layer, reason) if reason else self.row(layer))
+            self.done += 1
+        return tuple(rows)
+
+    def row(self, layer: Layer) -> LayerRow:
+        """The layer on the machine."""
+        key = _layer_key(layer)
+        if key not in self.known_layers:
+            self.known_layers[key] = self._simulate(layer)
+        return replace(self.known_layers[key], name=layer.name)
+
+    def _simulate(self, layer: Layer) -> LayerRow:
+        machine = self.accelerator
+        work = machine.plan(layer)
+        key = _plan_key(work.plan)
+        if key not in self.known_plans:
+            self.known_plans[key] = self._times(layer.name, work.plan)
+        times = self.known_plans[key]
+        if not 0 <= work.macs_done <= work.macs_dense:
+            raise BooksError(f"layer {layer.name!r}: {work.macs_done} MACs done of {work.macs_dense}")
+        return LayerRow(
+            name=layer.name,
+            op=layer.op,
+            cycles=times.cycles,
+            compute_cycles=times.compute_cycles,
+            seconds=times.cycles / machine.clock_hz + work.launches * machine.launch_seconds,
+            read_bytes=times.read_bursts * machine.dram.burst_bytes,
+            write_bytes=times.write_bursts * machine.dram.burst_bytes,
+            macs_dense=work.macs_dense,
+            macs_done=work.macs_done,
+            launches=work.launches,
+            notes=work.notes,
+            facts=work.facts,
+            stages=times.stages,
+        )
+
+    def _times(self, name: str, plan: Plan) -> _Times:
+        try:
+            plan.check()
+        except ValueError as error:
+            raise BooksError(f"layer {name!r}: the plan breaks its own rules: {error}") from error
+        timeline = simulate(plan, self.accelerator.dram.at(self.accelerator.clock_hz))
+        check_books(name, plan, timeline)
+        return _Times(
+            cycles=timeline.cycles,
+            compute_cycles=simulate(plan, None).cycles,
+            read_bursts=timeline.read_bursts,
+            write_bursts=timeline.write_bursts,
+            stages=_stage_rows(plan.layout, timeline),
+        )
+
+
+def check_books(name: str, plan: Plan, timeline: Timeline) -> None:
+    """Raise BooksError unless bytes asked = bytes moved and busy + stalled + idle = lanes x cycles."""
+    asked = plan.bursts(write=False), plan.bursts(write=True)
+    moved = timeline.read_bursts + timeline.cache_hits, timeline.write_bursts
+    if asked != moved:
+        raise BooksError(f"layer {name!r}: bursts asked (read, write) are {asked}, moved {moved}")
+    asked_busy = np.where(plan.skip, 0, plan.busy).sum(axis=0)
+    total = timeline.busy + timeline.stalled.sum(axis=1) + timeline.idle
+    for index, stage in enumerate(plan.layout.stages):
+        if total[index] != plan.layout.lanes * timeline.cycles or timeline.busy[index] != asked_busy[index]:
+            raise BooksError(
+                f"layer {name!r}, stage {stage.name!r}: busy {timeline.busy[index]} of {asked_busy[index]}, "
+                f"with stalled and idle {total[index]} of {plan.layout.lanes * timeline.cycles} cycles"
+            )
+        if min(timeline.idle[index], timeline.stalled[index].min()) < 0:
+            raise BooksError(f"layer {name!r}, stage {stage.name!r}: a negative count of cycles")
+
+
+def _report(
+    workload: Workload, accelerator: Accelerator, preset: str | None, layers: tuple[LayerRow, ...]
+) -> Report:
+    kind = ACCELERATORS.get(accelerator.name)
+    presets: Mapping[str, object] = kind.presets if kind else {}
+    if preset is None:
+        preset = next((name for name, known in presets.items() if known == accelerator), None)
+    named = presets.get(preset) if preset is not None else None
+    changed = changes(accelerator, named) if named is not None else []
+    return Report(
+        model=workload.model,
+        accelerator=accelerator.name,
+        preset=preset,
+        parameters=as_dict(accelerator),
+        clock_hz=accelerator.clock_hz,
+        device=accelerator.dram.device,
+        peak_bytes_per_second=accelerator.dram.bandwidth,
+        launch_seconds=accelerator.launch_seconds,
+        layers=layers,
+        synthetic=workload.synthetic,
+        notes=workload.notes,
+        assumptions=accelerator.assumptions(),
+        changes=tuple(changed),
+    )
+
+
+def _unpruned(reason: str) -> str:
+    return f"unpruned, it cannot run: {reason}" if reason else ""
+
+
+def _refused(layer: Layer, reason: str) -> LayerRow:
+    return LayerRow(name=layer.name, op=layer.op, macs_dense=layer.dense().macs, reason=reason)
+
+
+def _warn_of_skipped(report: Report) -> None:
+    skipped = report.skipped_layers
+    if not skipped:
+        return
+    macs = sum(row.macs_dense for row in skipped)
+    share = macs / max(1, macs + report.macs_dense)
+    warnings.warn(
+        f"{report.accelerator} does not run {len(skipped)} of {len(report.layers)} layers "
+        f"({share:.1%} of the MACs); they are in no total: {skipped[0].name}: {skipped[0].reason}",
+        SkippedLayersWarning,
+        stacklevel=3,
+    )
+
+
+def _stage_rows(layout: Layout, timeline: Timeline) -> tuple[StageRow, ...]:
+    copies = {"lane": layout.lanes, "site": layout.sites, "machine": 1}
+    return tuple(
+        StageRow(
+            name=stage.name,
+            unit=stage.unit,
+            instances=copies[stage.scope],
+            memory=bool(stage.port),
+            busy=int(timeline.busy[index]),
+            idle=int(timeline.idle[index]),
+            stalled=dict(zip(CAUSES, (int(n) for n in timeline.stalled[index]), strict=True)),
+        )
+        for index, stage in enumerate(layout.stages)
+    )
+
+
+def _layer_key(layer: Layer) -> bytes:
+    """Equal for layers that differ in nothing but their name."""
+    digest = hashlib.blake2b(type(layer).__name__.encode())
+    for entry in fields(layer):
+        if entry.name != "name":
+            _digest_value(digest, entry.name, getattr(layer, entry.name))
+    return digest.digest()
+
+
+def _plan_key(plan: Plan) -> bytes:
+    """Equal for plans that are the same row by row."""
+    digest = hashlib.blake2b(repr(plan.layout).encode())
+    for entry in fields(plan):
+        if entry.name != "layout":
+            _digest_value(digest, entry.name, getattr(plan, entry.name))
+    return digest.digest()
+
+
+def _digest_value(digest: Any, name: str, value: Any) -> None:
+    if isinstance(value, Bitmap):
+        _digest_value(digest, f"{name} {value.shape}", value.bits)
+    elif isinstance(value, np.ndarray):
+        digest.update(f"{name} {value.dtype.str} {value.shape}\n".encode())
+        digest.update(np.ascontiguousarray(value).view(np.uint8).data if value.size else b"")
+    else:
+        plain = sorted(value.items()) if isinstance(value, Mapping) else value
+        digest.update(f"{name} {plain!r}\n".encode())
