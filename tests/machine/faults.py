@@ -366,10 +366,7 @@ class OldestLineReplaced(Memory):
     """Lines leave in the order in which they came."""
 
     def hit(self, line: Line, begin: int) -> int:
-        used = line.used
-        done = super().hit(line, begin)
-        line.used = used
-        return done
+        return super().hit(Line(line.number, line.done, line.used), begin)
 
 
 class WritesTouch(Memory):
