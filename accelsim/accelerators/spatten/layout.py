@@ -1,0 +1,67 @@
+"""The stages that a query row passes through, and the room it takes on the way.
+
+One lane: rows go head by head, query by query, with no parallelism between heads (section 4). A row that
+re-fetches its LSBs passes QxK and softmax again, on the same units before anything new; rows behind
+it wait in order, which is the artefact's re-order buffer.
+"""
+
+from __future__ import annotations
+
+from accelsim.accelerators.spatten.parameters import Parameters
+from accelsim.plan import Buffer, Layout, Stage
+
+PORT = "hbm"
+
+
+def layout(machine: Parameters, *, progressive: bool, stream_values: bool) -> Layout:
+    """Stages and buffers of a layer.
+
+    progressive: rows may re-fetch LSBs, so every row waits for the decision.
+    stream_values: V is fetched row by row behind the selection; otherwise once for a head, behind its K.
+    """
+    fetch_values = Stage(name="fetch_values", unit="fetcher", port=PORT, priority=1)
+    stages = [Stage(name="fetch_keys", unit="fetcher", port=PORT, priority=2)]
+    if not stream_values:
+        stages.append(fetch_values)
+    stages += _scores("", priority=1)
+    if progressive:
+        stages.append(Stage(name="fetch_lsb", unit="fetcher", port=PORT, priority=0))
+        stages += _scores("_again", priority=0)
+    stages += [Stage(name="select"), Stage(name="filter")]
+    if stream_values:
+        stages.append(fetch_values)
+    stages.append(Stage(name="pv"))
+    if machine.write_back:
+        stages.append(Stage(name="write", port="write", write=True))
+    stages.append(Stage(name="rank"))
+    return Layout(stages=tuple(stages), buffers=_buffers(machine, progressive=progressive))
+
+
+def _scores(suffix: str, *, priority: int) -> list[Stage]:
+    """QxK and softmax, first or again.
+
+    `sum` is the moment when a row's sum is there and the divider free. It takes no time: from now on the
+    FIFO is read, as fast as it is written, so its lines can be promised to the next row. The division comes
+    before the next row's `sum`.
+    """
+    return [
+        Stage(name=f"qk{suffix}", unit="qk", priority=priority),
+        Stage(name=f"exponent{suffix}", unit="exponent", priority=priority),
+        Stage(name=f"sum{suffix}", unit="divide", priority=1),
+        Stage(name=f"divide{suffix}", unit="divide", priority=0),
+    ]
+
+
+def _buffers(machine: Parameters, *, progressive: bool) -> tuple[Buffer, ...]:
+    """Stores in SRAM lines, FIFOs in lines of scores."""
+    last_reader = "qk_again" if progressive else "qk"
+    fifo_lines = machine.softmax.fifo_lines
+    buffers = [
+        Buffer(name="keys", capacity=machine.lines, take="fetch_keys", give=last_reader),
+        Buffer(name="values", capacity=machine.lines, take="fetch_values", give="pv"),
+        Buffer(name="scores", capacity=fifo_lines, take="qk", give="sum"),
+        Buffer(name="probabilities", capacity=fifo_lines, take="sum", give="pv"),
+    ]
+    if progressive:
+        buffers.append(Buffer(name="scores_again", capacity=fifo_lines, take="qk_again", give="sum_again"))
+    return tuple(buffers)

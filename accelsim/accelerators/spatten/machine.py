@@ -1,0 +1,92 @@
+"""`SpAtten`: the parameters, what they refuse, and the plan of a layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from accelsim.accelerators.base import LayerPlan
+from accelsim.accelerators.spatten.parameters import WIDTHS, Parameters, Softmax, TopK
+from accelsim.accelerators.spatten.rows import plan_rows
+from accelsim.workload import Attention, Layer, Matmul
+
+LSB_WIDTHS = (0, 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpAtten(Parameters):
+    """SpAtten as an accelerator: attention layers, row by row."""
+
+    name: ClassVar[str] = "spatten"
+
+    def refuse(self, layer: Layer) -> str:
+        """Why this machine cannot run the layer; empty if it can."""
+        if isinstance(layer, Matmul):
+            return "spatten runs attention only (FC layers need the e2e machine)"
+        if not isinstance(layer, Attention):
+            return f"spatten runs attention only, not {layer.op}"
+        for name in ("dim", "value_dim"):
+            if not 1 <= getattr(layer, name) <= self.multipliers:
+                return f"{name} must be 1..{self.multipliers} (multipliers), not {getattr(layer, name)}"
+        longest = min(self.longest_row(layer.dim), self.longest_row(layer.value_dim))
+        if layer.values is not None or layer.token_scores is not None:
+            longest = min(longest, self.topk.capacity)
+        if layer.keys > longest:
+            return f"keys must be <= {longest} (half an SRAM, one FIFO), not {layer.keys}"
+        if layer.bits and (layer.bits[0] not in WIDTHS or layer.bits[1] not in LSB_WIDTHS):
+            return f"bits must be one of {WIDTHS} + one of {LSB_WIDTHS}, not {layer.bits[0]}+{layer.bits[1]}"
+        return ""
+
+    def plan(self, layer: Layer) -> LayerPlan:
+        """The layer on this machine; ValueError for one that it refuses or whose decisions do not fit."""
+        reason = self.refuse(layer)
+        if reason or not isinstance(layer, Attention):
+            raise ValueError(f"layer {layer.name!r}: {reason}")
+        return plan_rows(self, layer)
+
+    def assumptions(self) -> tuple[str, ...]:
+        """Lines for the report: what was chosen where the sources are silent."""
+        softmax = self.softmax
+        value_bits = f"in {self.value_bits} bits" if self.value_bits else "as wide as the MSBs of K"
+        sharing = "share its fetch" if self.share_kv else "fetch K and V each for itself"
+        outputs = "outputs go to memory" if self.write_back else "outputs are not written (write_back)"
+        return (
+            f"a layer that is not quantised has K and V of {self.dense_bits} bits (dense_bits)",
+            f"V of a quantised layer is stored {value_bits} (value_bits) and never re-fetched",
+            "10 bits are fetched as 12; two heads share a record where that saves a burst (6 bits x 64)",
+            "a pair of heads that shares records is fetched, held and released together",
+            "a V of 6 bits that one row keeps counts 1.5 bursts of its record, as in the artefact",
+            f"query heads of one KV head {sharing} (share_kv)",
+            "QxK waits until all K of its row are on chip",
+            "in summarisation V is fetched whole behind K; in generation the kept V behind the selection",
+            f"softmax has {softmax.fifos} x {softmax.fifo_depth} lines before the division, and behind it",
+            "recomputed rows have a score FIFO of their own",
+            "the local selection loads at the softmax's rate, and filters one row while it loads the next",
+            "every row with pruned V passes the one local selection, in summarisation too: it can cost time",
+            "quick-select takes its passes from the real scores; its pivots come from an LFSR seeded by row",
+            "tokens and heads are ranked behind the last row of a layer, before the next layer fetches",
+            "adding up token and head scores takes no time",
+            f"queries and scores cause no traffic; {outputs}",
+            "only attention is timed, layer after layer",
+        )
+
+
+FULL = SpAtten()
+
+# Section 5: 128 multipliers, 2 of the 16 channels; the artefact's scripts leave SRAM and top-k as they are.
+EIGHTH = SpAtten(
+    multipliers=64,
+    dram=replace(FULL.dram, device="HBM2-2000x2", channels=2, bandwidth=FULL.dram.bandwidth / 8),
+)
+
+# For simulation in hardware: rows of up to 128 keys of 32 elements.
+TINY = SpAtten(
+    multipliers=32,
+    tree_outputs=4,
+    sram_bytes=2 * 128 * 32 * 12 // 8,
+    softmax=Softmax(parallelism=4, fifo_depth=32),
+    topk=TopK(width=4, capacity=128),
+    dram=replace(FULL.dram, device="HBM2-2000x1", channels=1, bandwidth=FULL.dram.bandwidth / 16),
+)
+
+PRESETS: dict[str, SpAtten] = {"full": FULL, "eighth": EIGHTH, "tiny": TINY}

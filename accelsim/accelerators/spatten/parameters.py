@@ -1,0 +1,167 @@
+"""How large the machine is: every number with its unit and its source.
+
+"Table I" and sections are those of the SpAtten paper (HPCA 2021, arXiv 2012.09852v3); "artefact" is the
+published repository mit-han-lab/spatten at a0f1388. Latencies are pipeline depths in cycles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from accelsim.dram import PRESETS as DEVICES
+from accelsim.dram import Dram
+
+WIDTHS = (4, 6, 8, 10, 12, 32)
+"""Bits of a stored element that the fetcher knows; 32 is the artefact's switch for "not quantised"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopK:
+    """A quick-select engine (section 4): two comparator arrays, `width` elements a cycle.
+
+    A pass over e elements takes ceil(e / width) + `pass_overhead` cycles (artefact, TopKLatencyModel).
+    `capacity`: elements of its longest row (FIFOs of 64 lines of 16, section 4).
+    """
+
+    width: int = 16
+    pass_overhead: int = 3
+    capacity: int = 1024
+
+    def __post_init__(self) -> None:
+        _require_least(self, 1, "width", "capacity", prefix="topk.")
+        _require_least(self, 0, "pass_overhead", prefix="topk.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Softmax:
+    """Two passes over a row at `parallelism` scores a cycle: exponents and their sum, then the division.
+
+    Table I gives parallelism 8 and a FIFO of 128 lines; `fifos` of them stand before the division and again
+    behind it, because one row must be written while another is read. Latencies: artefact, bert.cpp.
+    """
+
+    parallelism: int = 8
+    fifo_depth: int = 128
+    fifos: int = 2
+    dequantise: int = 7
+    exponent: int = 21
+    accumulate: int = 23
+    divide: int = 29
+    quantise: int = 7
+
+    def __post_init__(self) -> None:
+        _require_least(self, 1, "parallelism", "fifo_depth", "fifos", prefix="softmax.")
+        latencies = ("dequantise", "exponent", "accumulate", "divide", "quantise")
+        _require_least(self, 0, *latencies, prefix="softmax.")
+
+    @property
+    def fifo_lines(self) -> int:
+        """Lines of `parallelism` scores that fit before the division, and again behind it."""
+        return self.fifo_depth * self.fifos
+
+    @property
+    def sum_latency(self) -> int:
+        """From the last score of a row to its sum."""
+        return self.dequantise + self.exponent + self.accumulate
+
+    @property
+    def divide_latency(self) -> int:
+        """From an exponent and the sum to the probability."""
+        return self.divide + self.quantise
+
+    @property
+    def decision_latency(self) -> int:
+        """Levels of the tree that finds the largest of `parallelism` probabilities."""
+        return (self.parallelism - 1).bit_length()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """The attention machine of Table I at 1 GHz.
+
+    `multipliers` for QxK and as many for PxV, `word_bits` wide; at most `tree_outputs` scores a cycle.
+    `sram_bytes`: of the K store and of the V store each, both double-buffered.
+    `qk_latency` (SRAM 1, multiplier 1, adder tree 9) and `pv_latency` (1, 1, 3): artefact, bert.cpp.
+    `dense_bits`: stored width of K and V in a layer that is not quantised. `value_bits`: stored width of V
+    where the layer is quantised; 0: that of the keys' most significant part.
+    `share_kv`: query heads of one KV head use one fetch. `write_back`: outputs go to memory.
+    """
+
+    clock_hz: float = 1e9
+    multipliers: int = 512
+    tree_outputs: int = 8
+    word_bits: int = 12
+    sram_bytes: int = 196_608
+    qk_latency: int = 11
+    pv_latency: int = 5
+    softmax: Softmax = field(default_factory=Softmax)
+    topk: TopK = field(default_factory=TopK)
+    dense_bits: int = 12
+    value_bits: int = 0
+    share_kv: bool = True
+    write_back: bool = False
+    dram: Dram = DEVICES["HBM2-2000x16"]
+    launch_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require_least(self, 1, "multipliers", "tree_outputs", "word_bits")
+        _require_least(self, 0, "qk_latency", "pv_latency", "launch_seconds")
+        if not self.clock_hz > 0:
+            raise ValueError(f"clock_hz must be > 0, not {self.clock_hz}")
+        if self.multipliers * self.word_bits % 8:
+            raise ValueError(
+                f"multipliers x word_bits must be whole bytes, not {self.multipliers} x {self.word_bits} bits"
+            )
+        if self.lines < 2:
+            raise ValueError(
+                f"sram_bytes must hold two lines of {self.line_bytes} bytes, not {self.sram_bytes} bytes"
+            )
+        if self.dense_bits not in WIDTHS:
+            raise ValueError(f"dense_bits must be one of {WIDTHS}, not {self.dense_bits}")
+        if self.value_bits not in (0, *WIDTHS):
+            raise ValueError(f"value_bits must be one of {(0, *WIDTHS)}, not {self.value_bits}")
+
+    @property
+    def line_bytes(self) -> int:
+        """An SRAM line: one word for each multiplier."""
+        return self.multipliers * self.word_bits // 8
+
+    @property
+    def lines(self) -> int:
+        """Lines of the K store, and of the V store."""
+        return self.sram_bytes // self.line_bytes
+
+    @property
+    def peak_ops_per_second(self) -> float:
+        """Multiplications and additions of both arrays."""
+        return 2 * 2 * self.multipliers * self.clock_hz
+
+    @property
+    def dram_bytes_per_cycle(self) -> float:
+        """Bytes of all channels in a core cycle."""
+        return self.dram.bandwidth / self.clock_hz
+
+    def padded(self, dim: int) -> int:
+        """The next width that divides the array: lanes beyond `dim` are idle."""
+        return next(width for width in range(dim, self.multipliers + 1) if self.multipliers % width == 0)
+
+    def vectors_per_line(self, dim: int) -> int:
+        """Vectors of `dim` elements in an SRAM line: those that PxV takes in a cycle."""
+        return self.multipliers // self.padded(dim)
+
+    def scores_per_cycle(self, dim: int) -> int:
+        """Keys that QxK takes in a cycle."""
+        return min(self.tree_outputs, self.vectors_per_line(dim))
+
+    def longest_row(self, dim: int) -> int:
+        """Keys of the longest row: half the store (the other half is being filled), one FIFO of scores."""
+        return min(
+            self.lines // 2 * self.vectors_per_line(dim),
+            self.softmax.fifo_depth * self.softmax.parallelism,
+        )
+
+
+def _require_least(parameters: object, least: int, *names: str, prefix: str = "") -> None:
+    for name in names:
+        if not getattr(parameters, name) >= least:
+            raise ValueError(f"{prefix}{name} must be >= {least}, not {getattr(parameters, name)}")

@@ -1,0 +1,179 @@
+"""A layer of attention as the engine's rows: one job is one query row of one head of one sequence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.accelerators.base import LayerPlan
+from accelsim.accelerators.spatten.decisions import Decisions, read_decisions
+from accelsim.accelerators.spatten.layout import layout
+from accelsim.accelerators.spatten.parameters import Parameters
+from accelsim.accelerators.spatten.topk import row_lines, select_cycles
+from accelsim.accelerators.spatten.traffic import Fetch, Store, Traffic
+from accelsim.plan import Flags, Integers, Plan
+from accelsim.workload import Attention
+
+
+class Builder:
+    """Fills the plan of one layer, a module at a time."""
+
+    def __init__(self, machine: Parameters, layer: Attention) -> None:
+        self.machine, self.layer = machine, layer
+        self.decided: Decisions = read_decisions(layer)
+        self.progressive = bool(layer.bits and layer.bits[1])
+        self.traffic = Traffic(machine, layer, self.decided)
+        shape = layout(machine, progressive=self.progressive, stream_values=self.traffic.stream_values)
+        self.plan = Plan(layout=shape, jobs=self.decided.rows)
+        values = self.decided.values
+        self.selects: Flags = (values > 0) & (values < layer.keys)
+        self.select_cycles = np.zeros(self.decided.rows, np.int64)
+
+    def build(self) -> Plan:
+        """All rows of the layer."""
+        traffic = self.traffic
+        self._fetch("fetch_keys", traffic.keys)
+        self._hold("keys", traffic.key_store, self.layer.dim)
+        self._scores("", np.ones(self.decided.rows, np.bool_))
+        if self.progressive:
+            self._fetch("fetch_lsb", traffic.lsb)
+            self.plan.whole[:, self.plan.layout.stage("fetch_lsb")] = True
+            self._scores("_again", self.decided.again)
+        self._select()
+        self._fetch("fetch_values", traffic.values)
+        if traffic.stream_values:
+            column = self.plan.layout.buffer("values")
+            self.plan.take[:, column] = self.plan.give[:, column] = self._value_lines()
+        else:
+            self._hold("values", traffic.value_store, self.layer.value_dim)
+        self._pv()
+        self._rank()
+        return self.plan
+
+    def _fetch(self, stage: str, fetches: list[Fetch]) -> None:
+        """Bursts of a stage; rows without any pass it."""
+        column = self.plan.layout.stage(stage)
+        self.plan.skip[:, column] = True
+        if not fetches:
+            return
+        rows = np.repeat([fetch.row for fetch in fetches], [fetch.counts.size for fetch in fetches])
+        addresses = np.concatenate([fetch.addresses for fetch in fetches])
+        counts = np.concatenate([fetch.counts for fetch in fetches])
+        self.plan.skip[rows, column] = False
+        self.plan.add_runs(stage, rows, addresses, counts, self.machine.dram.burst_bytes)
+
+    def _hold(self, buffer: str, store: Store, dim: int) -> None:
+        """A run's first row takes the lines of its heads, its last row gives them back."""
+        lines = row_lines(self.layer.keys, self.machine.vectors_per_line(dim))
+        column = self.plan.layout.buffer(buffer)
+        self.plan.take[:, column] = np.where(store.first, lines * store.heads, 0)
+        self.plan.give[:, column] = np.where(store.last, lines * store.heads, 0)
+
+    def _value_lines(self) -> Integers:
+        """SRAM lines of the V that each row keeps: also the cycles that PxV takes."""
+        return -(-self.decided.values // self.machine.vectors_per_line(self.layer.value_dim))
+
+    def _scores(self, suffix: str, works: Flags) -> None:
+        """QxK, exponents and their sum, division."""
+        machine, plan, softmax = self.machine, self.plan, self.machine.softmax
+        lines = row_lines(self.layer.keys, softmax.parallelism)
+        qk, exponent, total, divide = (
+            plan.layout.stage(name + suffix) for name in ("qk", "exponent", "sum", "divide")
+        )
+        plan.busy[:, qk] = row_lines(self.layer.keys, machine.scores_per_cycle(self.layer.dim))
+        plan.lag[:, qk] = plan.drain[:, qk] = machine.qk_latency
+        plan.whole[:, qk] = not suffix or works
+        plan.busy[:, exponent] = plan.busy[:, divide] = lines
+        plan.drain[:, exponent] = softmax.sum_latency
+        plan.whole[:, total] = works
+        plan.lag[:, divide] = plan.drain[:, divide] = softmax.divide_latency
+        if self.progressive and not suffix:
+            plan.drain[:, divide] += softmax.decision_latency
+        for stage in (qk, exponent, total, divide):
+            plan.skip[:, stage] = ~works
+        scores = plan.layout.buffer("scores" + suffix)
+        plan.take[:, scores] = plan.give[:, scores] = np.where(works, lines, 0)
+        probabilities = plan.layout.buffer("probabilities")
+        plan.take[:, probabilities] = plan.give[:, probabilities] = lines
+
+    def _select(self) -> None:
+        """Local V: load at the softmax's rate, quick-select on the real scores, filter in order."""
+        plan, engine, keys = self.plan, self.machine.topk, self.layer.keys
+        rows = np.flatnonzero(self.selects)
+        if rows.size and self.decided.scores is not None:
+            cycles, _ = select_cycles(engine, self.decided.scores[rows], self.decided.values[rows], rows)
+            self.select_cycles[rows] = cycles
+        load = row_lines(keys, min(engine.width, self.machine.softmax.parallelism))
+        select, filter_ = plan.layout.stage("select"), plan.layout.stage("filter")
+        plan.busy[:, select] = load + self.select_cycles
+        plan.busy[:, filter_] = row_lines(keys, engine.width)
+        plan.lag[:, filter_] = plan.drain[:, filter_] = engine.pass_overhead
+        plan.whole[:, filter_] = self.selects
+        plan.skip[:, select] = plan.skip[:, filter_] = ~self.selects
+
+    def _pv(self) -> None:
+        machine, plan = self.machine, self.plan
+        pv = plan.layout.stage("pv")
+        plan.busy[:, pv] = self._value_lines()
+        plan.drain[:, pv] = machine.pv_latency
+        plan.whole[:, pv] = self.traffic.stream_values
+        if machine.write_back:
+            bursts = row_lines(self.layer.value_dim * machine.word_bits, 8 * machine.dram.burst_bytes)
+            rows = np.arange(self.decided.rows)
+            addresses = self.traffic.end + rows * bursts * machine.dram.burst_bytes
+            plan.add_runs("write", rows, addresses, bursts, machine.dram.burst_bytes)
+            plan.whole[:, plan.layout.stage("write")] = True
+
+    def _rank(self) -> None:
+        """Behind the last row of a sequence its tokens are ranked, behind the last row of all the heads."""
+        plan, layer, engine = self.plan, self.layer, self.machine.topk
+        rank = plan.layout.stage("rank")
+        plan.skip[:, rank] = True
+        plan.whole[:, rank] = True
+        ends = np.arange(1, layer.batch + 1) * (self.decided.rows // layer.batch) - 1
+        rankings = []
+        if layer.token_scores is not None and 0 < layer.token_keep < layer.keys:
+            rankings.append((ends, layer.token_scores, layer.token_keep))
+        if layer.head_scores is not None and 0 < layer.head_keep < layer.heads:
+            rankings.append((ends[-1:], layer.head_scores[None, :], layer.head_keep))
+        for rows, scores, keep in rankings:
+            cycles, _ = select_cycles(engine, scores.copy(), np.full(rows.size, keep), np.arange(rows.size))
+            plan.busy[rows, rank] += cycles + 2 * row_lines(scores.shape[1], engine.width)
+            plan.drain[rows, rank] = engine.pass_overhead
+            plan.skip[rows, rank] = False
+
+
+def plan_rows(machine: Parameters, layer: Attention) -> LayerPlan:
+    """The layer as a plan, with its counts.
+
+    `macs_done` counts the products of kept keys and values, those of a second QxK included: without
+    `macs_again` (a fact) it never exceeds `macs_dense`.
+    """
+    builder = Builder(machine, layer)
+    plan, decided = builder.build(), builder.decided
+    dense_rows = layer.batch * (layer.dense_heads or layer.heads) * (layer.dense_queries or layer.queries)
+    again = int(decided.again.sum()) * layer.keys * layer.dim
+    ranked = builder.select_cycles[builder.selects]
+    return LayerPlan(
+        plan=plan,
+        macs_dense=dense_rows * (layer.dense_keys or layer.keys) * (layer.dim + layer.value_dim),
+        macs_done=decided.rows * layer.keys * layer.dim + again + int(decided.values.sum()) * layer.value_dim,
+        notes=_notes(machine, layer),
+        facts={
+            "tokens": layer.keys,
+            "heads": layer.heads,
+            "values_mean": float(decided.values.mean()),
+            "refetched_share": float(decided.again.mean()),
+            "macs_again": again,
+            "select_cycles_mean": float(ranked.mean()) if ranked.size else 0.0,
+        },
+    )
+
+
+def _notes(machine: Parameters, layer: Attention) -> tuple[str, ...]:
+    notes = []
+    busy = machine.scores_per_cycle(layer.dim) * layer.dim / machine.multipliers
+    if busy < 1:
+        notes.append(f"dim {layer.dim}: QxK uses {busy:.0%} of its multipliers")
+    if layer.causal and layer.queries > 1:
+        notes.append("causal: masked keys are computed like any other")
+    return tuple(notes)

@@ -1,0 +1,436 @@
+"""SpAtten: its plans against closed forms and sums by hand, its selection against golden."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from accelsim.accelerators.base import Accelerator, LayerPlan
+from accelsim.accelerators.spatten import PRESETS, Softmax, SpAtten, TopK
+from accelsim.accelerators.spatten.topk import select_cycles
+from accelsim.golden.topk import quick_select
+from accelsim.machine import Timeline, simulate
+from accelsim.parameters import replace_by_path
+from accelsim.workload import Attention, Matmul, Unknown
+
+FULL, EIGHTH, TINY = PRESETS["full"], PRESETS["eighth"], PRESETS["tiny"]
+COMPILED = not numba.config.DISABLE_JIT
+
+# Fill and drain of a row (sheet of bert.cpp): QxK 11, softmax 7 + 21 + 23 and 29 + 7, PxV 5.
+PIPELINE = 103
+
+
+def attention(
+    *,
+    heads: int = 2,
+    queries: int = 1,
+    keys: int = 64,
+    kept: int | None = None,
+    seed: int = 0,
+    **changes: Any,
+) -> Attention:
+    """Attention with drawn scores; each row keeps `kept` values."""
+    shape = (changes.get("batch", 1), heads, queries)
+    scores = np.random.default_rng(seed).integers(0, 4097, (*shape, keys)).astype(np.uint16)
+    values = None if kept is None else np.full(shape, kept, np.int32)
+    given = {"kv_heads": heads, "dim": 64, "value_dim": 64, "scores": scores, "values": values}
+    return Attention(name="attention", heads=heads, queries=queries, keys=keys, **(given | changes))
+
+
+def compute_cycles(machine: SpAtten, layer: Attention) -> int:
+    return simulate(machine.plan(layer).plan, None).cycles
+
+
+def time_of(machine: SpAtten, work: LayerPlan) -> Timeline:
+    return simulate(work.plan, machine.dram.at(machine.clock_hz))
+
+
+def read_bytes(machine: SpAtten, layer: Attention) -> int:
+    return machine.plan(layer).plan.bursts(write=False) * machine.dram.burst_bytes
+
+
+def drawn_layer(rng: np.random.Generator) -> Attention:
+    """Anything small that the full machine takes."""
+    batch, kv_heads, keys = (int(rng.integers(1, most)) for most in (3, 4, 40))
+    heads, queries = kv_heads * int(rng.integers(1, 3)), int(rng.choice([1, 1, 2, 5]))
+    bits = [None, (4, 0), (6, 0), (6, 4), (8, 4), (10, 4), (12, 0)][rng.integers(7)]
+    rows = (batch, heads, queries)
+    tokens = np.array([np.sort(rng.choice(keys + 5, keys, replace=False)) for _ in range(batch)], np.int32)
+    return attention(
+        batch=batch,
+        heads=heads,
+        kv_heads=kv_heads,
+        queries=queries,
+        keys=keys,
+        dim=int(rng.choice([8, 20, 32])),
+        value_dim=int(rng.choice([8, 32])),
+        seed=int(rng.integers(1000)),
+        bits=bits,
+        values=rng.integers(0, keys + 1, rows).astype(np.int32) if rng.random() < 0.6 else None,
+        refetch=rng.random(rows) < 0.4 if bits and bits[1] else None,
+        tokens=tokens,
+        dense_keys=keys + 5,
+        token_scores=rng.integers(0, 999, (batch, keys)).astype(np.uint32),
+        token_keep=int(rng.integers(0, keys + 1)),
+        head_scores=rng.integers(0, 99, heads).astype(np.uint32),
+        head_keep=int(rng.integers(0, heads + 1)),
+    )
+
+
+def test_the_full_machine_has_the_sizes_of_table_one() -> None:
+    accelerator: Accelerator = FULL
+    assert accelerator.name == "spatten"
+    assert FULL.sram_bytes == 2 * 1024 * 64 * 12 // 8 == 196_608
+    assert FULL.lines * FULL.line_bytes == FULL.sram_bytes
+    assert FULL.dram_bytes_per_cycle == 512
+    assert FULL.scores_per_cycle(64) == 8
+    assert FULL.peak_ops_per_second == 2.048e12
+    assert FULL.longest_row(64) == 1024
+
+
+def test_the_eighth_machine_has_an_eighth_of_multipliers_and_bandwidth_and_all_of_the_sram() -> None:
+    assert 8 * EIGHTH.peak_ops_per_second == FULL.peak_ops_per_second
+    assert 8 * EIGHTH.dram_bytes_per_cycle == FULL.dram_bytes_per_cycle
+    assert EIGHTH.dram.at(1e9).service == FULL.dram.at(1e9).service
+    assert EIGHTH.sram_bytes == FULL.sram_bytes
+
+
+@pytest.mark.parametrize(
+    ("dim", "scores", "vectors"), [(64, 8, 8), (32, 8, 16), (20, 8, 16), (80, 4, 4), (512, 1, 1)]
+)
+def test_vectors_are_padded_to_the_next_width_that_divides_the_array(
+    dim: int, scores: int, vectors: int
+) -> None:
+    assert (FULL.scores_per_cycle(dim), FULL.vectors_per_line(dim)) == (scores, vectors)
+
+
+@pytest.mark.parametrize("keys", [1, 8, 61, 128])
+@pytest.mark.parametrize("machine", [FULL, EIGHTH, TINY], ids=["full", "eighth", "tiny"])
+def test_dense_summarisation_is_bound_by_qk_but_for_one_pipeline(machine: SpAtten, keys: int) -> None:
+    dim = min(64, machine.multipliers)
+    layer = attention(heads=3, queries=min(keys, 40), keys=keys, dim=dim, value_dim=dim)
+    per_row = -(-keys // machine.scores_per_cycle(dim))
+    # Whole bursts for each vector: a pair of heads would fill the store of the tiny machine.
+    machine = replace(machine, dense_bits=8)
+    assert compute_cycles(machine, layer) == 3 * layer.queries * per_row + PIPELINE + per_row
+
+
+def test_rows_of_a_full_context_do_not_wait_for_the_softmax() -> None:
+    layer = attention(heads=1, queries=30, keys=1024)
+    assert compute_cycles(FULL, layer) == 30 * 128 + PIPELINE + 128
+
+
+def test_a_single_score_fifo_goes_to_the_next_row_when_the_division_starts() -> None:
+    machine = replace(FULL, softmax=Softmax(fifos=1))
+    plan = machine.plan(attention(heads=1, queries=5, keys=1024)).plan
+    start = simulate(plan, None).start[:, plan.layout.stage("qk")]
+    assert np.diff(start).tolist() == 4 * [11 + 128 + 51]
+
+
+def test_generation_is_bound_by_memory_where_multipliers_suffice() -> None:
+    machine = replace(EIGHTH, dram=replace(EIGHTH.dram, refresh_interval=0.0, refresh_time=0.0))
+    work = machine.plan(attention(heads=40, keys=256))
+    moved = 40 * 2 * 256 * 96
+    timeline = time_of(machine, work)
+    assert timeline.read_bursts * 32 == moved
+    # The last row is computed when its bytes are there: QxK and PxV at one vector a cycle.
+    assert moved / 64 <= timeline.cycles <= moved / 64 + 2 * 256 + PIPELINE + 100
+
+
+@pytest.mark.parametrize(
+    ("bits", "bursts"), [(4, 1), (6, 1.5), (8, 2), (10, 3), (12, 3), (32, 8)], ids=lambda value: str(value)
+)
+@pytest.mark.parametrize("kept", [None, 7], ids=["all values", "seven values"])
+def test_a_vector_of_64_takes_the_bursts_of_its_width(bits: int, bursts: float, kept: int | None) -> None:
+    layer = attention(heads=2, keys=11, kept=kept, bits=(bits, 0))
+    assert read_bytes(FULL, layer) == 2 * (11 + (kept or 11)) * bursts * 32
+
+
+def test_rows_that_refetch_bring_four_more_bits_of_each_key() -> None:
+    refetch = np.array([[[True], [False], [True], [False]]])
+    layer = attention(heads=4, keys=921, kept=184, bits=(6, 4), refetch=refetch)
+    assert read_bytes(FULL, layer) == 4 * (921 + 184) * 48 + 2 * 921 * 32
+
+
+def test_a_layer_that_is_not_quantised_has_the_width_of_the_parameter() -> None:
+    layer = attention(heads=2, keys=16)
+    assert read_bytes(FULL, layer) == 2 * 2 * 16 * 96
+    assert read_bytes(replace(FULL, dense_bits=32), layer) == 2 * 2 * 16 * 256
+    assert read_bytes(replace(FULL, value_bits=8), replace(layer, bits=(12, 0))) == 2 * 16 * (96 + 64)
+
+
+def test_summarisation_fetches_a_head_once_and_pruned_values_save_no_bytes() -> None:
+    dense, pruned = (attention(heads=3, queries=9, keys=32, kept=kept) for kept in (None, 4))
+    assert read_bytes(FULL, dense) == read_bytes(FULL, pruned) == 3 * 2 * 32 * 96
+
+
+@pytest.mark.parametrize("queries", [1, 5])
+def test_query_heads_of_one_kv_head_share_its_fetch_unless_told_otherwise(queries: int) -> None:
+    layer = attention(heads=8, kv_heads=2, queries=queries, keys=16)
+    assert read_bytes(FULL, layer) == 2 * 2 * 16 * 96
+    assert read_bytes(replace(FULL, share_kv=False), layer) == 8 * 2 * 16 * 96
+
+
+def test_a_pruned_partner_is_not_fetched_with_its_pair() -> None:
+    both = attention(heads=2, keys=16, bits=(6, 0), dense_heads=4, head_ids=np.array([0, 1], np.int32))
+    apart = replace(both, head_ids=np.array([0, 3], np.int32))
+    assert read_bytes(FULL, both) == 2 * 2 * 16 * 48
+    assert read_bytes(FULL, apart) == 2 * 2 * 16 * 64
+
+
+def test_surviving_tokens_keep_their_addresses() -> None:
+    tokens = np.array([[0, 1, 5]], np.int32)
+    plan = FULL.plan(attention(heads=2, keys=3, tokens=tokens, dense_keys=8)).plan
+    keys = plan.runs[plan.runs["stage"] == 0]
+    assert keys["address"].tolist() == [0, 5 * 96, 8 * 96, (8 + 5) * 96]
+    assert keys["count"].tolist() == [6, 3, 6, 3]
+
+
+def test_values_are_fetched_at_the_places_of_the_largest_scores() -> None:
+    scores = np.array([[[[5, 9, 5, 0, 9, 5]]]], np.uint16)
+    plan = FULL.plan(attention(heads=1, keys=6, kept=3, scores=scores)).plan
+    values = plan.runs[plan.runs["stage"] == plan.layout.stage("fetch_values")]
+    # K lies first: 6 keys of 96 bytes. The first of the three fives wins.
+    assert values["address"].tolist() == [6 * 96 + 96 * token for token in (0, 1, 4)]
+
+
+def test_more_pruning_never_fetches_more() -> None:
+    for bits in (None, (4, 0), (6, 0), (8, 4)):
+        by_values = [read_bytes(FULL, attention(keys=60, kept=kept, bits=bits)) for kept in range(61)]
+        by_tokens = [
+            read_bytes(FULL, attention(keys=keys, dense_keys=60, bits=bits)) for keys in range(1, 61)
+        ]
+        grouped = attention(heads=8, kv_heads=2, keys=60, bits=bits)
+        by_group = [
+            read_bytes(FULL, replace(grouped, values=np.full((1, 8, 1), kept, np.int32)))
+            for kept in range(61)
+        ]
+        for asked in (by_values, by_tokens, by_group):
+            assert asked == sorted(asked)
+
+
+@pytest.mark.parametrize("queries", [1, 6])
+def test_decisions_that_prune_nothing_equal_no_decisions_to_the_cycle(queries: int) -> None:
+    dense = attention(heads=4, queries=queries, keys=50, scores=None)
+    undecided = attention(
+        heads=4,
+        queries=queries,
+        keys=50,
+        kept=50,
+        tokens=np.arange(50, dtype=np.int32)[None, :],
+        token_scores=np.arange(50, dtype=np.uint32)[None, :],
+        token_keep=50,
+        head_scores=np.arange(4, dtype=np.uint32),
+        head_keep=4,
+    )
+    one, other = FULL.plan(dense), FULL.plan(undecided)
+    assert (time_of(FULL, one).end == time_of(FULL, other).end).all()
+    assert (one.macs_done, one.macs_dense) == (other.macs_done, other.macs_dense)
+
+
+def test_a_row_that_selects_pays_load_passes_filter_and_fetch() -> None:
+    layer = attention(heads=1, keys=64, kept=9)
+    assert layer.scores is not None
+    chosen = quick_select(layer.scores[0, 0, 0], 9)
+    passes = sum(-(-step.elements // 16) + 3 for step in chosen.passes)
+    # Up to the first probability 11 + 8 + 51 + 36; load 8; filter 4 + 3; PxV of 9 values 2 + 5.
+    assert compute_cycles(FULL, layer) == 106 + 8 + passes + 7 + 7
+
+
+def test_a_row_that_refetches_goes_through_scores_and_softmax_twice() -> None:
+    layer = attention(heads=1, keys=8, bits=(8, 4), refetch=np.ones((1, 1, 1), np.bool_))
+    # First pass 11 + 1 + 51 + 1 + 36 and three levels of the maximum's tree; then a row of its own.
+    assert compute_cycles(FULL, layer) == 103 + (1 + PIPELINE + 1)
+
+
+def test_rows_stay_in_order_when_one_of_them_refetches() -> None:
+    refetch = np.zeros((1, 6, 1), np.bool_)
+    refetch[0, 2] = True
+    work = FULL.plan(attention(heads=6, keys=100, kept=20, bits=(8, 4), refetch=refetch))
+    timeline = time_of(FULL, work)
+    again, pv = timeline.stages.index("qk_again"), timeline.stages.index("pv")
+    assert np.flatnonzero(~work.plan.skip[:, again]).tolist() == [2]
+    assert (np.diff(timeline.start[:, pv]) > 0).all()
+
+
+def test_token_and_head_ranking_stand_at_the_end_of_the_layer() -> None:
+    rng = np.random.default_rng(5)
+    token_scores = rng.integers(0, 10_000, (1, 100)).astype(np.uint32)
+    head_scores = rng.integers(0, 10_000, 6).astype(np.uint32)
+    layer = attention(heads=6, queries=3, keys=100)
+    ranked = replace(layer, token_scores=token_scores, token_keep=40, head_scores=head_scores, head_keep=5)
+    expected = 3
+    for scores, keep in ((token_scores[0], 40), (head_scores, 5)):
+        lines = -(-scores.size // 16)
+        passes = quick_select(scores, keep).passes
+        expected += 2 * lines + sum(-(-step.elements // 16) + 3 for step in passes)
+    assert compute_cycles(FULL, ranked) == compute_cycles(FULL, layer) + expected
+
+
+def test_macs_are_those_of_the_unpruned_model_and_those_that_are_done() -> None:
+    refetch = np.zeros((1, 2, 3), np.bool_)
+    refetch[0, 1, 2] = True
+    layer = attention(
+        heads=2,
+        queries=3,
+        keys=10,
+        kept=4,
+        bits=(8, 4),
+        refetch=refetch,
+        dense_heads=3,
+        dense_queries=5,
+        dense_keys=20,
+    )
+    work = FULL.plan(layer)
+    assert work.macs_dense == 3 * 5 * 20 * 128
+    assert work.macs_done == 7 * 10 * 64 + 6 * 4 * 64
+    assert work.facts["macs_again"] == 10 * 64
+    assert work.facts["refetched_share"] == pytest.approx(1 / 6)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_books_close_and_no_roof_is_broken_on_any_layer(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    layer = drawn_layer(rng)
+    machine = replace(
+        [FULL, EIGHTH, TINY][seed % 3], write_back=bool(seed % 2), share_kv=bool(rng.integers(2))
+    )
+    row_lines = -(
+        -layer.keys // min(machine.vectors_per_line(layer.dim), machine.vectors_per_line(layer.value_dim))
+    )
+    fifo_depth = -(-layer.keys // machine.softmax.parallelism)
+    # No more room than one row needs, twice: a deadlock would show here.
+    tight = replace(
+        machine,
+        sram_bytes=2 * row_lines * machine.line_bytes,
+        softmax=replace(machine.softmax, fifo_depth=fifo_depth, fifos=1),
+    )
+    for work in (machine.plan(layer), tight.plan(layer)):
+        work.plan.check()
+        timeline = time_of(machine, work)
+        total = timeline.busy + timeline.stalled.sum(axis=1) + timeline.idle
+        assert (total == timeline.cycles).all()
+        assert timeline.idle.min() >= 0
+        assert timeline.read_bursts == work.plan.bursts(write=False)
+        assert timeline.write_bursts == work.plan.bursts(write=True) > 0 or not machine.write_back
+        bursts = timeline.read_bursts + timeline.write_bursts
+        assert timeline.cycles >= bursts * machine.dram.burst_bytes / machine.dram_bytes_per_cycle
+        assert timeline.cycles >= timeline.busy.max()
+        again = work.facts["macs_again"]
+        assert isinstance(again, int)
+        assert 0 <= work.macs_done - again <= work.macs_dense
+
+
+def test_the_same_layer_gives_the_same_plan() -> None:
+    layers = [drawn_layer(np.random.default_rng(3)) for _ in range(2)]
+    plans = [FULL.plan(layer).plan for layer in layers]
+    for name in ("busy", "lag", "drain", "whole", "skip", "take", "give", "runs", "after"):
+        assert (getattr(plans[0], name) == getattr(plans[1], name)).all()
+
+
+def test_the_selection_makes_the_passes_of_golden() -> None:
+    rng = np.random.default_rng(11)
+    for columns, levels in ((1, 2), (7, 3), (40, 5), (200, 4096), (200, 1), (65, 65536)):
+        scores = rng.integers(0, levels, (30, columns)).astype(np.uint16)
+        keep = rng.integers(1, columns + 1, 30)
+        row_ids = rng.integers(0, 1 << 20, 30)
+        for engine in (TopK(), TopK(width=1), TopK(width=5, pass_overhead=0)):
+            cycles, passes = select_cycles(engine, scores, keep, row_ids)
+            for row in range(30):
+                expected = quick_select(scores[row], int(keep[row]), row_id=int(row_ids[row])).passes
+                lines = [-(-step.elements // engine.width) + engine.pass_overhead for step in expected]
+                assert (cycles[row], passes[row]) == (sum(lines), len(expected))
+
+
+# Mean cycles at widths 1, 4, 8, 16, 32: 400 trials of the authors' latency model, 0-based target.
+PUBLISHED = {
+    (64, 32): (210, 74, 49, 37, 31),
+    (128, 64): (427, 131, 80, 56, 43),
+    (256, 32): (722, 198, 116, 75, 53),
+    (512, 64): (1430, 374, 207, 123, 81),
+    (1024, 512): (3502, 908, 465, 262, 154),
+    (1024, 307): (3349, 860, 454, 244, 146),
+    (1024, 102): (2765, 708, 380, 201, 123),
+    (2048, 64): (4525, 1233, 631, 327, 188),
+}
+
+
+@pytest.mark.parametrize(("elements", "target"), list(PUBLISHED)[: None if COMPILED else 1])
+def test_mean_selection_cycles_are_those_of_the_published_latency_model(elements: int, target: int) -> None:
+    rng = np.random.default_rng(elements + target)
+    trials = 3000 if COMPILED else 300
+    scores = rng.permuted(np.tile(np.arange(elements, dtype=np.uint16), (trials, 1)), axis=1)
+    keep, row_ids = np.full(trials, target + 1), np.arange(trials)
+    for width, published in zip((1, 4, 8, 16, 32), PUBLISHED[elements, target], strict=True):
+        cycles, _ = select_cycles(TopK(width=width), scores, keep, row_ids)
+        assert cycles.mean() == pytest.approx(published, rel=0.05)
+
+
+def test_ten_thousand_rows_are_selected_in_under_two_seconds() -> None:
+    rows = 10_000 if COMPILED else 10
+    scores = np.random.default_rng(0).integers(0, 4097, (rows, 512)).astype(np.uint16)
+    keep, row_ids = np.full(rows, 150), np.arange(rows)
+    select_cycles(TopK(), scores[:1], keep[:1], row_ids[:1])
+    begin = time.perf_counter()
+    select_cycles(TopK(), scores, keep, row_ids)
+    assert time.perf_counter() - begin < 2
+
+
+def test_a_narrow_engine_bounds_the_rows_and_a_setting_reaches_it() -> None:
+    narrow = replace_by_path(FULL, "topk.width", "1")
+    assert narrow.topk.width == 1
+    layer = attention(heads=8, keys=256, kept=80)
+    work = narrow.plan(layer)
+    select = work.plan.layout.stage("select")
+    assert time_of(narrow, work).cycles > work.plan.busy[:, select].sum()
+    assert time_of(narrow, work).cycles > 2 * time_of(FULL, FULL.plan(layer)).cycles
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (Matmul(name="fc", m=1, n=2, k=3), "attention only"),
+        (Unknown(name="scan", op="selective_scan"), "not selective_scan"),
+        (attention(dim=513), "dim must be 1..512"),
+        (attention(value_dim=513), "value_dim must be 1..512"),
+        (attention(keys=1025), "keys must be <= 1024"),
+        (attention(bits=(7, 0)), "not 7+0"),
+        (attention(bits=(8, 2)), "not 8+2"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_it_cannot_run_it_refuses_in_one_line(layer: Any, reason: str) -> None:
+    assert reason in FULL.refuse(layer)
+    assert "\n" not in FULL.refuse(layer)
+    with pytest.raises(ValueError, match="layer"):
+        FULL.plan(layer)
+
+
+def test_pruned_values_without_scores_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"'attention': scores must be there"):
+        FULL.plan(attention(kept=3, scores=None))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("multipliers", "0", "multipliers must be >= 1, not 0"),
+        ("topk.width", "0", "topk.width must be >= 1, not 0"),
+        ("softmax.parallelism", "0", "softmax.parallelism must be >= 1, not 0"),
+        ("softmax.divide", "-1", "softmax.divide must be >= 0, not -1"),
+        ("dense_bits", "7", "dense_bits must be one of"),
+        ("sram_bytes", "1000", "sram_bytes must hold two lines"),
+        ("clock_hz", "0", "clock_hz must be > 0"),
+    ],
+)
+def test_parameters_that_make_no_machine_are_refused(path: str, value: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace_by_path(FULL, path, value)
+
+
+def test_assumptions_follow_the_parameters() -> None:
+    assert any("of 12 bits (dense_bits)" in line for line in FULL.assumptions())
+    assert any("of 32 bits (dense_bits)" in line for line in replace(FULL, dense_bits=32).assumptions())
