@@ -33,7 +33,7 @@ def drawn(
     1x`tokens` ids for an embedding. ValueError if nothing can be told from the module.
     """
     generator = np.random.default_rng(seed)
-    config = getattr(module, "config", None)
+    config: Any = getattr(module, "config", None)
     if shape is not None:
         return _normal(generator, parsed_shape(shape))
     main = getattr(module, "main_input_name", None)

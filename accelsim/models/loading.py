@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from accelsim.models import inputs as making
 from accelsim.extras import require
+from accelsim.models import inputs as making
 from accelsim.models.registry import folder_of, known, refusal
 
 
@@ -108,7 +108,9 @@ def _folder(spec: str) -> Path:
 def _from_folder(folder: Path, spec: str) -> nn.Module:
     require(f"model {spec!r}", "transformers")
     import transformers
-    from transformers.utils import logging
+    from transformers.utils import logging as transformers_logging
+
+    logging: Any = transformers_logging
 
     try:
         config = transformers.AutoConfig.from_pretrained(

@@ -1,4 +1,4 @@
-"""Recipes on a module for the length of a `with`: weights are zeroed, the cascade is hooked in, all is undone."""
+"""Recipes on a module for the length of a `with`: zeros in the weights, the cascade in the forward pass."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def pruned(
 
 @contextmanager
 def _weights_restored(module: nn.Module) -> Iterator[None]:
-    before = [(layer.weight, layer.weight.detach().clone()) for layer in prunable(module) if not layer.obstacle]
+    before = [
+        (layer.weight, layer.weight.detach().clone()) for layer in prunable(module) if not layer.obstacle
+    ]
     try:
         yield
     finally:

@@ -116,7 +116,9 @@ def _spatten(recipe: str, words: list[str]) -> Spatten:
             raise ValueError(unknown(f"recipe {recipe!r}: word", name, Spatten.__dataclass_fields__))
         if not equals or name in settings:
             raise ValueError(f"recipe {recipe!r}: {name} must be given once, as {name}=VALUE")
-        settings[name] = _placed(recipe, partial(_bits if name == "bits" else partial(_fraction, name), value))
+        settings[name] = _placed(
+            recipe, partial(_bits if name == "bits" else partial(_fraction, name), value)
+        )
     if not settings:
         raise ValueError(f"recipe {recipe!r} must say what is kept, such as spatten,tokens=0.5")
     return _placed(recipe, lambda: Spatten(**settings))

@@ -21,7 +21,7 @@ Bound = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Product:
-    """`left` (count, m, k) by `right` (count, k, n)."""
+    """`left` (count, m, k), or any shape of as many elements, by `right` (count, k, n)."""
 
     left: torch.Tensor
     right: torch.Tensor
@@ -60,9 +60,10 @@ def _matrices(left: str, right: str) -> Callable[[Bound], list[Product]]:
 
 
 def _linear(call: Bound) -> list[Product]:
-    rows = call["input"].reshape(1, -1, call["input"].shape[-1])
-    weight = call["weight"]
-    return [Product(left=rows, right=(weight if weight.dim() == 2 else weight[None]).t()[None])]
+    rows, weight = call["input"], call["weight"]
+    # Rows stay as they are: laying them out anew could copy, and hide where they come from.
+    rows = rows if rows.dim() >= 3 else rows.reshape(1, -1, rows.shape[-1])
+    return [Product(left=rows, right=weight.reshape(1, -1, weight.shape[-1]).transpose(1, 2))]
 
 
 PRODUCTS: Mapping[Any, Callable[[Bound], list[Product]]] = {

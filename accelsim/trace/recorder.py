@@ -50,15 +50,16 @@ DTYPES = {
 }
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Layers of one forward pass, in the order in which they ran; entered as a context."""
 
     def __init__(self, module: nn.Module, inputs: Any) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._scopes = Scopes(module)
         self._flow = Flow()
         self._layers: list[Layer | None] = []
         self._paused = False
+        self._depth = 0
         for tensor in [*module.parameters(), *module.buffers()]:
             self._flow.set(tensor, Mark(origin=Origin.WEIGHT))
         tensors = _tensors(inputs)
@@ -67,13 +68,18 @@ class Recorder(TorchDispatchMode):
         self._batch = int(tensors[0].shape[0]) if tensors and tensors[0].dim() else 1
 
     def __enter__(self) -> Recorder:
-        self._scopes.__enter__()
-        super().__enter__()
+        # Entered once more, from within, for every operator that is opened up.
+        if not self._depth:
+            self._scopes.__enter__()
+        self._depth += 1
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
-        self._scopes.__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        self._depth -= 1
+        if not self._depth:
+            self._scopes.__exit__(*error)
 
     def layers(self) -> tuple[Layer, ...]:
         """What ran so far; a name that occurs again gets `#2`, `#3` and so on."""
@@ -139,20 +145,24 @@ class Recorder(TorchDispatchMode):
 
     def _product(self, product: Product, result: torch.Tensor) -> None:
         left, right = product.left, product.right
+        if not left.numel() or not right.numel():
+            return
+        count, inner, columns = (int(n) for n in right.shape)
+        rows = left.numel() // (count * inner)
         origins = self._flow.of(left).origin, self._flow.of(right).origin
         if origins[1] == Origin.WEIGHT:
-            self._weighted(right.transpose(1, 2), m=int(left.shape[1]))
+            self._weighted(right.transpose(1, 2), m=rows)
         elif origins[0] == Origin.WEIGHT:
             # W @ x is x.T @ W.T: the rows of activations are the columns of x.
-            self._weighted(left, m=int(right.shape[2]))
+            self._weighted(left, m=columns)
         elif not self._attention(left, right):
             self._layers.append(
                 Matmul(
                     name=f"{self._scopes.path}.matmul".lstrip("."),
-                    m=int(left.shape[1]),
-                    n=int(right.shape[2]),
-                    k=int(left.shape[2]),
-                    count=int(left.shape[0]),
+                    m=rows,
+                    n=columns,
+                    k=inner,
+                    count=count,
                     dtype=_dtype(left),
                     weights=False,
                 )
@@ -186,6 +196,8 @@ class Recorder(TorchDispatchMode):
 
     def _attention(self, left: torch.Tensor, right: torch.Tensor) -> bool:
         """If one side holds normalised scores, this product and the one that made them are an attention."""
+        if left.dim() != 3 or left.shape[0] != right.shape[0]:
+            return False
         for probabilities, values in ((left, right), (right.transpose(1, 2), left.transpose(1, 2))):
             scores = self._flow.of(probabilities).scores
             if scores is None or not scores.normalised or probabilities.numel() != scores.elements:
@@ -254,7 +266,9 @@ class Recorder(TorchDispatchMode):
             return
         macs = 0 if formula is None else int(formula(*call.values(), out_val=result)) // 2
         reason = "no machine here understands this operator" + ("" if formula else ", nor counts it")
-        self._layers.append(Unknown(name=self._scopes.label, op=f"{namespace}.{op}", macs=macs, reason=reason))
+        self._layers.append(
+            Unknown(name=self._scopes.label, op=f"{namespace}.{op}", macs=macs, reason=reason)
+        )
 
 
 def _tensors(tree: Any) -> list[torch.Tensor]:

@@ -33,9 +33,8 @@ def trace_module(
             layers = record(module, inputs)
         else:
             recorder = Recorder(module, inputs)
-            with pruned(module, recipes, decided=recorder.decided):
-                with recorder:
-                    call(module, inputs)
+            with pruned(module, recipes, decided=recorder.decided), recorder:
+                call(module, inputs)
             layers = recorder.layers()
             if any(isinstance(recipe, Spatten) for recipe in recipes):
                 layers = with_unpruned_sizes(layers, record(module, inputs))
@@ -60,18 +59,18 @@ def with_unpruned_sizes(layers: Sequence[Layer], unpruned: Sequence[Layer]) -> t
     noted: list[Layer] = []
     for layer in layers:
         other = before.get(layer.name)
-        sizes = (
-            ("m", "count")
-            if isinstance(layer, Matmul)
-            else ("queries", "keys", "heads")
-            if isinstance(layer, Attention)
-            else ()
-        )
-        if type(other) is type(layer):
-            larger = {f"dense_{size}": getattr(other, size) for size in sizes}
-            layer = replace(layer, **larger)
+        if isinstance(layer, Matmul) and isinstance(other, Matmul):
+            layer = replace(layer, **_larger(layer, other, "m", "count"))
+        elif isinstance(layer, Attention) and isinstance(other, Attention):
+            layer = replace(layer, **_larger(layer, other, "queries", "keys", "heads"))
         noted.append(layer)
     return tuple(noted)
+
+
+def _larger(layer: Layer, unpruned: Layer, *sizes: str) -> dict[str, Any]:
+    """`dense_` fields for the sizes that differ; 0 says that nothing is missing."""
+    pairs = ((size, getattr(layer, size), getattr(unpruned, size)) for size in sizes)
+    return {f"dense_{size}": before if before != here else 0 for size, here, before in pairs}
 
 
 @contextmanager

@@ -1,0 +1,253 @@
+"""SpAtten's cascade inside the forward pass of a `transformers` encoder.
+
+Before each layer the tokens with the lowest cumulative importance leave the hidden states, the masks and
+everything behind; pruned heads are absent from attention; values and LSBs are decided row by row. The
+attention itself is computed by `accelsim.prune.attending` in place of the model's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from accelsim.extras import require
+from accelsim.golden.attention import HEAD_START, TOKEN_START, keep_count, schedule, select
+from accelsim.prune.attending import Decisions, Survivors, attend
+from accelsim.prune.recipes import Spatten
+from accelsim.workload import Attention
+
+IMPLEMENTATION = "accelsim_cascade"
+"""Name under which the attention is registered with `transformers` while a cascade is active."""
+
+
+@contextmanager
+def cascade(
+    module: nn.Module,
+    recipe: Spatten,
+    *,
+    decided: Callable[[Callable[[], tuple[Any, Attention]]], Any] | None = None,
+    heads_per_sample: bool = False,
+) -> Iterator[None]:
+    """Inside the `with`, every forward pass of the encoder in `module` prunes as `recipe` says.
+
+    Sequences of a batch have equal length and each keeps its own tokens; heads are chosen by their
+    importance over the whole batch unless `heads_per_sample`. ValueError if `module` is no encoder.
+    """
+    require("the spatten recipe", "transformers")
+    from transformers import AttentionInterface
+    from transformers.masking_utils import AttentionMaskInterface, eager_mask
+
+    encoder, layers = _encoder(module)
+    state = _Cascade(recipe, len(layers), decided or (lambda compute: compute()[0]), heads_per_sample)
+    before = encoder.config._attn_implementation
+    with ExitStack() as undo:
+        AttentionInterface.register(IMPLEMENTATION, state.attend)
+        undo.callback(AttentionInterface._global_mapping.pop, IMPLEMENTATION)
+        AttentionMaskInterface.register(IMPLEMENTATION, eager_mask)
+        undo.callback(AttentionMaskInterface._global_mapping.pop, IMPLEMENTATION)
+        encoder.set_attn_implementation(IMPLEMENTATION)
+        undo.callback(encoder.set_attn_implementation, before)
+        if encoder.config._attn_implementation != IMPLEMENTATION:
+            raise ValueError(f"spatten cannot reach inside the attention of {type(encoder).__name__}")
+        for index, layer in enumerate(layers):
+            hook = layer.register_forward_pre_hook(state.before_layer(index), with_kwargs=True)
+            undo.callback(hook.remove)
+        yield
+
+
+def _encoder(module: nn.Module) -> tuple[Any, nn.ModuleList]:
+    """The `transformers` encoder in `module` and its repeated layers."""
+    from transformers import PreTrainedModel
+
+    models = [child for child in module.modules() if isinstance(child, PreTrainedModel)]
+    name = type(models[0] if models else module).__name__
+    if not models:
+        raise ValueError(f"spatten needs an encoder of transformers, not {name}")
+    config = models[0].config
+    causal = any(getattr(child, "is_causal", False) is True for child in module.modules())
+    if causal or getattr(config, "is_decoder", False) or getattr(config, "is_encoder_decoder", False):
+        raise ValueError(f"spatten needs an encoder, and {name} is a decoder: tokens see only earlier ones")
+    count = getattr(config, "num_hidden_layers", None)
+    lists = [
+        child
+        for child in models[0].modules()
+        if isinstance(child, nn.ModuleList) and len(child) == count and len({type(c) for c in child}) == 1
+    ]
+    if not lists:
+        raise ValueError(f"spatten needs an encoder with one list of its {count} layers, and {name} has none")
+    return models[0], lists[0]
+
+
+class _Cascade:
+    """What is left of one forward pass, layer by layer."""
+
+    def __init__(
+        self,
+        recipe: Spatten,
+        layers: int,
+        decided: Callable[[Callable[[], tuple[Any, Attention]]], Any],
+        heads_per_sample: bool,
+    ) -> None:
+        self._recipe = recipe
+        self._token_fractions = schedule(layers, recipe.tokens, TOKEN_START)
+        self._head_fractions = schedule(layers, recipe.heads, HEAD_START)
+        self._decided = decided
+        self._heads_per_sample = heads_per_sample
+        self._layer = 0
+        self._length = 0
+        self._left: Survivors | None = None
+
+    def before_layer(self, index: int) -> Callable[..., Any]:
+        """The forward pre-hook of layer `index`: drop what the scores so far leave behind."""
+
+        def hook(_layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            self._layer = index
+            hidden = args[0] if args else kwargs["hidden_states"]
+            if index == 0:
+                self._length = int(hidden.shape[1])
+                self._left = Survivors.all_of(int(hidden.shape[0]), self._length)
+            left = self._survivors()
+            kept = self._keep_tokens(left)
+            if kept is not None:
+                rows = torch.arange(hidden.shape[0], device=hidden.device)[:, None]
+                hidden = hidden[rows, torch.from_numpy(kept).to(hidden.device)]
+            self._keep_heads(left)
+            rest = self._trimmed((args[1:], {k: v for k, v in kwargs.items() if k != "hidden_states"}))
+            if args:
+                return (hidden, *rest[0]), rest[1]
+            return (), {"hidden_states": hidden, **rest[1]}
+
+        return hook
+
+    def attend(
+        self,
+        module: nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        scaling: float | None = None,
+        dropout: float = 0.0,
+        **_kwargs: Any,
+    ) -> tuple[torch.Tensor, None]:
+        """Stands in for the model's attention: (batch, heads, tokens, dim) to (batch, tokens, heads, dim)."""
+        left = self._survivors()
+        if query.shape[2] != left.tokens.shape[1] or key.shape[2] != query.shape[2]:
+            raise ValueError(
+                f"spatten needs attention of {left.tokens.shape[1]} tokens with themselves, "
+                f"not {query.shape[2]} x {key.shape[2]}"
+            )
+        if key.shape[1] != query.shape[1] and self._recipe.heads < 1:
+            raise ValueError("spatten prunes no heads that share their keys; leave heads= out of the recipe")
+        left.settle_heads(int(query.shape[1]))
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+
+        def compute() -> tuple[torch.Tensor, Attention]:
+            output, decisions = attend(query, key, value, attention_mask, scale, self._recipe, left)
+            return output, self._described(query, key, value, decisions)
+
+        return self._decided(compute), None
+
+    def _survivors(self) -> Survivors:
+        if self._left is None:
+            raise ValueError("spatten must see the first layer of the encoder before any other")
+        return self._left
+
+    def _token_count(self, layer: int) -> int:
+        return keep_count(self._length, self._token_fractions[layer])
+
+    def _head_count(self, layer: int, heads: int) -> int:
+        return keep_count(heads, self._head_fractions[layer])
+
+    def _keep_tokens(self, left: Survivors) -> Any:
+        """Positions, among those still here, that stay for this layer; None if all do."""
+        count = self._token_count(self._layer)
+        if count >= left.tokens.shape[1]:
+            return None
+        kept = select(left.token_scores, count)
+        left.tokens = np.take_along_axis(left.tokens, kept, axis=1)
+        left.token_scores = np.take_along_axis(left.token_scores, kept, axis=1)
+        return kept
+
+    def _keep_heads(self, left: Survivors) -> None:
+        if not left.heads.size:
+            return
+        count = self._head_count(self._layer, left.all_heads)
+        if count >= left.heads.shape[1]:
+            return
+        scores = left.head_scores
+        if not self._heads_per_sample:
+            scores = np.broadcast_to(left.shared_head_scores(), scores.shape)
+        kept = select(scores, count)
+        left.heads = np.take_along_axis(left.heads, kept, axis=1)
+        left.head_scores = np.take_along_axis(left.head_scores, kept, axis=1)
+
+    def _trimmed(self, rest: Any) -> Any:
+        """Masks and position tables, passed whole to every layer, at the tokens that are left."""
+        from torch.utils._pytree import tree_map_only
+
+        left = self._survivors()
+        if left.tokens.shape[1] == self._length:
+            return rest
+        return tree_map_only(torch.Tensor, lambda tensor: _at(tensor, left.tokens, self._length), rest)
+
+    def _described(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, decisions: Decisions
+    ) -> Attention:
+        left, recipe, following = self._survivors(), self._recipe, self._layer + 1
+        batch, tokens = left.tokens.shape
+        heads = left.heads.shape[1]
+        last = following == len(self._token_fractions)
+        next_tokens = tokens if last else self._token_count(following)
+        next_heads = heads if last else self._head_count(following, left.all_heads)
+        cascades_tokens, cascades_heads = recipe.tokens < 1, recipe.heads < 1
+        return Attention(
+            name="attention",
+            heads=heads,
+            kv_heads=heads if key.shape[1] == query.shape[1] else int(key.shape[1]),
+            queries=tokens,
+            keys=tokens,
+            dim=int(query.shape[3]),
+            value_dim=int(value.shape[3]),
+            batch=batch,
+            dtype=str(query.dtype).removeprefix("torch.").replace("float", "fp"),
+            bits=recipe.bits,
+            values=decisions.values,
+            refetch=decisions.refetch,
+            scores=decisions.scores,
+            tokens=left.tokens.astype(np.int32) if tokens < self._length else None,
+            token_scores=left.token_scores.astype(np.uint32) if cascades_tokens else None,
+            token_keep=next_tokens if cascades_tokens and next_tokens < tokens else 0,
+            head_ids=left.heads[0].astype(np.int32) if heads < left.all_heads else None,
+            head_scores=left.shared_head_scores().astype(np.uint32) if cascades_heads else None,
+            head_keep=next_heads if cascades_heads and next_heads < heads else 0,
+            dense_queries=self._length,
+            dense_keys=self._length,
+            dense_heads=left.all_heads,
+        )
+
+
+def _at(tensor: torch.Tensor, positions: Any, length: int) -> torch.Tensor:
+    """A per-token tensor at the kept positions (batch, kept); others as they are.
+
+    Tokens lie on the last two axes of four (a mask), and on the second of two or three.
+    """
+    axes: tuple[int, ...] = (2, 3) if tensor.dim() == 4 else (1,) if tensor.dim() in (2, 3) else ()
+    axes = tuple(axis for axis in axes if tensor.shape[axis] == length)
+    if not axes:
+        return tensor
+    index = torch.from_numpy(positions).to(tensor.device)
+    batch = index.shape[0]
+    tensor = tensor.expand(batch, *tensor.shape[1:])
+    for axis in axes:
+        shape = [batch] + [1] * (tensor.dim() - 1)
+        shape[axis] = index.shape[1]
+        sizes = list(tensor.shape)
+        sizes[axis] = index.shape[1]
+        tensor = tensor.gather(axis, index.view(shape).expand(sizes))
+    return tensor
