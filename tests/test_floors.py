@@ -26,7 +26,8 @@ FLOORS = (
     ("energy",),
     ("report",),
     ("run",),
-    ("models", "prune"),
+    ("prune",),
+    ("models",),
     ("trace", "plot", "sweep"),
     ("cli",),
     ("accelsim", "__main__"),  # the package's own __init__ names what is public
