@@ -1,7 +1,8 @@
 """`kernel`: numba's njit with a cache that cannot go stale across files.
 
 Numba's own cache looks only at the file of the compiled function, so a change in a callee in another
-file is missed. Here the cache folder is named by a hash of every source that holds a kernel.
+file is missed. Here the cache folder is named by a hash of the folders whose kernels call each other;
+a kernel elsewhere calls kernels of its own file, or of these folders.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+
+SHARED = ("dram", "engine")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -38,13 +41,12 @@ def _cache_folder() -> str:
     """Folder below the package if it can be written, else '' (numba's own choice)."""
     package = Path(__file__).parent
     digest = hashlib.sha256()
-    for source in sorted(package.rglob("*.py")):
-        text = source.read_bytes()
-        if b"@kernel" in text:
-            digest.update(text)
-    folder = package / "__pycache__" / f"kernels-{digest.hexdigest()[:12]}"
+    for folder in SHARED:
+        for source in sorted((package / folder).glob("*.py")):
+            digest.update(source.read_bytes())
+    kernels = package / "__pycache__" / f"kernels-{digest.hexdigest()[:12]}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        kernels.mkdir(parents=True, exist_ok=True)
     except OSError:
         return ""
-    return str(folder)
+    return str(kernels)

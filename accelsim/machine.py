@@ -134,24 +134,20 @@ def _wiring(layout: Layout) -> engine.Wiring:
     take = np.array([layout.stage(buffer.take) for buffer in layout.buffers], np.int64)
     give = np.array([layout.stage(buffer.give) for buffer in layout.buffers], np.int64)
     stations_of_unit = np.bincount(unit.ravel())
-    unit_shared = stations_of_unit > 1
-    takers = [
-        sorted(
-            {
-                int(unit[lane, take[b]])
-                for b in range(take.size)
-                for lane in range(lanes)
-                if buffer[lane, b] == i
-            }
-        )
-        for i in range(int(buffer.max(initial=-1)) + 1)
-    ]
-    units_of_buffer = [[u for u in units if unit_shared[u]] for units in takers]
+    buffer_shared = np.bincount(buffer.ravel(), minlength=1) > 1
+    takers: list[set[int]] = [set() for _ in buffer_shared]
+    for lane in range(lanes):
+        for b, stage in enumerate(take):
+            takers[buffer[lane, b]].add(int(unit[lane, stage]))
+    unit_arbitrated = stations_of_unit > 1
+    for which, units in enumerate(takers):
+        unit_arbitrated[list(units)] |= buffer_shared[which]
+    units_of_buffer = [sorted(u for u in units if unit_arbitrated[u]) for units in takers]
     priority = np.array([stage.priority for stage in layout.stages])
     station = np.arange(lanes * stages)
     return engine.Wiring(
         unit=unit.ravel(),
-        unit_shared=unit_shared,
+        unit_arbitrated=unit_arbitrated,
         unit_begin=np.concatenate([[0], np.cumsum(stations_of_unit)]),
         unit_rank=np.argsort(np.lexsort((station, np.tile(priority, lanes)))),
         port=port.ravel(),
@@ -160,7 +156,7 @@ def _wiring(layout: Layout) -> engine.Wiring:
         buffer_take=take,
         buffer_give=give,
         buffer_capacity=np.array([buffer.capacity for buffer in layout.buffers], np.int64),
-        buffer_shared=np.bincount(buffer.ravel()) > 1 if buffer.size else np.zeros(0, np.bool_),
+        buffer_shared=buffer_shared,
         buffer_unit_begin=np.cumsum([0] + [len(units) for units in units_of_buffer]),
         buffer_unit=np.array([u for units in units_of_buffer for u in units], np.int64),
     )
@@ -184,7 +180,7 @@ def _state(plan: Plan, wiring: engine.Wiring, channels: int) -> engine.State:
     """Everything at rest before cycle 0."""
     stages, lanes = len(plan.layout.stages), plan.layout.lanes
     operations, stations = plan.jobs * stages, lanes * stages
-    units, ports = wiring.unit_shared.size, int(wiring.port.max()) + 1
+    units, ports = wiring.unit_arbitrated.size, int(wiring.port.max()) + 1
     buffers = wiring.buffer_shared.size
     counters = np.zeros(9, np.int64)
     counters[engine.FREE_LANES] = lanes

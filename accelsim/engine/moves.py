@@ -121,7 +121,7 @@ def _after_cycle(rows, state, op):
 def _arbitrated(rows, wiring, state, station, op):
     """Must this start be granted?"""
     if not rows.skip[op]:
-        return wiring.unit_shared[wiring.unit[station]]
+        return wiring.unit_arbitrated[wiring.unit[station]]
     stage, job = op % rows.stages, op // rows.stages
     for b in range(wiring.buffer_take.size):
         if wiring.buffer_take[b] == stage and rows.take[job, b] > 0:
@@ -210,7 +210,7 @@ def _free(rows, wiring, state, station, op, cycle):
         state.stalled[stage, UPSTREAM if upstream else MEMORY] += held
     unit = wiring.unit[station]
     state.unit_holder[unit] = -1
-    if wiring.unit_shared[unit]:
+    if wiring.unit_arbitrated[unit]:
         soil(state, unit)
 
 

@@ -51,7 +51,7 @@ class Wiring(NamedTuple):
     """Who shares what: instances of units, ports and buffers behind each station."""
 
     unit: I64
-    unit_shared: npt.NDArray[np.bool_]
+    unit_arbitrated: npt.NDArray[np.bool_]
     unit_begin: I64
     unit_rank: I64
     port: I64
