@@ -155,6 +155,12 @@ def test_rows_that_refetch_bring_four_more_bits_of_each_key() -> None:
     assert read_bytes(FULL, layer) == 4 * (921 + 184) * 48 + 2 * 921 * 32
 
 
+def test_in_summarisation_the_lsbs_of_a_head_come_once() -> None:
+    refetch = np.ones((1, 3, 5), np.bool_)
+    layer = attention(heads=3, queries=5, keys=20, bits=(8, 4), refetch=refetch)
+    assert read_bytes(FULL, layer) == 3 * 20 * (64 + 64 + 32)
+
+
 def test_a_layer_that_is_not_quantised_has_the_width_of_the_parameter() -> None:
     layer = attention(heads=2, keys=16)
     assert read_bytes(FULL, layer) == 2 * 2 * 16 * 96
@@ -256,6 +262,22 @@ def test_rows_stay_in_order_when_one_of_them_refetches() -> None:
     assert (np.diff(timeline.start[:, pv]) > 0).all()
 
 
+def test_rows_that_refetch_come_before_new_rows() -> None:
+    refetch = np.zeros((1, 1, 12), np.bool_)
+    refetch[0, 0, 0] = True
+    work = EIGHTH.plan(attention(heads=1, queries=12, keys=100, bits=(8, 4), refetch=refetch))
+    timeline = simulate(work.plan, None)
+    ready, again = (timeline.stages.index(name) for name in ("fetch_lsb", "qk_again"))
+    # At most the row that is in QxK already goes first.
+    assert timeline.start[0, again] - timeline.end[0, ready] <= 100
+
+
+def test_scores_wait_for_all_keys_of_their_row() -> None:
+    timeline = time_of(FULL, FULL.plan(attention(heads=3, keys=200)))
+    fetch, qk = timeline.stages.index("fetch_keys"), timeline.stages.index("qk")
+    assert (timeline.start[:, qk] >= timeline.end[:, fetch]).all()
+
+
 def test_token_and_head_ranking_stand_at_the_end_of_the_layer() -> None:
     rng = np.random.default_rng(5)
     token_scores = rng.integers(0, 10_000, (1, 100)).astype(np.uint32)
@@ -312,6 +334,10 @@ def test_books_close_and_no_roof_is_broken_on_any_layer(seed: int) -> None:
         work.plan.check()
         timeline = time_of(machine, work)
         total = timeline.busy + timeline.stalled.sum(axis=1) + timeline.idle
+        for number, name in enumerate(timeline.stages):
+            if name.startswith("sum"):  # the FIFO is read from the cycle on in which its lines are given away
+                works = ~work.plan.skip[:, number]
+                assert (timeline.start[works, number] == timeline.start[works, number + 1]).all()
         assert (total == timeline.cycles).all()
         assert timeline.idle.min() >= 0
         assert timeline.read_bursts == work.plan.bursts(write=False)

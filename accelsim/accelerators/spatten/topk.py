@@ -23,7 +23,7 @@ def select_cycles(
     """Cycles and passes to find the keep-th largest score of each row, without loading and filtering.
 
     scores: (rows, n) integers; keep: (rows,), 1 <= keep <= n; row_ids: (rows,), they seed the pivots.
-    Latency: for a median about 3.4 n / width cycles and 1.4 log2(n) + 1 passes; at worst n passes.
+    Latency: a median of distinct scores takes about 3.4 n elements in 1.35 log2(n) - 1 passes; at worst n.
     """
     rows, columns = scores.shape
     cycles, passes = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
