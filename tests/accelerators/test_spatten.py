@@ -273,7 +273,7 @@ def test_rows_that_refetch_come_before_new_rows() -> None:
 
 
 def test_scores_wait_for_all_keys_of_their_row() -> None:
-    timeline = time_of(FULL, FULL.plan(attention(heads=3, keys=200)))
+    timeline = time_of(FULL, FULL.plan(attention(heads=3, keys=200, kept=50)))
     fetch, qk = timeline.stages.index("fetch_keys"), timeline.stages.index("qk")
     assert (timeline.start[:, qk] >= timeline.end[:, fetch]).all()
 
