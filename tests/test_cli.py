@@ -29,6 +29,7 @@ ATTENTION = [
     "--heads",
     "2",
 ]
+COMMANDS = ["run", "trace", "compare", "gemm", "attention", "models", "accelerators", "recipes"]
 
 
 @pytest.fixture
@@ -206,9 +207,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Commands:" in printed(capsys)
 
 
-@pytest.mark.parametrize(
-    "command", ["run", "trace", "compare", "gemm", "attention", "models", "accelerators", "recipes"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str], command: str) -> None:
     text = printed(capsys, command, "--help")
     example = text.split("Example:\n")[1].splitlines()[0].strip()

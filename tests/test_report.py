@@ -143,7 +143,7 @@ def test_stalls_are_summed_by_stage_and_cause() -> None:
     [
         (
             (stage("load", sends=True, busy=10), stage("array", busy=80)),
-            "array: busy 80% of the time; DRAM at 35%",
+            "array: busy 80% of the time; DRAM at 35.2%",
         ),
         (
             (stage("load", sends=True, memory=60), stage("array", busy=50, memory=20)),
@@ -239,6 +239,7 @@ def test_the_table_says_first_what_matters_first() -> None:
 def test_plain_tables_have_no_rules_and_no_colour() -> None:
     assert str(BOTH).isascii()
     assert "\x1b" not in str(BOTH)
+    assert not any(line.endswith(" ") for line in str(BOTH).splitlines())
 
 
 def test_every_layer_is_printed_once_even_in_a_long_model() -> None:
@@ -246,6 +247,14 @@ def test_every_layer_is_printed_once_even_in_a_long_model() -> None:
     lines = str(report(*rows)).splitlines()
     assert sum("very_long_name" in line for line in lines) == 90
     assert max(len(line) for line in lines) <= 100
+
+
+def test_refused_layers_of_a_block_share_a_line() -> None:
+    refused = [LayerRow(name=f"block.0.{name}", op="scan", macs_dense=5, reason="no scan") for name in "abc"]
+    lines = str(report(*refused[:2], layer("block.0.up", 10), refused[2])).splitlines()
+    assert sum(line.startswith("  3 layers not simulated") for line in lines) == 1
+    assert sum(line.startswith("  up") for line in lines) == 1
+    assert not any(line.startswith(("  a ", "  b ", "  c ")) for line in lines)
 
 
 def test_equal_notes_are_joined_and_refusals_are_told() -> None:
@@ -271,7 +280,7 @@ def test_explain_lists_facts_and_stages() -> None:
 def test_accuracy_is_printed_with_both_heads() -> None:
     measured = Accuracy(metric="accuracy", dense=0.75, pruned=0.5, samples=10, refitted=0.7)
     text = str(replace(BOTH, accuracy=measured))
-    assert "accuracy on 10 samples: dense 0.750" in text
+    assert "accuracy; 10 samples: dense 0.750" in text
     assert "dense head on pruned embeddings 0.500" in text
     assert "refitted head 0.700" in text
 

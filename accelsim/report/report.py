@@ -123,7 +123,7 @@ class Report:
             return None
         (kind, unit), share = max(shares.items(), key=lambda item: item[1])
         used = self.dram_bytes / (self.peak_bytes_per_second * self.seconds)
-        load = f"DRAM at {used:.0%} of {self.peak_bytes_per_second / 1e9:g} GB/s"
+        load = f"DRAM at {used:.1%} of {self.peak_bytes_per_second / 1e9:g} GB/s"
         if kind == "launch":
             return f"launch: starting kernels takes {share:.0%} of the time; {load}"
         if kind == "memory":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from itertools import groupby
 from typing import IO, TYPE_CHECKING
@@ -20,18 +20,24 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+Pair = tuple[LayerRow, LayerRow | None]
+
 PLAIN_COLUMNS = 10_000
 NAME_COLUMNS = 40
 
 
 def print_report(report: Report, *, explain: bool = False, file: IO[str] | None = None) -> None:
     """Print one report to `file`, default stdout. `explain` adds what each layer and stage did."""
-    write_report(_console(file), report, explain=explain)
+    _print(file, lambda console: write_report(console, report, explain=explain))
 
 
 def print_comparison(reports: Sequence[Report], *, file: IO[str] | None = None) -> None:
     """Print several machines side by side: totals, then the seconds of every layer."""
-    console = _console(file)
+    _print(file, lambda console: write_comparison(console, reports))
+
+
+def write_comparison(console: Console, reports: Sequence[Report]) -> None:
+    """Totals of each machine, then every layer on each, then what each machine spends its time on."""
     columns = ("dense", "pruned", "speed-up", "DRAM dense", "pruned", "less", "cycles")
     totals = _table(console, "machine", *columns)
     for report in reports:
@@ -47,7 +53,9 @@ def print_comparison(reports: Sequence[Report], *, file: IO[str] | None = None) 
             f"{report.cycles:,}",
         )
     console.print(totals)
+    console.print()
     console.print(_comparison_layers(console, reports))
+    console.print()
     for report in reports:
         console.print(f"{_machine(report)}: bottleneck {report.bottleneck or 'none: nothing was simulated'}")
 
@@ -132,6 +140,17 @@ def _scaled(value: float | None, units: tuple[tuple[float, str], ...]) -> str:
     return f"{number:.3g} {unit}" if number < 999.5 else f"{number:.0f} {unit}"
 
 
+def _print(file: IO[str] | None, write: Callable[[Console], None]) -> None:
+    """Let `write` print; where there is no terminal, without the blanks that pad the last column."""
+    console = _console(file)
+    if console.is_terminal:
+        write(console)
+        return
+    with console.capture() as captured:
+        write(console)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()), file=file)
+
+
 def _console(file: IO[str] | None) -> Console:
     from rich.console import Console
 
@@ -168,19 +187,25 @@ def _layers(console: Console, report: Report) -> Table:
         heading = block if len(pairs) > 1 else ""
         if heading:
             table.add_row(_short(heading), *_cells(pairs), style="bold" if console.is_terminal else "")
-        for row, dense in pairs:
-            name = (
-                f"  {_short(row.name[len(heading) :].lstrip('.') or row.name)}"
-                if heading
-                else _short(row.name)
-            )
-            table.add_row(name, *_cells([(row, dense)]))
+        shown, refused = _shown(pairs)
+        for row, dense in shown:
+            name = row.name[len(heading) :].lstrip(".") or row.name
+            table.add_row(f"  {_short(name)}" if heading else _short(name), *_cells([(row, dense)]))
+        if refused:
+            table.add_row(f"  {refused} layers not simulated")
         if heading and table.rows:
             table.rows[-1].end_section = True
     return table
 
 
-def _cells(pairs: Sequence[tuple[LayerRow, LayerRow | None]]) -> list[str]:
+def _shown(pairs: Sequence[Pair]) -> tuple[Sequence[Pair], int]:
+    """The layers of a block to print one by one, and how many refused ones to print as one."""
+    simulated = [pair for pair in pairs if pair[0].simulated]
+    refused = len(pairs) - len(simulated)
+    return (simulated, refused) if simulated and refused > 1 else (pairs, 0)
+
+
+def _cells(pairs: Sequence[Pair]) -> list[str]:
     """Cycles and bytes of one layer, or the sums of several."""
     rows, denses = [row for row, _ in pairs], [dense for _, dense in pairs if dense]
     ops = {row.op for row in rows}
@@ -247,7 +272,7 @@ def _facts(row: LayerRow) -> str:
 def _write_accuracy(console: Console, report: Report) -> None:
     accuracy = report.accuracy
     assert accuracy is not None
-    console.print(f"{accuracy.metric} on {accuracy.samples} samples: dense {accuracy.dense:.3f}")
+    console.print(f"{accuracy.metric}; {accuracy.samples} samples: dense {accuracy.dense:.3f}")
     console.print(f"  dense head on pruned embeddings {accuracy.pruned:.3f}")
     if accuracy.refitted is not None:
         console.print(f"  refitted head {accuracy.refitted:.3f}")
@@ -270,7 +295,8 @@ def _write_explanation(console: Console, report: Report) -> None:
 
 
 def _comparison_layers(console: Console, reports: Sequence[Report]) -> Table:
-    table = _table(console, "layer", *(f"{_machine(report)}{end}" for report in reports for end in ("", " ")))
+    columns = (name for report in reports for name in (_machine(report), "speed-up"))
+    table = _table(console, "layer", *columns)
     for rows in zip(*(report.pairs() for report in reports), strict=True):
         cells = []
         for row, dense in rows:
