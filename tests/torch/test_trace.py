@@ -309,11 +309,12 @@ def test_tracing_leaves_the_module_as_it_was() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
 
 
-def test_an_error_of_the_module_is_passed_on_and_hooks_are_removed() -> None:
+def test_an_error_inside_the_module_is_one_line_and_hooks_are_removed() -> None:
     from torch.nn.modules import module as hooks
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="Linear fails on inputs 2x3: RuntimeError") as refusal:
         trace(nn.Linear(16, 5), drawn(2, 3))
+    assert "\n" not in str(refusal.value)
     assert not hooks._global_forward_hooks
     assert not hooks._global_forward_pre_hooks
 

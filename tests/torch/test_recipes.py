@@ -1,0 +1,193 @@
+"""Recipes: what the words mean, what is refused, and which weights become zero."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from accelsim.prune import Magnitude, Spatten, known, parse, parse_all, pruned  # noqa: E402
+from accelsim.prune.magnitude import prune_weights  # noqa: E402
+from accelsim.trace import trace  # noqa: E402
+from accelsim.workload import Matmul  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+
+def network() -> nn.Sequential:
+    """A stem of three channels, a convolution, a depthwise one, and a classifier."""
+    torch.manual_seed(5)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.Conv2d(8, 8, 3),
+        nn.Conv2d(8, 8, 3, groups=8),
+        nn.ConvTranspose2d(8, 4, 2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 10),
+    )
+
+
+PICTURE = torch.randn(1, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+
+
+def test_words_become_recipes() -> None:
+    assert parse("magnitude,2:4") == Magnitude(n=2, m=4)
+    assert parse(" magnitude , 0.5 ") == Magnitude(keep=0.5)
+    assert parse("spatten,tokens=0.5,heads=0.9,values=0.3,bits=6+4,threshold=0.05") == Spatten(
+        tokens=0.5, heads=0.9, values=0.3, bits=(6, 4), threshold=0.05
+    )
+    assert parse("spatten,bits=8") == Spatten(bits=(8, 0))
+    assert parse_all(["magnitude,2:4", "spatten,values=0.3"]) == (Magnitude(n=2, m=4), Spatten(values=0.3))
+    assert set(known()) == {"magnitude", "spatten"}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ("magnitud,2:4", "did you mean 'magnitude'"),
+        ("magnitude", "magnitude,N:M or magnitude,FRACTION"),
+        ("magnitude,4:2", "4:2"),
+        ("magnitude,0:4", "0:4"),
+        ("magnitude,2:4:8", "'4:8'"),
+        ("magnitude,two", "'two'"),
+        ("magnitude,0", "not 0"),
+        ("magnitude,1.5", "not 1.5"),
+        ("magnitude,nan", "not nan"),
+        ("magnitude,2:4,0.5", "magnitude,N:M or magnitude,FRACTION"),
+        ("spatten", "spatten,tokens=0.5"),
+        ("spatten,token=0.5", "did you mean 'tokens'"),
+        ("spatten,tokens", "tokens=VALUE"),
+        ("spatten,tokens=0.5,tokens=0.4", "once"),
+        ("spatten,heads=-1", "not -1"),
+        ("spatten,bits=7+4", "7+4"),
+        ("spatten,bits=6+-4", "'-4'"),
+        ("", "one of magnitude, spatten"),
+    ],
+)
+def test_what_is_not_understood_is_refused_in_one_line(recipe: str, said: str) -> None:
+    with pytest.raises(ValueError, match="recipe") as refusal:
+        parse(recipe)
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_two_recipes_of_a_kind_are_refused() -> None:
+    with pytest.raises(ValueError, match="twice 'magnitude'"):
+        parse_all(["magnitude,2:4", "magnitude,0.5"])
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 4), (2, 8)])
+def test_the_largest_of_every_group_of_inputs_stay(n: int, m: int) -> None:
+    layer = nn.Linear(32, 6)
+    before = layer.weight.detach().clone()
+    assert prune_weights(layer, Magnitude(n=n, m=m)).names == ("Linear",)
+    for row, old in zip(layer.weight.detach(), before, strict=True):
+        for start in range(0, 32, m):
+            group, size = row[start : start + m], old[start : start + m].abs()
+            kept = set(torch.nonzero(group).ravel().tolist())
+            assert kept == set(size.topk(n).indices.tolist())
+            assert all(group[i] == old[start + i] for i in kept)
+
+
+def test_equal_weights_leave_the_lowest_index() -> None:
+    layer = nn.Linear(8, 3)
+    nn.init.ones_(layer.weight)
+    prune_weights(layer, Magnitude(n=2, m=4))
+    assert layer.weight.detach().tolist() == [[1, 1, 0, 0] * 2] * 3
+
+
+def test_groups_of_a_convolution_lie_along_its_channels_at_a_fixed_tap() -> None:
+    layer = nn.Conv2d(8, 5, (3, 2))
+    prune_weights(layer, Magnitude(n=1, m=4))
+    groups = layer.weight.detach().permute(0, 2, 3, 1).reshape(-1, 4)
+    assert ((groups != 0).sum(dim=1) == 1).all()
+
+
+def test_groups_of_a_transposed_convolution_lie_along_its_inputs() -> None:
+    layer = nn.ConvTranspose2d(8, 6, 2, groups=2)
+    prune_weights(layer, Magnitude(n=1, m=4))
+    assert ((layer.weight.detach().reshape(2, 4, 3, 2, 2) != 0).sum(dim=1) == 1).all()
+    (traced,) = trace(layer, torch.randn(1, 8, 3, 3)).layers
+    assert isinstance(traced, Matmul)
+    assert traced.mask is not None
+    assert (traced.mask.unpack().reshape(-1, 4).sum(axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.1, 1.0])
+def test_a_fraction_is_kept_of_every_layer(keep: float) -> None:
+    module = network()
+    prune_weights(module, Magnitude(keep=keep))
+    for child in module:
+        if hasattr(child, "weight"):
+            size = child.weight.numel()
+            assert torch.count_nonzero(child.weight) == max(1, int(size * keep + 1e-9))
+
+
+def test_a_layer_that_does_not_fit_stays_dense_and_is_listed_with_the_reason() -> None:
+    module = network()
+    zeroed = prune_weights(module, Magnitude(n=2, m=4))
+    assert zeroed.names == ("1", "3", "6")
+    assert zeroed.left_dense == {
+        "0": "3 weights along the reduction are no multiple of 4",
+        "2": "1 weights along the reduction are no multiple of 4",
+    }
+    (note,) = trace(module, PICTURE).notes
+    assert "0 (3 weights" in note
+    assert "2 (1 weights" in note
+    assert "for 2:4" in note
+
+
+def test_a_recipe_that_fits_no_layer_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one linear or convolution") as refusal:
+        trace(nn.Conv2d(3, 8, 3), PICTURE, "magnitude,2:4")
+    assert "\n" not in str(refusal.value)
+    with pytest.raises(ValueError, match="none here"):
+        trace(nn.ReLU(), PICTURE, "magnitude,0.5")
+
+
+@pytest.mark.parametrize("recipe", ["magnitude,2:4", "magnitude,1:4", "magnitude,0.3"])
+def test_zeros_in_place_and_the_recipe_give_the_same_workload(recipe: str) -> None:
+    by_recipe = trace(network(), PICTURE, recipe)
+    module = network()
+    made = parse(recipe)
+    assert isinstance(made, Magnitude)
+    prune_weights(module, made)
+    assert trace(module, PICTURE) == by_recipe
+    assert trace(module, PICTURE).hash == by_recipe.hash
+    assert by_recipe.dense().layers == trace(network(), PICTURE).layers
+
+
+def test_keeping_everything_is_the_dense_model() -> None:
+    for recipe in ("magnitude,4:4", "magnitude,1"):
+        assert trace(network(), PICTURE, recipe) == trace(network(), PICTURE)
+
+
+def test_a_weight_shared_with_an_embedding_stays_whole() -> None:
+    table, out = nn.Embedding(12, 8), nn.Linear(8, 12, bias=False)
+    out.weight = table.weight
+    zeroed = prune_weights(nn.Sequential(table, nn.Linear(8, 8), out), Magnitude(n=2, m=4))
+    assert zeroed.names == ("1",)
+    assert torch.count_nonzero(table.weight) == 96
+
+
+def test_after_the_with_the_weights_are_as_before() -> None:
+    module = network()
+    before = {name: weight.clone() for name, weight in module.state_dict().items()}
+    with pytest.raises(RuntimeError, match="stop"), pruned(module, "magnitude,2:4"):  # noqa: PT012
+        assert torch.count_nonzero(module[6].weight) == 20
+        raise RuntimeError("stop")
+    assert all(torch.equal(before[name], weight) for name, weight in module.state_dict().items())
+
+
+def test_half_precision_weights_are_pruned_by_the_same_rule() -> None:
+    torch.manual_seed(2)
+    layer = nn.Linear(16, 4).to(torch.bfloat16)
+    wide = nn.Linear(16, 4)
+    wide.weight.data = layer.weight.detach().float()
+    prune_weights(layer, Magnitude(n=2, m=4))
+    prune_weights(wide, Magnitude(n=2, m=4))
+    assert np.array_equal(layer.weight.detach().float().numpy(), wide.weight.detach().numpy())
