@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.compiled import kernel
+from accelsim.compiled import inlined
 from accelsim.dram.device import Ticks
 
 NEVER = np.iinfo(np.int64).max
@@ -50,13 +50,13 @@ def flow(ticks: Ticks) -> Flow:
     )
 
 
-@kernel
+@inlined
 def has_room(memory, channel):
     """May this channel accept one more burst?"""
     return memory.outstanding[channel] < memory.ticks.outstanding
 
 
-@kernel
+@inlined
 def next_return(memory, channel):
     """First cycle in which a burst of this channel is due."""
     if memory.outstanding[channel] == 0:
@@ -64,7 +64,7 @@ def next_return(memory, channel):
     return memory.returns[channel, 0]
 
 
-@kernel
+@inlined
 def accept(memory, channel, cycle, address, write, owner):
     """Take a burst in this cycle; it comes back later as `owner`."""
     t = memory.ticks
@@ -92,7 +92,7 @@ def accept(memory, channel, cycle, address, write, owner):
     _push_return(memory, channel, (done + t.ticks - 1) // t.ticks, owner)
 
 
-@kernel
+@inlined
 def _after_refresh(tick, t):
     """The tick itself, or the end of the refresh window that it falls into."""
     if t.refresh_interval == 0:
@@ -103,7 +103,7 @@ def _after_refresh(tick, t):
     return tick
 
 
-@kernel
+@inlined
 def _find(memory, channel, line):
     """Place of a line in its set (0 is the most recent), or -1."""
     t = memory.ticks
@@ -113,7 +113,7 @@ def _find(memory, channel, line):
     return -1
 
 
-@kernel
+@inlined
 def _touch(memory, channel, line, place, done):
     """Make `line` the most recent of its set; what was at `place` is overwritten."""
     lines, line_done, row = memory.lines, memory.line_done, line % memory.ticks.sets
@@ -123,7 +123,7 @@ def _touch(memory, channel, line, place, done):
     lines[channel, row, 0], line_done[channel, row, 0] = line, done
 
 
-@kernel
+@inlined
 def _push_return(memory, channel, cycle, owner):
     """Into the channel's heap, by cycle."""
     returns, owners = memory.returns, memory.owners
@@ -136,7 +136,7 @@ def _push_return(memory, channel, cycle, owner):
     returns[channel, i], owners[channel, i] = cycle, owner
 
 
-@kernel
+@inlined
 def take_return(memory, channel):
     """Give back the burst that was due first: its owner."""
     returns, owners = memory.returns, memory.owners

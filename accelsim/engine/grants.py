@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.compiled import kernel
+from accelsim.compiled import inlined
 from accelsim.engine.moves import room, start
 from accelsim.engine.state import (
     CANDIDATE,
@@ -17,7 +17,7 @@ from accelsim.engine.state import (
 )
 
 
-@kernel
+@inlined
 def fill_lane(rows, state, cycle):
     """Give the next group to the lowest free lane. Returns whether one was given."""
     group = state.counters[GROUP]
@@ -41,7 +41,7 @@ def fill_lane(rows, state, cycle):
     return False
 
 
-@kernel
+@inlined
 def grant(rows, wiring, state, cycle, has_memory):
     """Start the best candidate of the lowest unit that can start one. Returns whether one was started."""
     while state.counters[DIRTY] > 0:

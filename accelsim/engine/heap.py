@@ -4,10 +4,10 @@
 time. `size` is an array of one. The earliest id is `order[0]`.
 """
 
-from accelsim.compiled import kernel
+from accelsim.compiled import inlined
 
 
-@kernel
+@inlined
 def schedule(order, place, times, size, which, time):
     """Put `which` into the queue at `time`, or move it there if it is in it later."""
     i = place[which]
@@ -25,7 +25,7 @@ def schedule(order, place, times, size, which, time):
     place[which] = i
 
 
-@kernel
+@inlined
 def take_first(order, place, times, size):
     """Remove the earliest id from the queue and return it."""
     first = order[0]

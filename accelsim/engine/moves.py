@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.compiled import kernel
+from accelsim.compiled import inlined
 from accelsim.dram.flow import NEVER
 from accelsim.engine.state import (
     AFTER,
@@ -28,7 +28,7 @@ from accelsim.engine.state import (
 )
 
 
-@kernel
+@inlined
 def move(rows, wiring, state, station, cycle, has_memory):
     """Ends, frees and starts of one station, until it rests; returns when to look again."""
     stations, stages = state.stations, rows.stages
@@ -72,7 +72,7 @@ def move(rows, wiring, state, station, cycle, has_memory):
         start(rows, wiring, state, station, op, cycle, has_memory)
 
 
-@kernel
+@inlined
 def _ready(rows, wiring, state, station, op, cycle):
     """This cycle if order, input and after hold; a later one to look again; NEVER if something must end."""
     due = _input_cycle(rows, state, op)
@@ -91,7 +91,7 @@ def _ready(rows, wiring, state, station, op, cycle):
     return cycle
 
 
-@kernel
+@inlined
 def _input_cycle(rows, state, op):
     """Cycle in which the stage before is (or will be) far enough; NEVER if not known yet."""
     if op % rows.stages == 0:
@@ -107,7 +107,7 @@ def _input_cycle(rows, state, op):
     return began + rows.lag[before] if began >= 0 else NEVER
 
 
-@kernel
+@inlined
 def _after_cycle(rows, state, op):
     """Cycle in which the last of the operations that this one waits for ended; -1 if there is none."""
     latest = -1
@@ -117,7 +117,7 @@ def _after_cycle(rows, state, op):
     return latest
 
 
-@kernel
+@inlined
 def _arbitrated(rows, wiring, state, station, op):
     """Must this start be granted?"""
     if not rows.skip[op]:
@@ -131,7 +131,7 @@ def _arbitrated(rows, wiring, state, station, op):
     return False
 
 
-@kernel
+@inlined
 def room(rows, wiring, state, station, job):
     """Do the buffers that this station takes from have room for the job?"""
     lane, stage = station // rows.stages, station % rows.stages
@@ -143,7 +143,7 @@ def room(rows, wiring, state, station, job):
     return True
 
 
-@kernel
+@inlined
 def _lacked_room(rows, wiring, state, station, job, cycle):
     """Was there no room at the end of the cycle before?"""
     lane, stage = station // rows.stages, station % rows.stages
@@ -156,7 +156,7 @@ def _lacked_room(rows, wiring, state, station, job, cycle):
     return False
 
 
-@kernel
+@inlined
 def start(rows, wiring, state, station, op, cycle, has_memory):
     """Take unit and buffers, book the wait, tell the next stage."""
     stations, stages = state.stations, rows.stages
@@ -196,7 +196,7 @@ def start(rows, wiring, state, station, op, cycle, has_memory):
         look_again(state, station + 1)
 
 
-@kernel
+@inlined
 def _free(rows, wiring, state, station, op, cycle):
     """Release the unit, book what was longer than `busy`."""
     stations, stage = state.stations, op % rows.stages
@@ -214,7 +214,7 @@ def _free(rows, wiring, state, station, op, cycle):
         soil(state, unit)
 
 
-@kernel
+@inlined
 def _end(rows, wiring, state, station, op, cycle):
     """Give buffers back, wake whoever waited for this end."""
     stages = rows.stages

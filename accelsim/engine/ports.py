@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from accelsim.compiled import kernel
+from accelsim.compiled import inlined
 from accelsim.dram.flow import accept, has_room, next_return, take_return
 from accelsim.engine.state import FREE_NODE, JOB, STARTED, look_again, look_later, touch
 
 
-@kernel
+@inlined
 def offer(rows, wiring, memory, state, cycle):
     """Put the bursts of the operations that started in this cycle into the queues, by station."""
     started = state.started
@@ -27,7 +27,7 @@ def offer(rows, wiring, memory, state, cycle):
     state.counters[STARTED] = 0
 
 
-@kernel
+@inlined
 def _enqueue(memory, state, port, op, address, cycle):
     """Append one burst to its (port, channel) queue. A node is (address, operation, next)."""
     ticks, nodes = memory.ticks, state.nodes
@@ -44,7 +44,7 @@ def _enqueue(memory, state, port, op, address, cycle):
     state.queue_tail[channel, port] = node
 
 
-@kernel
+@inlined
 def _present(state, channel, port, since):
     """A queue's head goes on offer: behind everything older, in port order among equals."""
     ports, times = state.offer_port, state.offer_since
@@ -58,7 +58,7 @@ def _present(state, channel, port, since):
     state.offer_count[channel] += 1
 
 
-@kernel
+@inlined
 def accept_bursts(rows, wiring, memory, state, channel, cycle):
     """The rounds of one channel in one cycle."""
     stages, accepts, nodes = rows.stages, memory.ticks.accepts, state.nodes
@@ -84,7 +84,7 @@ def accept_bursts(rows, wiring, memory, state, channel, cycle):
             look_later(state, station, cycle + 1)
 
 
-@kernel
+@inlined
 def give_back(rows, memory, state, channel, cycle):
     """Bursts of a channel that are due: first data and last data wake stations."""
     stages = rows.stages

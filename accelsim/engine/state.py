@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.compiled import kernel
+from accelsim.compiled import inlined
 from accelsim.engine.heap import schedule
 
 INPUT, AFTER, BUFFER, UNIT, UPSTREAM, MEMORY = range(6)
@@ -105,7 +105,7 @@ class State(NamedTuple):
     queued: I64
 
 
-@kernel
+@inlined
 def look_again(state, station):
     """Look at this station again in this cycle."""
     if not state.stations[station, LISTED]:
@@ -114,13 +114,13 @@ def look_again(state, station):
         state.counters[WORK] += 1
 
 
-@kernel
+@inlined
 def look_later(state, which, time):
     """Look at a station, or at a channel (numbered behind the stations), again at that time."""
     schedule(state.order, state.place, state.times, state.queued, which, time)
 
 
-@kernel
+@inlined
 def touch(state, channel, cycle):
     """Let this channel act in this cycle."""
     if state.touched_at[channel] != cycle:
@@ -129,7 +129,7 @@ def touch(state, channel, cycle):
         state.counters[TOUCHED] += 1
 
 
-@kernel
+@inlined
 def soil(state, unit):
     """Mark a unit for the grant step."""
     if not state.unit_dirty[unit]:
@@ -138,7 +138,7 @@ def soil(state, unit):
         state.counters[DIRTY] += 1
 
 
-@kernel
+@inlined
 def stand(wiring, state, station):
     """Stand among the candidates of the station's unit."""
     unit = wiring.unit[station]
@@ -148,7 +148,7 @@ def stand(wiring, state, station):
     soil(state, unit)
 
 
-@kernel
+@inlined
 def change(state, which, amount, cycle):
     """Change what a buffer holds; keep what it held at the end of the cycle before."""
     if state.used_changed[which] != cycle:
