@@ -242,6 +242,20 @@ def test_plain_tables_have_no_rules_and_no_colour() -> None:
     assert not any(line.endswith(" ") for line in str(BOTH).splitlines())
 
 
+def test_a_narrow_terminal_sees_every_figure_whole() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    file = Terminal()
+    wide = replace(BOTH, layers=tuple(replace(row, cycles=10**15) for row in BOTH.layers))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "40")
+        print_report(wide, file=file)
+    assert file.getvalue().count("1,000,000,000,000,000") == 2
+    assert "…" not in file.getvalue()
+
+
 def test_every_layer_is_printed_once_even_in_a_long_model() -> None:
     rows = [layer(f"encoder.layer.{index}.attention.self.a_very_long_name_of_it", 10) for index in range(90)]
     lines = str(report(*rows)).splitlines()

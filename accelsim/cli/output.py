@@ -72,7 +72,8 @@ def progress(title: str) -> Iterator[Progress]:
         task = bar.add_task(title, total=None)
 
         def advance(layer: str, done: int, total: int) -> None:
-            bar.update(task, description=f"{title}: {layer}", completed=done, total=total)
+            # The bar alone: with a layer's name beside it, a narrow terminal has no room for the bar.
+            bar.update(task, completed=done, total=total)
 
         yield advance
 

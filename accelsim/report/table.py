@@ -1,7 +1,7 @@
 """Reports for reading: what matters first, then layer by layer, then what was assumed.
 
-`rich` draws the tables and is imported only here. On a terminal they have rules, elsewhere they are plain
-columns that never wrap.
+`rich` draws the tables and is imported only here. They are plain columns; a terminal sees the lines that
+matter in bold.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def write_comparison(console: Console, reports: Sequence[Report]) -> None:
             times(report.dram_reduction),
             f"{report.cycles:,}",
         )
-    console.print(totals)
+    _put(console, totals)
     console.print()
-    console.print(_comparison_layers(console, reports))
+    _put(console, _comparison_layers(console, reports))
     console.print()
     for report in reports:
         console.print(f"{_machine(report)}: bottleneck {report.bottleneck or 'none: nothing was simulated'}")
@@ -100,10 +100,10 @@ def write_report(console: Console, report: Report, *, explain: bool) -> None:
     if report.synthetic:
         console.print("synthetic: weights or decisions are drawn, not a model's own")
     console.print()
-    console.print(_layers(console, report))
+    _put(console, _layers(console, report))
     if report.cycles:
         console.print()
-        console.print(_totals(console, report))
+        _put(console, _totals(console, report))
     console.print()
     if report.accuracy is not None:
         _write_accuracy(console, report)
@@ -161,14 +161,22 @@ def _console(file: IO[str] | None) -> Console:
 
 
 def _table(console: Console, first: str, *others: str) -> Table:
-    from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     table.add_column(first, no_wrap=True)
     for name in others:
         table.add_column(name, justify="right", no_wrap=True)
     return table
+
+
+def _put(console: Console, table: Table) -> None:
+    """Print a table at its full width: in a narrow terminal lines wrap, but no figure is cut."""
+    needed = console.measure(table, options=console.options.update(width=PLAIN_COLUMNS)).maximum
+    width = console.width
+    console.width = max(needed, width)
+    console.print(table)
+    console.width = width
 
 
 def _machine(report: Report) -> str:
@@ -193,8 +201,6 @@ def _layers(console: Console, report: Report) -> Table:
             table.add_row(f"  {_short(name)}" if heading else _short(name), *_cells([(row, dense)]))
         if refused:
             table.add_row(f"  {refused} layers not simulated")
-        if heading and table.rows:
-            table.rows[-1].end_section = True
     return table
 
 
@@ -211,7 +217,7 @@ def _cells(pairs: Sequence[Pair]) -> list[str]:
     ops = {row.op for row in rows}
     op = ops.pop() if len(rows) == 1 else ""
     if not any(row.simulated for row in rows):
-        return [*(["-"] if denses else [op]), "not simulated", "-", "-", *(["-"] if denses else [])]
+        return [*(["-"] if denses else [op]), "not run", "-", "-", *(["-"] if denses else [])]
     cycles, moved = f"{_total(rows, 'cycles'):,}", size(_total(rows, "dram_bytes"))
     if not denses:
         return [op, cycles, f"{_total(rows, 'compute_cycles'):,}", moved]
@@ -291,7 +297,7 @@ def _write_explanation(console: Console, report: Report) -> None:
         table.add_row(name, *(f"{cycles:,}" for cycles in (busy, idle, *causes.values())))
     if stalls:
         console.print("cycles by stage, summed over lanes (stalls by cause):")
-        console.print(table)
+        _put(console, table)
 
 
 def _comparison_layers(console: Console, reports: Sequence[Report]) -> Table:
