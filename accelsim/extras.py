@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 
 
@@ -14,3 +15,7 @@ def require(caller: str, *packages: str, extra: str = "torch") -> None:
     for package in packages:
         if find_spec(package) is None:
             raise MissingExtraError(f"{caller} needs {package}: pip install 'accelsim[{extra}]'")
+    if "torch" in packages:
+        # Read when torch loads. Its threads otherwise spin while they wait, and a forward pass of MiniLM
+        # takes over ten times as long on a busy machine.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
