@@ -116,7 +116,16 @@ class Matmul(_Layer):
     @property
     def op(self) -> str:
         """`matmul`, or `convolution` if it was lowered from one."""
-        return "convolution" if self.geometry else "matmul"
+        return "convolution" if "kernel" in self.geometry else "matmul"
+
+    @property
+    def group_span(self) -> int:
+        """Elements of k that N:M groups may not straddle: the channels of a convolution at one tap, else k."""
+        channels, groups = self.geometry.get("input_channels"), self.geometry.get("groups")
+        if isinstance(channels, int) and isinstance(groups, int) and channels >= groups > 0:
+            span = channels // groups
+            return span if self.k % span == 0 else self.k
+        return self.k
 
     @property
     def macs(self) -> int:

@@ -102,6 +102,7 @@ class ArrayMachine:
             k=product.k,
             kept=1 if pattern.is_dense else pattern.kept,
             group=1 if pattern.is_dense else pattern.group,
+            span=product.group_span,
             held=self.held(pattern),
             activation_bits=bits,
             weight_bits=bits + index,

@@ -26,7 +26,8 @@ ACCUMULATOR_BYTES = 4
 class Gemm:
     """m x k activations times n x k weights, of which `kept` in every `group` along k are stored.
 
-    Dense is 1 of 1. `held`: kept weights that share a processing element when weights are stationary.
+    Dense is 1 of 1. Groups do not straddle spans of `span` elements (0: all of k). `held`: kept weights
+    that share a processing element when weights are stationary.
     Widths in bits; `weight_bits` includes the index of a kept weight.
     """
 
@@ -35,6 +36,7 @@ class Gemm:
     k: int
     kept: int = 1
     group: int = 1
+    span: int = 0
     held: int = 1
     activation_bits: int = 16
     weight_bits: int = 16
@@ -42,14 +44,22 @@ class Gemm:
 
     @property
     def stream(self) -> int:
-        """Stored weights of one output; a ragged last group is padded."""
-        return -(-self.k // self.group) * self.kept
+        """Stored weights of one output; a ragged last group of a span is padded."""
+        return self.k // (self.span or self.k) * self._stored_span
+
+    @property
+    def _stored_span(self) -> int:
+        return -(-(self.span or self.k) // self.group) * self.kept
 
     def covered(self, begin: Integers, end: Integers) -> Integers:
         """How many elements of k the stored weights begin..end choose from."""
-        first = begin // self.kept * self.group
-        last = -(-end // self.kept) * self.group
-        return np.minimum(last, self.k) - np.minimum(first, self.k)
+        return self._position(end + self.kept - 1) - self._position(begin)
+
+    def _position(self, stored: Integers) -> Integers:
+        """First element of k of the group that a stored weight belongs to."""
+        span = self.span or self.k
+        inside = stored % self._stored_span // self.kept * self.group
+        return stored // self._stored_span * span + np.minimum(inside, span)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from accelsim.golden.formats import nm_pattern
 from accelsim.workload import Attention, Layer, Matmul, Unknown
@@ -64,27 +65,39 @@ def products(layer: Layer) -> tuple[Matmul, ...]:
 
 
 def find_pattern(matmul: Matmul, group_limit: int) -> Pattern:
-    """The N:M that the mask satisfies with the fewest stored weights, M up to `group_limit`.
+    """The N:M that the mask was pruned to, with the fewest stored weights, M up to `group_limit`.
 
-    M runs over the powers of two; a pattern stated with the layer (`geometry["pattern"]`) comes first. Of
-    equals the smallest M is taken. A mask that no N < M fits, or one that keeps everything, is dense.
+    M runs over the powers of two; N is the most that a group keeps, and at least half of the groups
+    must keep just that many: zeros that fell anywhere are no pattern. Of equals the smallest M is taken. A
+    pattern stated with the layer (`geometry["pattern"]`) is taken as it is. All kept is dense.
     """
     if matmul.mask is None:
         return Pattern()
     kept = matmul.mask.unpack()
+    # Groups of a convolution lie along its channels, at one tap each.
+    kept = kept.reshape(*kept.shape[:-1], -1, matmul.group_span)
     if kept.all():
         return Pattern(note="all weights are kept: dense mode")
     stated = int(str(matmul.geometry.get("pattern", "0:0")).split(":")[1])
-    groups = [stated] if 1 < stated <= group_limit else [2**i for i in range(1, group_limit.bit_length())]
+    if 1 < stated <= group_limit:
+        return Pattern(kept=max(1, nm_pattern(kept, [stated])[stated]), group=stated)
+    groups = [2**i for i in range(1, group_limit.bit_length())]
     # A few rows rule out most groups of an unstructured mask before all rows are read.
-    few = nm_pattern(kept[:64], groups)
+    few = nm_pattern(kept[..., :64, :, :], groups)
     found = nm_pattern(kept, [group for group in groups if few[group] < group])
-    stored = {group: -(-matmul.k // group) * max(1, most) for group, most in found.items() if most < group}
+    stored = {
+        group: -(-matmul.group_span // group) * max(1, most)
+        for group, most in found.items()
+        if most < group and _typical(kept, group, most)
+    }
     if not stored:
-        return Pattern(note=f"{_share(kept)} of the weights are zero, but in no N:M pattern: dense cycles")
+        return Pattern(note=f"{1 - kept.mean():.1%} of the weights are zero, in no N:M pattern: dense cycles")
     group = min(stored, key=lambda candidate: (stored[candidate], candidate))
     return Pattern(kept=max(1, found[group]), group=group)
 
 
-def _share(kept: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> str:
-    return f"{1 - kept.mean():.1%}"
+def _typical(kept: npt.NDArray[np.bool_], group: int, most: int) -> bool:
+    """Do at least half of the whole groups keep just `most`?"""
+    whole = kept.shape[-1] // group * group
+    counts = kept[..., :whole].reshape(*kept.shape[:-1], -1, group).sum(axis=-1)
+    return counts.size == 0 or float((counts == most).mean()) >= 0.5

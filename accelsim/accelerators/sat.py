@@ -80,7 +80,9 @@ class Sat(ArrayMachine):
             and size > 1
             and product.mask.kept == product.n * product.k
         ):
-            gemm = replace(self.gemm(product, Pattern()), kept=size, group=size, held=size)
+            gemm = replace(
+                self.gemm(product, Pattern()), kept=size, group=size, held=size, span=product.group_span
+            )
             cycles = weight_stationary(gemm, self.array()).compute_cycles
             lines.append(
                 f"dense mode {folds.compute_cycles} compute cycles; "

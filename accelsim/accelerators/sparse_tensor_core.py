@@ -8,6 +8,7 @@ default tiles as used by PyTorch's semi-structured kernels, PTX ISA 9.7.14 (form
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -16,7 +17,7 @@ import numpy as np
 from accelsim.accelerators.base import LayerPlan, require
 from accelsim.accelerators.products import ELEMENT_BITS, products, refuse
 from accelsim.dram import Dram
-from accelsim.golden.formats import nm_pattern
+from accelsim.golden.formats import aligned_groups, nm_pattern
 from accelsim.plan import Buffer, Layout, Plan, Stage
 from accelsim.workload import Layer, Matmul
 
@@ -201,12 +202,12 @@ class SparseTensorCore:
             return False, "all weights are kept: dense mode"
         most, group = FORMATS[self.dtype]
         if self.dtype == "int4":
-            padded = np.pad(kept, ((0, 0), (0, kept.shape[1] % 2)))
-            kept = padded[:, 0::2] | padded[:, 1::2]
+            kept = aligned_groups(kept, 2).any(axis=-1)
         if nm_pattern(kept, [group])[group] <= most:
             return True, ""
         rule = "pairs in " * (self.dtype == "int4") + f"{most}:{group}"
-        return False, f"{1 - kept.mean():.1%} of the weights are zero, but not {rule}: dense cycles"
+        zeros = 1 - product.mask.kept / math.prod(product.mask.shape)
+        return False, f"{zeros:.1%} of the weights are zero, but not {rule}: dense cycles"
 
     def _rows(self, kernels: tuple[Matmul, ...], sparse: bool) -> Plan:
         """Every k-step of every tile, tile after tile, weights' tiles first; a tile is a group."""

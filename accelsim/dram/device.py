@@ -74,7 +74,7 @@ class Dram:
             )
         if self.refresh_time > self.refresh_interval:
             raise ValueError(
-                f"dram.refresh_time must be <= refresh_interval={self.refresh_interval}, not {self.refresh_time}"
+                f"dram.refresh_time must be <= its interval {self.refresh_interval}, not {self.refresh_time}"
             )
         if self.cache_bytes and not self.cache_bandwidth > 0:
             raise ValueError(f"dram.cache_bandwidth must be > 0 with a cache, not {self.cache_bandwidth}")

@@ -36,15 +36,7 @@ def _pattern(sparse: Sequence[Matmul]) -> tuple[int, int] | None:
 def _reason(layer: Matmul, pattern: tuple[int, int] | None) -> str:
     if pattern is not None:
         n, m = pattern
-        along = reduction_length(layer)
+        along = layer.group_span
         if along % m:
             return f"{along} weights along the reduction are no multiple of {m} for {n}:{m}"
     return "no zeros"
-
-
-def reduction_length(layer: Matmul) -> int:
-    """Weights along which N:M groups lie: input channels of a group in a convolution, else all of k."""
-    channels, groups = layer.geometry.get("input_channels"), layer.geometry.get("groups")
-    if isinstance(channels, int) and isinstance(groups, int):
-        return channels // groups
-    return layer.k
