@@ -120,7 +120,7 @@ class Matmul(_Layer):
 
     @property
     def group_span(self) -> int:
-        """Elements of k that N:M groups may not straddle: the channels of a convolution at one tap, else k."""
+        """Elements of k that N:M groups may not straddle: a convolution's channels at one tap, else k."""
         channels, groups = self.geometry.get("input_channels"), self.geometry.get("groups")
         if isinstance(channels, int) and isinstance(groups, int) and channels >= groups > 0:
             span = channels // groups

@@ -80,9 +80,7 @@ class Sat(ArrayMachine):
             and size > 1
             and product.mask.kept == product.n * product.k
         ):
-            gemm = replace(
-                self.gemm(product, Pattern()), kept=size, group=size, held=size, span=product.group_span
-            )
+            gemm = replace(self.gemm(product, Pattern()), kept=size, group=size, held=size)
             cycles = weight_stationary(gemm, self.array()).compute_cycles
             lines.append(
                 f"dense mode {folds.compute_cycles} compute cycles; "
@@ -99,7 +97,7 @@ class Sat(ArrayMachine):
         }[self.sparse_mode]
         return (
             f"{size} and the sizes of the buffers are choices, not figures of the paper's abstract",
-            f"cycles: adder {self.adder_latency}, multiplier {self.multiplier_latency}, hop 1 (none is published)",
+            f"cycles (unpublished): adder {self.adder_latency}, multiplier {self.multiplier_latency}, hop 1",
             f"fill and drain of the folds {'overlap' if self.overlapped else 'are exposed'}",
             f"N:M with stationary weights: {sparse}",
             *super().assumptions(),

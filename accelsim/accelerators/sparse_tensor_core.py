@@ -202,7 +202,7 @@ class SparseTensorCore:
             return False, "all weights are kept: dense mode"
         most, group = FORMATS[self.dtype]
         if self.dtype == "int4":
-            kept = aligned_groups(kept, 2).any(axis=-1)
+            kept = np.asarray(aligned_groups(kept, 2).any(axis=-1))
         if nm_pattern(kept, [group])[group] <= most:
             return True, ""
         rule = "pairs in " * (self.dtype == "int4") + f"{most}:{group}"
