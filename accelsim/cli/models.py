@@ -176,7 +176,7 @@ class Source:
         with step(f"{self.model}: loading", lines=False):
             model = self.loaded
         with step(f"{self.model}: tracing"):
-            inputs = f"inputs: {model.metadata['inputs']}{self._origin()}"
+            inputs = f"inputs: {model.metadata['inputs']}"
             return trace(model.module, model.inputs, self.recipes or None, name=model.name, notes=(inputs,))
 
     def accuracy(self) -> Accuracy:
@@ -192,13 +192,6 @@ class Source:
             refitted=float(measured["refitted"]),
             samples=int(measured["samples"]),
         )
-
-    def _origin(self) -> str:
-        if self.text is not None:
-            return f", from {Path(self.text).name}"
-        # A factory may give inputs of its own.
-        factory = ".py:" in self.model and self.shape is None
-        return "" if factory else f", drawn from seed {self.seed}"
 
     def _saved(self) -> Workload:
         given = {

@@ -65,10 +65,12 @@ def load(
             folder = _folder(spec)
             module = _from_folder(folder, spec)
         module.eval()
+        origin = "given by the factory"
         if text is not None:
-            given = making.from_text(module, folder, text, tokens)
+            given, origin = making.from_text(module, folder, text, tokens), f"from {Path(text).name}"
         elif given is None or input_shape is not None:
             given = making.drawn(module, seed=seed, tokens=tokens, shape=input_shape)
+            origin = f"drawn from seed {seed}"
         given = making.repeated(given, batch)
         _settle_lazy(module, given)
     module.requires_grad_(False)
@@ -80,7 +82,7 @@ def load(
         metadata={
             "class": type(module).__name__,
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
-            "inputs": making.described(given),
+            "inputs": f"{making.described(given)}, {origin}",
         },
     )
 
