@@ -7,7 +7,7 @@ pass of the array with everything it holds fixed; its cycles are the closed form
     output stationary  ceil(m/R) ceil(n/C) folds of  s + R + C - 2
     weight stationary  ceil(s/(hR)) ceil(n/C) folds of  h m + h R + R + C - 2
 
-A fold that streams more than a buffer holds is cut along its stream: the pieces add up to the same cycles.
+A fold that loads, streams or drains more than a buffer holds is cut: the pieces add up to the same cycles.
 """
 
 from __future__ import annotations
@@ -188,6 +188,7 @@ def weight_stationary(gemm: Gemm, array: Array) -> Folds:
     As many columns of folds as the output buffer can sum up share one fetch of the activations (all of
     them, if the activation buffer holds everything). Sums of one column of folds that do not fit
     travel to memory and back between its folds. Raises ValueError if a buffer is too small for two rows.
+    A weight passes its buffer on the way into the array.
     """
     slots = -(-gemm.stream // gemm.held)
     k_sizes, n_sizes = _tiles(slots, array.rows), _tiles(gemm.n, array.cols)
@@ -204,21 +205,24 @@ def weight_stationary(gemm: Gemm, array: Array) -> Folds:
     if not on_chip:
         rows = min(rows, array.output_buffer // 2 // (array.cols * ACCUMULATOR_BYTES))
     _require(rows >= 1, "activation_buffer and output_buffer must hold two rows of a fold", array)
-    m_sizes = _tiles(gemm.m, rows)
-    k, n, m, fold = _pieces(k_sizes.size, n_sizes.size, panel, m_sizes.size)
-    first, last = m == 0, m == m_sizes.size - 1
+    row_of_weights = int(_bytes(gemm.held * n_sizes.max(), gemm.weight_bits))
+    load = min(array.rows, array.weight_buffer // 2 // row_of_weights)
+    _require(load >= 1, "weight_buffer must hold two rows of a fold", array)
+    loads, streams = _overlap(_tiles(array.rows, load), _tiles(gemm.m, rows))
+    k, n, part, fold = _pieces(k_sizes.size, n_sizes.size, panel, streams.size)
 
-    m_ends = np.cumsum(m_sizes)[m] * gemm.held
-    busy = array.steps(m_ends - m_sizes[m] * gemm.held, m_ends, recurrent=gemm.held > 1)
-    busy[first & _paid(fold == 0, array)] += array.rows * gemm.held
-    busy[last & _paid(fold == fold[-1], array)] += array.drain
-    weights = _bytes(k_sizes[k] * gemm.held * n_sizes[n], gemm.weight_bits)
-    _require(2 * int(weights.max()) <= array.weight_buffer, "weight_buffer must hold two folds", array)
+    ends = np.cumsum(streams)[part] * gemm.held
+    busy = array.steps(ends - streams[part] * gemm.held, ends, recurrent=gemm.held > 1)
+    busy += _paid(fold == 0, array) * loads[part] * gemm.held
+    busy += _paid(fold == fold[-1], array) * (part == streams.size - 1) * array.drain
+    loaded = np.clip(k_sizes[k] - (np.cumsum(loads) - loads)[part], 0, loads[part])
+    weights = _bytes(loaded * gemm.held * n_sizes[n], gemm.weight_bits)
     pieces = np.arange(fold.size)
     held = (0 if everything else n // panel) * k_sizes.size + k
-    fetched = _shared(held * m_sizes.size + m if strip or everything else pieces, m_sizes[m] * row_bytes[k])
-    weights_fetched = _shared(fold, weights)
-    elements = m_sizes[m] * n_sizes[n]
+    fetched = _shared(
+        held * streams.size + part if strip or everything else pieces, streams[part] * row_bytes[k]
+    )
+    elements = streams[part] * n_sizes[n]
     summed = (
         _shared(n, n_sizes[n] * gemm.m * ACCUMULATOR_BYTES)
         if on_chip
@@ -230,13 +234,13 @@ def weight_stationary(gemm: Gemm, array: Array) -> Folds:
         busy=busy,
         activations=fetched[0],
         activations_give=fetched[1],
-        weights=weights_fetched[0],
-        weights_give=weights_fetched[1],
+        weights=weights,
+        weights_give=weights,
         partials=np.where(k > 0, spilled, 0),
         outputs=np.where(final, _bytes(elements, gemm.output_bits), spilled),
         sums_take=summed[0],
         sums_give=summed[1],
-        resume=np.where((spilled > 0) & (k > 0), pieces - m_sizes.size, -1),
+        resume=np.where((spilled > 0) & (k > 0), pieces - streams.size, -1),
     )
 
 
@@ -260,32 +264,37 @@ def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> F
     _require(
         groups >= 1, "activation_buffer and weight_buffer must hold two groups of each row and column", array
     )
-    s_sizes = _tiles(gemm.stream, groups * gemm.kept)
+    sums = array.rows * array.cols * ACCUMULATOR_BYTES
+    shares = 1 if sums <= array.output_buffer else -(-sums // max(1, array.output_buffer // 2))
+    streams, drains = _overlap(
+        _tiles(gemm.stream, groups * gemm.kept), np.diff(array.drain * np.arange(shares + 1) // shares)
+    )
     activation_strip = _bytes(np.array(array.rows * gemm.k), gemm.activation_bits)
     weight_strip = _bytes(np.array(array.cols * gemm.stream), gemm.weight_bits)
     activations_fit = array.activation_buffer // 2 // int(activation_strip)
     weights_fit = array.weight_buffer // 2 // int(weight_strip)
     if activations_stay:
-        n, m, s, fold = _pieces(n_sizes.size, m_sizes.size, max(1, activations_fit), s_sizes.size)
+        n, m, part, fold = _pieces(n_sizes.size, m_sizes.size, max(1, activations_fit), streams.size)
         block = m // max(1, activations_fit)
     else:
-        m, n, s, fold = _pieces(m_sizes.size, n_sizes.size, max(1, weights_fit), s_sizes.size)
+        m, n, part, fold = _pieces(m_sizes.size, n_sizes.size, max(1, weights_fit), streams.size)
         block = n // max(1, weights_fit)
     pieces = np.arange(fold.size)
 
-    s_ends = np.cumsum(s_sizes)[s]
-    busy = array.steps(s_ends - s_sizes[s], s_ends, recurrent=True)
-    last = s == s_sizes.size - 1
-    busy[last & _paid(fold == fold[-1], array)] += array.drain
-    activations = _bytes(m_sizes[m] * gemm.covered(s_ends - s_sizes[s], s_ends), gemm.activation_bits)
-    weights = _bytes(n_sizes[n] * s_sizes[s], gemm.weight_bits)
+    ends = np.cumsum(streams)[part]
+    begins = ends - streams[part]
+    busy = array.steps(begins, ends, recurrent=True) + _paid(fold == fold[-1], array) * drains[part]
+    activations = _bytes(m_sizes[m] * gemm.covered(begins, ends), gemm.activation_bits)
+    weights = _bytes(n_sizes[n] * streams[part], gemm.weight_bits)
     # The operand that stays is fetched once, the other once a block.
     activation_ids = (0 if activations_stay else block) * m_sizes.size + m
     weight_ids = (block if activations_stay else 0) * n_sizes.size + n
-    fetched = _shared(activation_ids * s_sizes.size + s if activations_fit else pieces, activations)
-    weights_fetched = _shared(weight_ids * s_sizes.size + s if weights_fit else pieces, weights)
-    elements = m_sizes[m] * n_sizes[n]
-    summed = _shared(fold, elements * ACCUMULATOR_BYTES)
+    fetched = _shared(activation_ids * streams.size + part if activations_fit else pieces, activations)
+    weights_fetched = _shared(weight_ids * streams.size + part if weights_fit else pieces, weights)
+    # Sums wait in the array; they pass the output buffer while it drains.
+    share = part - (streams.size - shares)
+    drained = m_sizes[m] * n_sizes[n] * np.array([share, share + 1]) // shares
+    elements = np.where(share >= 0, drained[1] - drained[0], 0)
     nothing = np.zeros_like(elements)
     return Folds(
         busy=busy,
@@ -294,9 +303,9 @@ def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> F
         weights=weights_fetched[0],
         weights_give=weights_fetched[1],
         partials=nothing,
-        outputs=np.where(last, _bytes(elements, gemm.output_bits), 0),
-        sums_take=summed[0],
-        sums_give=summed[1],
+        outputs=_bytes(elements, gemm.output_bits),
+        sums_take=elements * ACCUMULATOR_BYTES,
+        sums_give=elements * ACCUMULATOR_BYTES,
         resume=nothing - 1,
     )
 
@@ -306,6 +315,14 @@ def _tiles(size: int, limit: int) -> Integers:
     sizes = np.full(-(-size // limit), limit, np.int64)
     sizes[-1] = size - limit * (sizes.size - 1)
     return sizes
+
+
+def _overlap(first: Integers, second: Integers) -> tuple[Integers, Integers]:
+    """Two sequences as columns of one: the last of `first` stands beside the first of `second`."""
+    return (
+        np.concatenate([first, np.zeros(second.size - 1, np.int64)]),
+        np.concatenate([np.zeros(first.size - 1, np.int64), second]),
+    )
 
 
 def _pieces(passes: int, tiles: int, panel: int, parts: int) -> tuple[Integers, Integers, Integers, Integers]:

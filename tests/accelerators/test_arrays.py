@@ -110,8 +110,8 @@ def random_case(seed: int) -> tuple[Gemm, Array]:
         rows=int(rng.integers(1, 33)),
         cols=int(rng.integers(1, 33)),
         activation_buffer=int(2 ** rng.integers(15, 20)),
-        weight_buffer=int(2 ** rng.integers(16, 20)),
-        output_buffer=int(2 ** rng.integers(14, 20)),
+        weight_buffer=int(2 ** rng.integers(12, 20)),
+        output_buffer=int(2 ** rng.integers(10, 20)),
     )
     return gemm, array
 
@@ -313,6 +313,13 @@ def test_a_wrong_parameter_is_refused_by_name(change: dict[str, object], message
         replace(PAPER, **change)
 
 
-def test_buffers_too_small_for_one_fold_are_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="weight_buffer must hold two folds of an array of 32 x 32"):
+def test_buffers_too_small_for_one_row_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="weight_buffer must hold two rows of a fold of an array of 32 x 32"):
         replace(PAPER, weight_buffer=100, dataflow="ws").plan(matmul(64, 64, 64))
+
+
+@pytest.mark.parametrize("dataflow", ["os", "ws"])
+def test_an_array_larger_than_its_buffers_still_has_the_closed_form(dataflow: str) -> None:
+    machine = Systolic(rows=1024, cols=1024, dataflow=dataflow)
+    expected = closed_form(dataflow, 1500, 1100, 1030, 1, 1, 1, 1024, 1024)
+    assert compute_cycles(machine, matmul(1500, 1100, 1030)) == expected
