@@ -43,7 +43,7 @@ test-quick: $(DEV)
 
 # The quick tests without compilation: real tracebacks, and array bounds that are checked.
 test-plain: $(DEV)
-	NUMBA_DISABLE_JIT=1 $(PYTEST) $(QUICK) $(PYTEST_ARGS)
+	NUMBA_DISABLE_JIT=1 $(PYTEST) $(QUICK) --ignore=tests/test_packaging.py $(PYTEST_ARGS)
 
 # The quick tests on the lower bounds of pyproject.toml. Old packages may warn on newer neighbours.
 test-lowest: $(DEV)
