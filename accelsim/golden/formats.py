@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,15 @@ class Bitmap:
     bits: npt.NDArray[np.uint8]
 
     def __post_init__(self) -> None:
-        size = int(np.prod(self.shape, dtype=np.int64))
-        if self.bits.dtype != np.uint8 or self.bits.shape != ((size + 7) // 8,):
-            raise ValueError(f"a bitmap of shape {self.shape} must have {(size + 7) // 8} bytes")
+        if any(length < 0 for length in self.shape):
+            raise ValueError(f"a bitmap's shape must be of lengths >= 0, not {self.shape}")
+        if self.bits.dtype != np.uint8 or self.bits.shape != ((self.size + 7) // 8,):
+            raise ValueError(f"a bitmap of shape {self.shape} must have {(self.size + 7) // 8} bytes")
+
+    @property
+    def size(self) -> int:
+        """Number of elements. Python integers: a product of hostile lengths must not wrap to a small one."""
+        return prod(int(length) for length in self.shape)
 
     @classmethod
     def pack(cls, kept: npt.NDArray[np.bool_]) -> Bitmap:
@@ -31,8 +38,7 @@ class Bitmap:
 
     def unpack(self) -> npt.NDArray[np.bool_]:
         """The boolean array."""
-        size = int(np.prod(self.shape, dtype=np.int64))
-        flat = np.unpackbits(self.bits, count=size, bitorder="little")
+        flat = np.unpackbits(self.bits, count=self.size, bitorder="little")
         return flat.view(np.bool_).reshape(self.shape)
 
     @property

@@ -49,6 +49,17 @@ def test_a_bitmap_with_the_wrong_number_of_bytes_is_refused():
         Bitmap((3, 3), np.zeros(3, np.uint8))
 
 
+@pytest.mark.parametrize("shape", [(1 << 32, 1 << 32), (1 << 40, 1 << 24, 1), (1 << 62, 4)])
+def test_a_bitmap_whose_size_would_wrap_in_64_bits_is_refused(shape):
+    with pytest.raises(ValueError, match=r"must have [0-9]{18,} bytes"):
+        Bitmap(shape, np.zeros(0, np.uint8))
+
+
+def test_a_bitmap_of_negative_lengths_is_refused():
+    with pytest.raises(ValueError, match="lengths >= 0"):
+        Bitmap((-2, -4), np.zeros(1, np.uint8))
+
+
 @given(
     hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(-1, 1))
 )
