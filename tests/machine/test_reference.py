@@ -280,6 +280,12 @@ def test_a_burst_waits_for_the_end_of_a_refresh_but_there_is_none_at_zero() -> N
     assert reference(memory_plan(4), ticks).end[0][0] == 17
 
 
+def test_a_burst_leaves_a_refresh_once_even_into_the_next_window() -> None:
+    # Every tick from 10 on is refresh: served from 0, 4, 8; then 12 goes to 20, and 24 to 30.
+    ticks = PLAIN._replace(service=4, refresh_interval=10, refresh_ticks=10)
+    assert reference(memory_plan(5), ticks).end[0][0] == 34
+
+
 def test_a_hit_waits_for_the_read_that_brings_its_line() -> None:
     # Lines 0, 0, 1, 0 in a cache of one line. 0: to DRAM at 0, done 7. 0: hit, max(1 + 1 + 2, 7) = 7.
     # 1: accepted 2, served from 3, done 10, replaces 0. 0: accepted 3, served from 6, done 13.
@@ -309,6 +315,7 @@ def test_the_cache_replaces_the_least_recently_read_line_and_writes_leave_it_alo
 def test_without_a_memory_every_burst_is_back_at_once() -> None:
     result = reference(memory_plan(5), None)
     assert (result.start, result.end, stalls(result, 0)) == ([[0, 1]], [[0, 2]], {})
+    assert (result.read_bursts, result.write_bursts, result.cache_hits) == (0, 0, 0)
 
 
 def test_a_wait_for_a_later_job_is_a_deadlock() -> None:
