@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
+FINEST_TICK = 240
+"""Most ticks to a cycle: many divisors, and 10^16 cycles of them still fit in 63 bits."""
+
 
 class Ticks(NamedTuple):
     """A device in the engine's integers: `ticks` to a core cycle, everything else as in `docs/engine.md`."""
@@ -36,6 +39,9 @@ class Ticks(NamedTuple):
 class Dram:
     """A memory device. `bandwidth` is bytes a second over all channels; times are in seconds.
 
+    Neighbouring `interleave` bytes (0: one burst) lie in one channel, neighbouring bursts of a channel in the
+    next of its `ways`. A channel has at most `outstanding` bursts accepted and not back. Each
+    `refresh_interval` it serves nothing for `refresh_time`. `device` and `source` are for the reader.
     `cache_bytes` > 0 puts a cache in front of each channel (a GPU's L2 slice): lines of one burst,
     `cache_ways`-way least recently used, `cache_bandwidth` over all channels.
     """
@@ -60,10 +66,17 @@ class Dram:
         for name in ("channels", "burst_bytes", "outstanding", "ways", "cache_ways"):
             if getattr(self, name) < 1:
                 raise ValueError(f"dram.{name} must be >= 1, not {getattr(self, name)}")
-        for name in ("bandwidth",):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"dram.{name} must be > 0, not {getattr(self, name)}")
-        for name in ("latency", "refresh_interval", "refresh_time", "cache_bytes", "cache_bandwidth"):
+        if not self.bandwidth > 0:
+            raise ValueError(f"dram.bandwidth must be > 0, not {self.bandwidth}")
+        for name in (
+            "latency",
+            "interleave",
+            "refresh_interval",
+            "refresh_time",
+            "cache_bytes",
+            "cache_bandwidth",
+            "cache_latency",
+        ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"dram.{name} must be >= 0, not {getattr(self, name)}")
         if self.interleave == 0:
@@ -78,11 +91,21 @@ class Dram:
             )
         if self.cache_bytes and not self.cache_bandwidth > 0:
             raise ValueError(f"dram.cache_bandwidth must be > 0 with a cache, not {self.cache_bandwidth}")
+        smallest = self.channels * self.cache_ways * self.burst_bytes
+        if self.cache_bytes and self.cache_bytes < smallest:
+            raise ValueError(
+                f"dram.cache_bytes must be 0 or >= {smallest} (a set in each channel), not {self.cache_bytes}"
+            )
 
     def at(self, clock_hz: float) -> Ticks:
-        """The device in ticks of a core clock: the service time of a burst is kept to 1 part in 500."""
+        """The device in ticks of a core clock.
+
+        The service time of a burst is kept to 1 part in 240 (in 480 from one cycle on) and is at least
+        1 / FINEST_TICK of a cycle: a bandwidth beyond what any core takes is no limit. Other times are
+        rounded to whole ticks.
+        """
         cycles = Fraction(self.burst_bytes * self.channels * self.ways * clock_hz / self.bandwidth)
-        service = cycles.limit_denominator(240)
+        service = max(cycles.limit_denominator(FINEST_TICK), Fraction(1, FINEST_TICK))
         ticks = service.denominator
         burst_cycles = self.burst_bytes * self.channels * clock_hz / self.bandwidth
         lines = self.cache_bytes // (self.burst_bytes * self.channels)
@@ -98,7 +121,7 @@ class Dram:
             accepts=max(1, -int(-1 // burst_cycles)),
             ways=self.ways,
             ticks=ticks,
-            service=max(1, service.numerator),
+            service=service.numerator,
             latency=in_ticks(self.latency),
             refresh_interval=in_ticks(self.refresh_interval),
             refresh_ticks=in_ticks(self.refresh_time),
