@@ -43,6 +43,7 @@ OUTSIDE = {
     "typer": {"cli"},
     "click": {"cli"},
     "torch": {"models", "prune", "trace"},
+    "gguf": {"models", "prune", "trace"},
     "transformers": {"models", "prune", "trace"},
     "safetensors": {"models", "prune", "trace"},
     "matplotlib": {"plot"},
