@@ -34,7 +34,7 @@ class Zeroed:
 
 @dataclass(frozen=True, kw_only=True)
 class Prunable:
-    """The weight of a linear or convolution layer; `axis`: along which its products are summed.
+    """The weight of a linear or convolution layer, or of experts; `axis`: along which products are summed.
 
     `along`: how many of its weights are summed (of one group, in a grouped convolution).
     `obstacle`: why its weights cannot be zeroed; empty if they can.
@@ -85,6 +85,8 @@ def prunable(module: nn.Module) -> Iterator[Prunable]:
     }
     seen: set[int] = set()
     for name, child in module.named_modules():
+        if isinstance(getattr(child, "is_transposed", None), bool):
+            yield from _experts(name, child)
         if not _is_prunable(child):
             continue
         weight = child.weight
@@ -104,6 +106,19 @@ def prunable(module: nn.Module) -> Iterator[Prunable]:
                 axis=axis,
                 along=int(weight.shape[axis]) // groups,
                 obstacle=obstacle,
+            )
+
+
+def _experts(name: str, child: nn.Module) -> Iterator[Prunable]:
+    """The weights of all experts of a layer of `transformers`, (experts, outputs, inputs) or transposed."""
+    axis = 1 if child.is_transposed else 2
+    for attribute, weight in child.named_parameters(recurse=False):
+        if weight.dim() == 3:
+            yield Prunable(
+                name=f"{name}.{attribute}".lstrip("."),
+                weight=weight,
+                axis=axis,
+                along=int(weight.shape[axis]),
             )
 
 

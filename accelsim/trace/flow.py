@@ -29,6 +29,7 @@ class Scores:
 
     `product`: number of the layer that made them. `normalised`: a softmax (or an exponential) came after;
     `shape` is the shape in which it saw them, `causal` whether nothing right of the diagonal was left.
+    `sharing`: so many neighbouring heads have equal keys.
     """
 
     product: int
@@ -36,6 +37,7 @@ class Scores:
     normalised: bool = False
     shape: tuple[int, ...] = ()
     causal: bool = False
+    sharing: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,9 @@ decided by the recorder, which knows where tensors come from.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -31,21 +32,24 @@ class Product:
 class Lowered:
     """A product whose activation side exists only as a shape; `kernel` is (n, k) or (count, n, k).
 
-    `weight` is the tensor that `kernel` was laid out from, by which the layer is named.
+    `weight` is the tensor that `kernel` was laid out from, by which the layer is named; `part` is added to
+    that name where a weight holds several layers (experts).
     """
 
     weight: torch.Tensor
     kernel: torch.Tensor
     m: int
     count: int = 1
-    geometry: Mapping[str, int | str]
+    geometry: Mapping[str, int | str] = field(default_factory=dict)
+    part: str = ""
 
 
 def bound(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments by name, with the schema's defaults."""
+    """Arguments by name, in the schema's order and with its defaults."""
     names = [argument.name for argument in function._schema.arguments]
     values = {a.name: a.default_value for a in function._schema.arguments if a.has_default_value()}
-    return {**values, **dict(zip(names, args, strict=False)), **kwargs}
+    values |= {**dict(zip(names, args, strict=False)), **kwargs}
+    return {name: values[name] for name in names if name in values}
 
 
 def _matrices(left: str, right: str) -> Callable[[Bound], list[Product]]:
@@ -70,11 +74,15 @@ PRODUCTS: Mapping[Any, Callable[[Bound], list[Product]]] = {
     aten.mm: _matrices("self", "mat2"),
     aten.bmm: _matrices("self", "mat2"),
     aten.addmm: _matrices("mat1", "mat2"),
+    aten.addmm_: _matrices("mat1", "mat2"),
     aten._addmm_activation: _matrices("mat1", "mat2"),
     aten.baddbmm: _matrices("batch1", "batch2"),
+    aten.baddbmm_: _matrices("batch1", "batch2"),
     aten.addbmm: _matrices("batch1", "batch2"),
+    aten.addbmm_: _matrices("batch1", "batch2"),
     aten.mv: _matrices("self", "vec"),
     aten.addmv: _matrices("mat", "vec"),
+    aten.addmv_: _matrices("mat", "vec"),
     aten.dot: _matrices("self", "tensor"),
     aten._int_mm: _matrices("self", "mat2"),
     aten._scaled_mm: _matrices("self", "mat2"),
@@ -136,8 +144,25 @@ def recurrent(call: Bound) -> list[Lowered]:
     steps, batch, _ = call["input"].shape
     from_input, from_state = call["weight0"], call["weight1"]
     return [
-        Lowered(weight=from_input, kernel=from_input, m=int(steps * batch), geometry={}),
-        Lowered(weight=from_state, kernel=from_state, m=int(batch), count=int(steps), geometry={}),
+        Lowered(weight=from_input, kernel=from_input, m=int(steps * batch)),
+        Lowered(weight=from_state, kernel=from_state, m=int(batch), count=int(steps)),
+    ]
+
+
+def grouped(call: Bound) -> list[Lowered]:
+    """Rows sorted by expert, (rows, k), by one weight each of (experts, k, n): a product for every expert.
+
+    How many rows an expert gets is decided by the data; experts without rows do no work. Empty if the
+    operator was called in another form, or the ends of the groups are shapes only.
+    """
+    rows, weights, ends = (*call.values(),)[:3]
+    if rows.dim() != 2 or weights.dim() != 3 or ends is None or ends.device.type == "meta":
+        return []
+    counts = torch.diff(ends, prepend=ends.new_zeros(1)).tolist()
+    return [
+        Lowered(weight=weights, kernel=weights[expert].t(), m=int(count), part=f".{expert}")
+        for expert, count in enumerate(counts)
+        if count
     ]
 
 
@@ -151,6 +176,16 @@ CONVOLUTIONS = (
 
 RECURRENT = (aten.mkldnn_rnn_layer,)
 
+GROUPED = ("aten::_grouped_mm", "transformers::grouped_mm_fallback")
+
+MULTIPLIES = re.compile(
+    r"mm(_|$)|matmul|mv_?$|dot|conv(?!ert)|attention|rnn|lstm|gru|linear|fft_[cr]2|cdist|transformer|linalg_"
+)
+DOES_NOT = re.compile(
+    r"upsample|pack|backward|histogram|flatten_weight|norm|copy|prelu|search|gamma|diagonal|linalg_cross"
+)
+"""Names of the operators of torch 2.13 that multiply and accumulate, and what else their words are in."""
+
 ATTENTIONS = (
     aten.scaled_dot_product_attention,
     aten._scaled_dot_product_flash_attention,
@@ -160,11 +195,18 @@ ATTENTIONS = (
     aten._scaled_dot_product_fused_attention_overrideable,
 )
 
-OPAQUE = frozenset(
-    {"_trilinear", "_cdist_forward", "_fft_r2c", "_fft_c2c", "_fft_c2r", "_native_multi_head_attention"}
-    | {"_transformer_encoder_layer_fwd", "_thnn_fused_lstm_cell", "_cudnn_rnn", "miopen_rnn"}
-)
-"""Operators of torch that multiply and accumulate in a way that is not written down here."""
+
+def multiplies(name: str) -> bool:
+    """Whether an operator of torch that is not written down here multiplies and accumulates, by its name."""
+    return bool(MULTIPLIES.search(name)) and not DOES_NOT.search(name)
+
+
+def rows_by_weight(call: Bound, result: Any) -> int:
+    """Multiply-accumulates of an operator that is known to be rows times one weight; 0 if it is not."""
+    rows = next((value for value in call.values() if isinstance(value, torch.Tensor)), None)
+    if rows is None or not rows.dim() or not isinstance(result, torch.Tensor):
+        return 0
+    return int(result.numel()) * int(rows.shape[-1])
 
 
 def _sizes(values: Sequence[int], repeat: int = 1) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from math import gcd
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from accelsim.trace.flow import Flow, Mark, Origin, Scores
 from accelsim.trace.products import (
     ATTENTIONS,
     CONVOLUTIONS,
-    OPAQUE,
+    GROUPED,
     PRODUCTS,
     RECURRENT,
     Bound,
@@ -29,7 +30,10 @@ from accelsim.trace.products import (
     Product,
     bound,
     convolution,
+    grouped,
+    multiplies,
     recurrent,
+    rows_by_weight,
 )
 from accelsim.trace.scopes import Scopes
 from accelsim.workload import Attention, Layer, Matmul, Unknown
@@ -140,8 +144,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif packet in SOFTMAXES:
             source = call["self"]
             self._flow.normalised(source, result, _is_causal(result))
+        elif packet._qualified_op_name in GROUPED and self._weights_only(experts := grouped(call)):
+            self._lowered(experts)
         else:
-            self._unknown(function, packet, call, result)
+            self._unknown(packet, call, result)
+
+    def _weights_only(self, products: Sequence[Lowered]) -> bool:
+        """There are products, and each has a weight."""
+        return bool(products) and all(self._flow.of(p.weight).origin == Origin.WEIGHT for p in products)
 
     def _product(self, product: Product, result: torch.Tensor) -> None:
         left, right = product.left, product.right
@@ -167,7 +177,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     weights=False,
                 )
             )
-            scores = Scores(product=len(self._layers) - 1, elements=result.numel())
+            scores = Scores(
+                product=len(self._layers) - 1, elements=result.numel(), sharing=_equal_neighbours(right)
+            )
             self._flow.set(result, Mark(origin=Origin.INPUT, scores=scores))
             return
         self._flow.set(result, Mark(origin=max(origins)))
@@ -177,13 +189,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         count = int(kernel.shape[0])
         if count == 1 or kernel.stride(0) == 0:
             kernel = kernel[0]
-        self._lowered([Lowered(weight=kernel, kernel=kernel, m=m, count=count, geometry={})])
+        self._lowered([Lowered(weight=kernel, kernel=kernel, m=m, count=count)])
 
     def _lowered(self, products: Iterable[Lowered]) -> None:
         for product in products:
             self._layers.append(
                 Matmul(
-                    name=self._scopes.weight_name(product.weight),
+                    name=self._scopes.weight_name(product.weight) + product.part,
                     m=product.m,
                     n=int(product.kernel.shape[-2]),
                     k=int(product.kernel.shape[-1]),
@@ -212,7 +224,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 Attention(
                     name=self._scopes.label,
                     heads=heads,
-                    kv_heads=self._key_heads(heads),
+                    kv_heads=self._key_heads(heads, scores.sharing),
                     queries=queries,
                     keys=keys,
                     dim=made.k,
@@ -235,19 +247,25 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return count // heads, heads
         return (self._batch, count // self._batch) if count % self._batch == 0 else (1, count)
 
-    def _key_heads(self, heads: int) -> int:
-        """K and V may have been repeated for groups of query heads before the product was made."""
-        group = self._scopes.running("num_key_value_groups") or 1
+    def _key_heads(self, heads: int, sharing: int) -> int:
+        """K and V may have been repeated for groups of query heads before the product was made.
+
+        The module may say so; otherwise `sharing` neighbours that are equal bit by bit are one KV head.
+        """
+        group = self._scopes.running("num_key_value_groups") or gcd(sharing, heads)
         return heads // group if heads % group == 0 else heads
 
     def _fused_attention(self, call: Bound) -> None:
         query, key, value = call["query"], call["key"], call["value"]
         *batch, heads, queries, dim = (int(n) for n in query.shape)
+        stored = int(key.shape[-3])
+        if stored == heads:
+            stored = self._key_heads(heads, _equal_neighbours(key.reshape(-1, *key.shape[-2:])))
         self._layers.append(
             Attention(
                 name=self._scopes.label,
                 heads=heads,
-                kv_heads=int(key.shape[-3]),
+                kv_heads=stored,
                 queries=queries,
                 keys=int(key.shape[-2]),
                 dim=dim,
@@ -258,14 +276,17 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
         )
 
-    def _unknown(self, function: Any, packet: Any, call: Bound, result: Any) -> None:
+    def _unknown(self, packet: Any, call: Bound, result: Any) -> None:
         formula = flop_registry.get(packet)
         namespace, _, op = str(packet._qualified_op_name).partition("::")
         foreign = namespace not in ("aten", "prim", "prims", "profiler", "inductor")
-        if formula is None and op not in OPAQUE and not foreign:
+        if formula is None and not foreign and not multiplies(op):
             return
-        macs = 0 if formula is None else int(formula(*call.values(), out_val=result)) // 2
-        reason = "no machine here understands this operator" + ("" if formula else ", nor counts it")
+        if formula is not None:
+            macs = int(formula(*call.values(), out_val=result)) // 2
+        else:
+            macs = rows_by_weight(call, result) if "linear" in op or "grouped_mm" in op else 0
+        reason = "no machine here understands this operator" + ("" if macs else ", nor counts it")
         self._layers.append(
             Unknown(name=self._scopes.label, op=f"{namespace}.{op}", macs=macs, reason=reason)
         )
@@ -285,6 +306,17 @@ def _mask(kernel: torch.Tensor) -> Bitmap | None:
         return None
     kept = kernel.detach() != 0
     return None if bool(kept.all()) else Bitmap.pack(kept.cpu().numpy())
+
+
+def _equal_neighbours(matrices: torch.Tensor) -> int:
+    """How many neighbours of (count, ...) are copies of one another, in runs of this length all along."""
+    count = int(matrices.shape[0])
+    if matrices.device.type == "meta" or count < 2:
+        return 1
+    # A scratch model with weights of zero shares nothing on purpose.
+    copies = (matrices[1:] == matrices[:-1]).flatten(1).all(1) & matrices[1:].flatten(1).any(1)
+    starts = [0, *(index + 1 for index, copy in enumerate(copies.tolist()) if not copy)]
+    return gcd(count, *starts)
 
 
 def _is_causal(probabilities: torch.Tensor) -> bool:
