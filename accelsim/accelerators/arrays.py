@@ -19,7 +19,11 @@ DATAFLOWS: dict[str, Callable[[Gemm, Array], Folds]] = {"os": output_stationary,
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayMachine:
-    """A rows x cols array; buffers in bytes. `group_limit`: the largest M of an N:M pattern."""
+    """A rows x cols array; buffers in bytes.
+
+    `dataflow`: `auto` takes the better one for each product. `out_dtype`: of the stored outputs, "" as
+    `dtype`. `group_limit`: the largest M of an N:M pattern. `launch_seconds`: of each product.
+    """
 
     rows: int = 32
     cols: int = 32
@@ -84,6 +88,7 @@ class ArrayMachine:
             plan=joined.plan(self.array(), self.dram.burst_bytes),
             macs_dense=dense,
             macs_done=done,
+            launches=len(flows),
             notes=tuple(notes),
             facts={
                 "pattern": str(pattern),
@@ -110,15 +115,20 @@ class ArrayMachine:
         )
 
     def choose(self, gemm: Gemm) -> tuple[str, Folds]:
-        """The dataflow that was asked for, or the one whose slower side, array or memory, ends first."""
+        """The dataflow that was asked for, or the one that `Folds.estimate` expects to end first."""
         flows = DATAFLOWS if self.dataflow == "auto" else {self.dataflow: DATAFLOWS[self.dataflow]}
         bytes_per_cycle = self.dram.bandwidth / self.clock_hz
-
-        def slower_side(option: tuple[str, Folds]) -> float:
-            folds = option[1]
-            return max(folds.compute_cycles, folds.traffic_bytes / bytes_per_cycle)
-
-        return min(((flow, make(gemm, self.array())) for flow, make in flows.items()), key=slower_side)
+        options: list[tuple[str, Folds]] = []
+        refusals: list[ValueError] = []
+        for flow, make in flows.items():
+            # One dataflow may be impossible (a buffer too small for it) where the other is not.
+            try:
+                options.append((flow, make(gemm, self.array())))
+            except ValueError as error:
+                refusals.append(error)
+        if not options:
+            raise refusals[0]
+        return min(options, key=lambda option: option[1].estimate(bytes_per_cycle))
 
     def remarks(self, product: Matmul, pattern: Pattern, folds: Folds) -> list[str]:
         """Lines about one product: why it runs dense, what another mode would take."""

@@ -108,6 +108,11 @@ class Array:
         """Cycles until the last product of a fold has left the array."""
         return self.rows + self.cols - 2 + self.latency
 
+    @property
+    def column_drain(self) -> int:
+        """Likewise where a sum travels down its column, through the adder of every row."""
+        return self.drain + (self.rows - 1) * (self.interval - 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Folds:
@@ -138,6 +143,19 @@ class Folds:
     def traffic_bytes(self) -> int:
         """Bytes fetched and stored, before rounding to bursts."""
         return int((self.activations + self.weights + self.partials + self.outputs).sum())
+
+    def estimate(self, bytes_per_cycle: float) -> float:
+        """Cycles if fetch, array and store were three machines in a row, and no less than all the bytes take.
+
+        For a choice between dataflows; neither latency nor full buffers nor the shared memory are seen.
+        """
+        fetched = self.activations + self.weights + self.partials
+        ends = np.zeros(self.busy.size)
+        for times in (fetched / bytes_per_cycle, self.busy, self.outputs / bytes_per_cycle):
+            # A piece begins when it is there and the one before is done.
+            done = np.cumsum(times, dtype=np.float64)
+            ends = np.maximum.accumulate(ends - (done - times)) + done
+        return max(float(ends[-1]), self.traffic_bytes / bytes_per_cycle)
 
     @classmethod
     def join(cls, parts: Sequence[Folds]) -> Folds:
@@ -192,29 +210,19 @@ def weight_stationary(gemm: Gemm, array: Array) -> Folds:
     """
     slots = -(-gemm.stream // gemm.held)
     k_sizes, n_sizes = _tiles(slots, array.rows), _tiles(gemm.n, array.cols)
-    k_ends = np.minimum(np.cumsum(k_sizes) * gemm.held, gemm.stream)
-    covered = gemm.covered(k_ends - np.minimum(k_sizes * gemm.held, k_ends), k_ends)
-    row_bytes = _bytes(covered, gemm.activation_bits)
+    row_bytes = _row_bytes(gemm, k_sizes)
     sums = gemm.m * array.cols * ACCUMULATOR_BYTES
     on_chip = sums <= array.output_buffer
     everything = int(row_bytes.sum()) * gemm.m <= array.activation_buffer
     strip = 2 * int(row_bytes.max()) * gemm.m <= array.activation_buffer
     panel = max(1, array.output_buffer // sums) if on_chip and (strip or everything) else 1
-
-    rows = array.activation_buffer // 2 // int(row_bytes.max())
-    if not on_chip:
-        rows = min(rows, array.output_buffer // 2 // (array.cols * ACCUMULATOR_BYTES))
-    _require(rows >= 1, "activation_buffer and output_buffer must hold two rows of a fold", array)
-    row_of_weights = int(_bytes(gemm.held * n_sizes.max(), gemm.weight_bits))
-    load = min(array.rows, array.weight_buffer // 2 // row_of_weights)
-    _require(load >= 1, "weight_buffer must hold two rows of a fold", array)
-    loads, streams = _overlap(_tiles(array.rows, load), _tiles(gemm.m, rows))
+    loads, streams = _weight_stationary_cuts(gemm, array, int(row_bytes.max()), int(n_sizes.max()), on_chip)
     k, n, part, fold = _pieces(k_sizes.size, n_sizes.size, panel, streams.size)
 
     ends = np.cumsum(streams)[part] * gemm.held
     busy = array.steps(ends - streams[part] * gemm.held, ends, recurrent=gemm.held > 1)
     busy += _paid(fold == 0, array) * loads[part] * gemm.held
-    busy += _paid(fold == fold[-1], array) * (part == streams.size - 1) * array.drain
+    busy += _paid(fold == fold[-1], array) * (part == streams.size - 1) * array.column_drain
     loaded = np.clip(k_sizes[k] - (np.cumsum(loads) - loads)[part], 0, loads[part])
     weights = _bytes(loaded * gemm.held * n_sizes[n], gemm.weight_bits)
     pieces = np.arange(fold.size)
@@ -244,6 +252,27 @@ def weight_stationary(gemm: Gemm, array: Array) -> Folds:
     )
 
 
+def _row_bytes(gemm: Gemm, k_sizes: Integers) -> Integers:
+    """Bytes of one row of activations, for each fold along k."""
+    ends = np.minimum(np.cumsum(k_sizes) * gemm.held, gemm.stream)
+    begins = ends - np.minimum(k_sizes * gemm.held, ends)
+    return _bytes(gemm.covered(begins, ends), gemm.activation_bits)
+
+
+def _weight_stationary_cuts(
+    gemm: Gemm, array: Array, row_bytes: int, columns: int, on_chip: bool
+) -> tuple[Integers, Integers]:
+    """Rows of weights loaded and rows of activations streamed by each piece of a fold."""
+    rows = array.activation_buffer // 2 // row_bytes
+    if not on_chip:
+        rows = min(rows, array.output_buffer // 2 // (array.cols * ACCUMULATOR_BYTES))
+    _require(rows >= 1, "activation_buffer and output_buffer must hold two rows of a fold", array)
+    row_of_weights = int(_bytes(np.array(gemm.held * columns), gemm.weight_bits))
+    load = min(array.rows, array.weight_buffer // 2 // row_of_weights)
+    _require(load >= 1, "weight_buffer must hold two rows of a fold", array)
+    return _overlap(_tiles(array.rows, load), _tiles(gemm.m, rows))
+
+
 def output_stationary(gemm: Gemm, array: Array) -> Folds:
     """Sums stay; activations enter at the rows and weights at the columns.
 
@@ -256,19 +285,7 @@ def output_stationary(gemm: Gemm, array: Array) -> Folds:
 
 def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> Folds:
     m_sizes, n_sizes = _tiles(gemm.m, array.rows), _tiles(gemm.n, array.cols)
-    group_bytes = (
-        array.rows * gemm.group * gemm.activation_bits // 8,
-        -(-array.cols * gemm.kept * gemm.weight_bits // 8),
-    )
-    groups = min(array.activation_buffer // 2 // group_bytes[0], array.weight_buffer // 2 // group_bytes[1])
-    _require(
-        groups >= 1, "activation_buffer and weight_buffer must hold two groups of each row and column", array
-    )
-    sums = array.rows * array.cols * ACCUMULATOR_BYTES
-    shares = 1 if sums <= array.output_buffer else -(-sums // max(1, array.output_buffer // 2))
-    streams, drains = _overlap(
-        _tiles(gemm.stream, groups * gemm.kept), np.diff(array.drain * np.arange(shares + 1) // shares)
-    )
+    streams, drains, shares = _output_stationary_cuts(gemm, array)
     activation_strip = _bytes(np.array(array.rows * gemm.k), gemm.activation_bits)
     weight_strip = _bytes(np.array(array.cols * gemm.stream), gemm.weight_bits)
     activations_fit = array.activation_buffer // 2 // int(activation_strip)
@@ -308,6 +325,21 @@ def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> F
         sums_give=elements * ACCUMULATOR_BYTES,
         resume=nothing - 1,
     )
+
+
+def _output_stationary_cuts(gemm: Gemm, array: Array) -> tuple[Integers, Integers, int]:
+    """Steps streamed and cycles drained by each piece of a fold, and in how many pieces the sums leave."""
+    activations = int(_bytes(np.array(array.rows * gemm.group), gemm.activation_bits))
+    weights = int(_bytes(np.array(array.cols * gemm.kept), gemm.weight_bits))
+    groups = min(array.activation_buffer // 2 // activations, array.weight_buffer // 2 // weights)
+    _require(
+        groups >= 1, "activation_buffer and weight_buffer must hold two groups of each row and column", array
+    )
+    _require(array.output_buffer >= 2 * ACCUMULATOR_BYTES, "output_buffer must hold two sums", array)
+    sums = array.rows * array.cols * ACCUMULATOR_BYTES
+    shares = 1 if sums <= array.output_buffer else -(-sums // (array.output_buffer // 2))
+    drains = np.diff(array.drain * np.arange(shares + 1) // shares)
+    return *_overlap(_tiles(gemm.stream, groups * gemm.kept), drains), shares
 
 
 def _tiles(size: int, limit: int) -> Integers:

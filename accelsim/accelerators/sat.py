@@ -27,7 +27,9 @@ class Sat(ArrayMachine):
 
     `sparse_mode`: `time`, a processing element holds the N stored weights of a group and takes N cycles
     for it; `slot`, one stored weight for each. `adder_latency` cycles between two sums in one accumulator are
-    hidden by `interleave` independent sums; `multiplier_latency` is paid with every drain.
+    hidden by `interleave` independent sums; sums that travel down a column (weight stationary) pay it in
+    every row of the array, once a fold. `multiplier_latency` is paid with every drain.
+    `overlapped`: fill and drain hide behind the neighbouring fold, only the outermost are paid.
     """
 
     name: ClassVar[str] = "sat"
@@ -98,6 +100,7 @@ class Sat(ArrayMachine):
         return (
             f"{size} and the sizes of the buffers are choices, not figures of the paper's abstract",
             f"cycles (unpublished): adder {self.adder_latency}, multiplier {self.multiplier_latency}, hop 1",
+            "weight stationary: a sum passes the adder of every row on its way down, once for each fold",
             f"fill and drain of the folds {'overlap' if self.overlapped else 'are exposed'}",
             f"N:M with stationary weights: {sparse}",
             *super().assumptions(),
