@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from accelsim.accelerators.base import LayerPlan, require
 from accelsim.accelerators.products import ELEMENT_BITS, products, refuse
 from accelsim.dram import Dram
 from accelsim.golden.formats import aligned_groups, nm_pattern
-from accelsim.plan import Buffer, Layout, Plan, Stage
+from accelsim.plan import Buffer, Integers, Layout, Plan, Stage
 from accelsim.workload import Layer, Matmul
 
 # (N, M) along k; int4 keeps or drops aligned pairs, so its groups are counted in pairs (PTX ISA 9.7.14).
@@ -33,6 +33,8 @@ RATES = {
 }
 
 Generation = Literal["ampere", "hopper"]
+
+Length = TypeVar("Length", int, Integers)
 
 A100_HBM2 = Dram(
     device="A100 HBM2",
@@ -58,6 +60,9 @@ class SparseTensorCore:
     Tiles are weights x activations x k, `tile_k_bits` wide along k so that a row is 128 bytes at any type.
     `fill_on_port`: the copy into shared memory uses the port of the operand reads (cp.async), else it does
     not (TMA). Each of `readers_m` x `readers_n` warps (or warp groups) reads its own part of both tiles.
+    `shared_port_bytes`, `shared_latency`: 128 B/clk and 29 clk, measured (arXiv 2402.13499); `mma_latency`:
+    24.7 clk of m16n8k32, rounded up; `launch_seconds`: the time of a 64 x 64 x 64 product. Not published:
+    `l2_port_bytes`, an SM's bytes a clock from L2, and `blocks_limit`, the blocks whose registers fit an SM.
     """
 
     name: ClassVar[str] = "stc"
@@ -110,11 +115,19 @@ class SparseTensorCore:
         """Dense elements along k in one step."""
         return self.tile_k_bits // ELEMENT_BITS[self.dtype]
 
-    def weight_bytes(self, rows: int, sparse: bool) -> float:
-        """Bytes of `rows` weights over one k-step: values, and metadata if sparse."""
+    def weight_bits(self, sparse: bool) -> float:
+        """Bits for each weight of the dense matrix: its value, or half a value and metadata if sparse."""
         bits = ELEMENT_BITS[self.dtype]
-        width = bits / 2 + METADATA_BITS[self.dtype] if sparse else bits
-        return rows * self.tile_k * width / 8
+        return bits / 2 + METADATA_BITS[self.dtype] if sparse else bits
+
+    def weight_bytes(self, rows: int, sparse: bool) -> float:
+        """Bytes of `rows` weights over one k-step."""
+        return rows * self.tile_k * self.weight_bits(sparse) / 8
+
+    def group_elements(self, sparse: bool) -> int:
+        """Weights along k that share their metadata; 1 if dense."""
+        pair = 2 if self.dtype == "int4" else 1
+        return FORMATS[self.dtype][1] * pair if sparse else 1
 
     def activation_bytes(self, rows: int) -> float:
         """Bytes of `rows` activations over one k-step."""
@@ -173,8 +186,11 @@ class SparseTensorCore:
         sparse, note = self.is_sparse(kernels[0])
         plan = self._rows(kernels, sparse)
         kept, group = FORMATS[self.dtype] if sparse else (1, 1)
+        padded = [_padded(p.k, self.group_elements(sparse)) for p in kernels]
         dense = sum(p.count * p.m * p.n * p.k for p in kernels)
-        done = sum(p.count * p.m * p.n * min(p.k, -(-p.k // group) * kept) for p in kernels)
+        done = sum(
+            p.count * p.m * p.n * min(p.k, k // group * kept) for p, k in zip(kernels, padded, strict=True)
+        )
         lanes = plan.layout.lanes
         tiles = int(plan.group[-1]) + 1
         return LayerPlan(
@@ -266,22 +282,29 @@ def _steps(core: SparseTensorCore, kernel: Matmul, sparse: bool) -> dict[str, np
     product, a, w, step = (grid.ravel() for grid in np.indices(shape))
     rows_w = np.minimum(core.tile_weights, kernel.n - w * core.tile_weights)
     rows_a = np.minimum(core.tile_activations, kernel.m - a * core.tile_activations)
-    deep_here = np.minimum(core.tile_k, kernel.k - step * core.tile_k) / core.tile_k
-    out_bytes = ELEMENT_BITS[core.out_dtype or OUTPUTS[core.dtype]] // 8
+    elements = np.minimum(core.tile_k, kernel.k - step * core.tile_k)
+    # A ragged last group of weights is padded.
+    stored_bits = _padded(elements, core.group_elements(sparse)) * core.weight_bits(sparse)
+    out_bits = ELEMENT_BITS[core.out_dtype or OUTPUTS[core.dtype]]
     last = step == deep - 1
     weight_stride = _aligned(core.weight_bytes(core.tile_weights, sparse), core.dram.burst_bytes)
     activation_stride = _aligned(core.activation_bytes(core.tile_activations), core.dram.burst_bytes)
-    output_stride = _aligned(core.tile_weights * core.tile_activations * out_bytes, core.dram.burst_bytes)
+    output_stride = _aligned(core.tile_weights * core.tile_activations * out_bits / 8, core.dram.burst_bytes)
     return {
         "first": step == 0,
         "last": last,
-        "weight_bytes": np.ceil(core.weight_bytes(1, sparse) * rows_w * deep_here).astype(np.int64),
-        "activation_bytes": np.ceil(core.activation_bytes(1) * rows_a * deep_here).astype(np.int64),
-        "output_bytes": np.where(last, rows_w * rows_a * out_bytes, 0),
+        "weight_bytes": np.ceil(rows_w * stored_bits / 8).astype(np.int64),
+        "activation_bytes": -(-rows_a * elements * ELEMENT_BITS[core.dtype] // 8),
+        "output_bytes": np.where(last, -(-rows_w * rows_a * out_bits // 8), 0),
         "weight_at": ((product * tall + w) * deep + step) * weight_stride,
         "activation_at": ((product * wide + a) * deep + step) * activation_stride,
         "output_at": ((product * wide + a) * tall + w) * output_stride,
     }
+
+
+def _padded(length: Length, group: int) -> Length:
+    """The next multiple of `group`."""
+    return -(-length // group) * group
 
 
 def _aligned(size: float, line: int) -> int:

@@ -161,6 +161,27 @@ def test_outputs_are_written_once() -> None:
     assert core.plan(matmul(64, 96, 64)).plan.bursts(write=True) * 128 == 64 * 96 * 4
 
 
+@pytest.mark.parametrize(("out_dtype", "bits"), [("int4", 4), ("int8", 8), ("fp16", 16), ("fp32", 32)])
+def test_outputs_have_the_width_that_was_asked_for(out_dtype: str, bits: int) -> None:
+    core = replace(TINY, out_dtype=out_dtype)
+    assert core.plan(matmul(64, 96, 64)).plan.bursts(write=True) * 128 * 8 == 64 * 96 * bits
+
+
+@pytest.mark.parametrize(
+    ("dtype", "k", "stored", "bits"),
+    [("fp16", 31, 16, 32 * 9), ("fp16", 6, 4, 8 * 9), ("tf32", 7, 4, 8 * 18), ("int4", 12, 8, 16 * 2.5)],
+)
+def test_a_ragged_last_group_of_weights_is_padded(dtype: str, k: int, stored: int, bits: float) -> None:
+    fine = replace(TINY, dtype=dtype, dram=replace(TINY.dram, cache_bytes=0, burst_bytes=1, interleave=1))
+    size, kept = {"fp16": (4, 2), "tf32": (2, 1), "int4": (8, 4)}[dtype]
+    mask = np.broadcast_to(np.arange(k) % size < kept, (32, k))
+    layer = Matmul(name="gemm", m=1, n=32, k=k, mask=Bitmap.pack(mask))
+    work = fine.plan(layer)
+    assert work.macs_done == 32 * stored
+    activations = -(-k * {"fp16": 16, "tf32": 32, "int4": 4}[dtype] // 8)
+    assert work.plan.bursts(write=False) == 32 * bits / 8 + activations
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_runs_a_small_product_both_ways(name: str) -> None:
     core = PRESETS[name]
