@@ -371,6 +371,28 @@ def test_the_selection_makes_the_passes_of_golden() -> None:
                 assert (cycles[row], passes[row]) == (sum(lines), len(expected))
 
 
+@pytest.mark.parametrize("keep", [1, 2, 31, 63, 64])
+@pytest.mark.parametrize(
+    "row", ["zeros", "equal", "one peak", "two levels", "ascending", "descending", "drawn"]
+)
+def test_ties_zeros_and_the_outermost_ranks_take_the_passes_of_golden(row: str, keep: int) -> None:
+    rng = np.random.default_rng(keep)
+    scores = {
+        "zeros": np.zeros(64),
+        "equal": np.full(64, 4096),
+        "one peak": np.eye(64)[17] * 4096,
+        "two levels": rng.integers(0, 2, 64),
+        "ascending": np.arange(64),
+        "descending": np.arange(64)[::-1],
+        "drawn": rng.integers(0, 40, 64),
+    }[row].astype(np.uint16)
+    row_ids = np.arange(8)
+    cycles, passes = select_cycles(TopK(), np.tile(scores, (8, 1)), np.full(8, keep), row_ids)
+    golden = [quick_select(scores, keep, row_id=row_id).passes for row_id in range(8)]
+    assert passes.tolist() == [len(row) for row in golden]
+    assert cycles.tolist() == [sum(-(-step.elements // 16) + 3 for step in row) for row in golden]
+
+
 # Mean cycles at widths 1, 4, 8, 16, 32: 400 trials of the authors' latency model, 0-based target.
 PUBLISHED = {
     (64, 32): (210, 74, 49, 37, 31),

@@ -7,6 +7,7 @@ each alone (6 bits x 64: 1.5 bursts of 32 bytes), the pair shares a record, as i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -38,14 +39,14 @@ class Region:
         """Bytes of a vector, rounded up."""
         return -(-self.vector_bits // 8)
 
-    @property
+    @cached_property
     def fused(self) -> int:
         """Heads that share a record: 2 where that saves a burst."""
         alone = -(-self.vector_bytes // self.burst_bytes)
         paired = -(-2 * self.vector_bytes // self.burst_bytes)
         return 2 if self.may_fuse and paired < 2 * alone else 1
 
-    @property
+    @cached_property
     def record_bursts(self) -> int:
         """Bursts of a record."""
         return -(-self.fused * self.vector_bytes // self.burst_bytes)
@@ -71,8 +72,8 @@ class Region:
         addresses = self.record(sequence, int(heads[0]), positions) + first * self.burst_bytes
         if last - first < self.record_bursts:
             return addresses, np.full(addresses.size, last - first)
-        begins = np.flatnonzero(np.diff(positions, prepend=-2) != 1)
-        lengths = np.diff(np.append(begins, positions.size))
+        begins = np.concatenate([[0], np.flatnonzero(positions[1:] != positions[:-1] + 1) + 1])
+        lengths = np.append(begins[1:], positions.size) - begins
         return addresses[begins], lengths * self.record_bursts
 
     def some(self, sequence: int, head: int, positions: Integers) -> tuple[Integers, Integers]:

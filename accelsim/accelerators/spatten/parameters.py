@@ -85,6 +85,7 @@ class Parameters:
     `dense_bits`: stored width of K and V in a layer that is not quantised. `value_bits`: stored width of V
     where the layer is quantised; 0: that of the keys' most significant part.
     `share_kv`: query heads of one KV head use one fetch. `write_back`: outputs go to memory.
+    `launch_seconds`: of each layer.
     """
 
     clock_hz: float = 1e9

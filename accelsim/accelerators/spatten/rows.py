@@ -157,6 +157,7 @@ def plan_rows(machine: Parameters, layer: Attention) -> LayerPlan:
         plan=plan,
         macs_dense=dense_rows * (layer.dense_keys or layer.keys) * (layer.dim + layer.value_dim),
         macs_done=decided.rows * layer.keys * layer.dim + again + int(decided.values.sum()) * layer.value_dim,
+        launches=1,
         notes=_notes(machine, layer),
         facts={
             "tokens": layer.keys,

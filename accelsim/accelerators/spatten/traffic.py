@@ -105,14 +105,17 @@ class Traffic:
         """The V that each row keeps."""
         decided, scores = self._decided, self._decided.scores
         fetches = []
-        for row, keep in enumerate(decided.values.tolist()):
-            sequence = int(decided.sequence[row])
-            positions = decided.positions[sequence]
-            if scores is not None and 0 < keep < positions.size:
-                positions = positions[top_k_indices(scores[row], keep)]
-            positions = positions[:keep]
-            fetches.append(Fetch(row, *region.some(sequence, int(decided.stored[row]), positions)))
-        return fetches
+        # All rows that keep as many are selected in one call.
+        for keep in np.unique(decided.values).tolist():
+            rows = np.flatnonzero(decided.values == keep)
+            kept = np.broadcast_to(np.arange(keep), (rows.size, keep))
+            if scores is not None and 0 < keep < decided.positions.shape[1]:
+                kept = top_k_indices(scores[rows], keep)
+            for row, columns in zip(rows.tolist(), kept, strict=True):
+                sequence = int(decided.sequence[row])
+                positions = decided.positions[sequence, columns]
+                fetches.append(Fetch(row, *region.some(sequence, int(decided.stored[row]), positions)))
+        return sorted(fetches, key=lambda fetch: fetch.row)
 
 
 def _regions(
