@@ -1,0 +1,224 @@
+"""Every parameter of every machine changes something: cycles, bytes, seconds, or what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from accelsim.accelerators import ACCELERATORS, Sat, SparseTensorCore, SpAtten, Systolic
+from accelsim.accelerators.base import Accelerator
+from accelsim.dram import Dram
+from accelsim.golden.formats import Bitmap, select_nm
+from accelsim.machine import simulate
+from accelsim.parameters import paths, replace_by_path
+from accelsim.workload import Attention, Layer, Matmul
+
+
+def matmul(m: int, n: int, k: int, pattern: tuple[int, int] | None = None) -> Matmul:
+    if pattern is None:
+        return Matmul(name="gemm", m=m, n=n, k=k)
+    mask = select_nm(np.random.default_rng(0).random((n, k)), *pattern)
+    return Matmul(name="gemm", m=m, n=n, k=k, mask=Bitmap.pack(mask))
+
+
+def attention(keys: int, queries: int, bits: tuple[int, int] | None, **changes: Any) -> Attention:
+    """Four heads on two KV heads; a third of the values is kept, every other row re-fetches."""
+    rng = np.random.default_rng(keys)
+    rows = (1, 4, queries)
+    again = np.arange(4 * queries).reshape(rows) % 2 == 0
+    given: dict[str, Any] = {
+        "heads": 4,
+        "kv_heads": 2,
+        "values": np.full(rows, keys // 3, np.int32),
+        "scores": rng.integers(0, 4097, (*rows, keys)).astype(np.uint16),
+        "refetch": again if bits and bits[1] else None,
+    }
+    return Attention(
+        name="a", queries=queries, keys=keys, dim=64, value_dim=64, bits=bits, **(given | changes)
+    )
+
+
+GEMMS = (matmul(70, 50, 90), matmul(70, 50, 96, (2, 4)), matmul(300, 200, 256, (2, 8)), matmul(3, 4, 5))
+HEADS = (
+    attention(300, 1, (6, 4)),
+    attention(300, 1, None),
+    attention(90, 40, (8, 4)),
+    attention(1024, 6, None),
+    attention(1025, 1, None, values=None),
+)
+
+
+def behaviour(machine: Accelerator, layers: tuple[Layer, ...]) -> list[tuple[object, ...]]:
+    """What a report would show of each layer."""
+    shown: list[tuple[object, ...]] = []
+    for layer in layers:
+        if reason := machine.refuse(layer):
+            shown.append((reason,))
+            continue
+        work = machine.plan(layer)
+        timeline = simulate(work.plan, machine.dram.at(machine.clock_hz))
+        moved = timeline.read_bursts, timeline.write_bursts, timeline.cache_hits
+        seconds = timeline.cycles / machine.clock_hz + work.launches * machine.launch_seconds
+        bytes_ = [count * machine.dram.burst_bytes for count in moved]
+        shown.append((timeline.cycles, bytes_, seconds, simulate(work.plan, None).cycles))
+    return shown
+
+
+# The machine that is changed, and a value for each parameter; several settings where one needs another.
+SMALL = {"activation_buffer": 1 << 14, "weight_buffer": 1 << 13, "output_buffer": 1 << 14}
+ARRAY_VALUES = {
+    "rows": "16",
+    "cols": "16",
+    "clock_hz": "123e6",
+    "dataflow": "ws",
+    "dtype": "bf16",
+    "out_dtype": "fp32",
+    "activation_buffer": "20000",
+    "weight_buffer": "3000",
+    "output_buffer": "3000",
+    "group_limit": "4",
+    "launch_seconds": "1e-6",
+}
+CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
+    "systolic": (Systolic(**SMALL), GEMMS, {**ARRAY_VALUES, "dtype": "int8"}),
+    "sat": (
+        Sat(**SMALL, adder_latency=4, interleave=2),
+        GEMMS,
+        {
+            **ARRAY_VALUES,
+            "sparse_mode": "slot",
+            "adder_latency": "5",
+            "multiplier_latency": "3",
+            "interleave": "3",
+            "overlapped": "true",
+        },
+    ),
+    "stc": (
+        replace(ACCELERATORS["stc"].presets["tiny"], sms=1, shared_port_bytes=240),  # type: ignore[type-var]
+        GEMMS,
+        {
+            "sms": "2",
+            "clock_hz": "1e9",
+            "dtype": "int8",
+            "out_dtype": "fp32",
+            "generation": "hopper",
+            "tile_weights": "64",
+            "tile_activations": "64",
+            "tile_k_bits": "256",
+            "readers_m": "2",
+            "readers_n": "2",
+            "pipeline_stages": "2",
+            "fill_on_port": "false",
+            "shared_memory": "13000",
+            "shared_port_bytes": "64",
+            "shared_latency": "60",
+            "l2_port_bytes": "16",
+            "mma_latency": "60",
+            "blocks_limit": "1",
+            "launch_seconds": "1e-3",
+        },
+    ),
+    "spatten": (
+        SpAtten(),
+        HEADS,
+        {
+            "clock_hz": "2e9",
+            "multipliers": "256",
+            "tree_outputs": "4",
+            "word_bits": "16",
+            "sram_bytes": "98304",
+            "qk_latency": "20",
+            "pv_latency": "20",
+            "softmax.parallelism": "4",
+            "softmax.fifo_depth": "64",
+            "softmax.fifos": "1",
+            "softmax.dequantise": "20",
+            "softmax.exponent": "40",
+            "softmax.accumulate": "40",
+            "softmax.divide": "50",
+            "softmax.quantise": "20",
+            "topk.width": "4",
+            "topk.pass_overhead": "9",
+            "topk.capacity": "256",
+            "dense_bits": "8",
+            "value_bits": "12",
+            "share_kv": "false",
+            "write_back": "true",
+            "launch_seconds": "1e-6",
+        },
+    ),
+}
+
+
+def own_paths(machine: Accelerator) -> list[str]:
+    """Dotted names that hold a value, but for those of the memory."""
+    groups = [
+        path for path in paths(machine) if any(other.startswith(path + ".") for other in paths(machine))
+    ]
+    return [path for path in paths(machine) if path not in groups and not path.startswith("dram")]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_parameter_has_a_value_to_try(name: str) -> None:
+    assert set(CASES) == set(ACCELERATORS)
+    machine, _, values = CASES[name]
+    assert sorted(values) == sorted(own_paths(machine))
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [(name, path) for name, (_, _, values) in CASES.items() for path in values]
+)
+def test_a_changed_parameter_is_seen_from_outside(name: str, path: str) -> None:
+    machine, layers, values = CASES[name]
+    changed = replace_by_path(machine, path, values[path])
+    if (name, path) == ("sat", "dtype"):
+        # Both types have 16 bits: the same machine under another name, which refuses all others.
+        assert behaviour(changed, layers) == behaviour(machine, layers)
+        with pytest.raises(ValueError, match="dtype must be one of fp16, bf16"):
+            replace_by_path(machine, path, "int8")
+    else:
+        assert behaviour(changed, layers) != behaviour(machine, layers)
+
+
+# Of the memory, `device` and `source` are words for the reader.
+MEMORY = {
+    "channels": "2",
+    "bandwidth": "10e9",
+    "burst_bytes": "32",
+    "latency": "300e-9",
+    "outstanding": "1",
+    "interleave": "256",
+    "ways": "4",
+    "refresh_interval": "1e-6",
+    "refresh_time": "0.6e-6",
+    "cache_bytes": "2048",
+    "cache_ways": "1",
+    "cache_bandwidth": "1e9",
+    "cache_latency": "900e-9",
+}
+
+
+@pytest.mark.parametrize("name", MEMORY)
+def test_a_changed_memory_is_seen_from_outside(name: str) -> None:
+    assert {*MEMORY, "device", "source"} == {field.name for field in fields(Dram)}
+    machine = SparseTensorCore(
+        sms=2,
+        tile_weights=32,
+        tile_activations=32,
+        dram=replace(
+            SparseTensorCore().dram,
+            channels=4,
+            bandwidth=50e9,
+            burst_bytes=64,
+            interleave=64,
+            cache_bytes=1 << 14,
+            cache_ways=4,
+            cache_bandwidth=200e9,
+            cache_latency=90e-9,
+        ),
+    )
+    changed = replace_by_path(machine, f"dram.{name}", MEMORY[name])
+    assert behaviour(changed, GEMMS) != behaviour(machine, GEMMS)
