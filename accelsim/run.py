@@ -16,6 +16,7 @@ import numpy as np
 
 from accelsim.accelerators import ACCELERATORS
 from accelsim.accelerators.base import Accelerator
+from accelsim.dram.device import Ticks
 from accelsim.golden.formats import Bitmap
 from accelsim.machine import CAUSES, Timeline, simulate
 from accelsim.parameters import as_dict, changes
@@ -24,6 +25,12 @@ from accelsim.report import LayerRow, Report, StageRow
 from accelsim.workload import Layer, Workload
 
 Progress = Callable[[str, int, int], None]
+
+# A few minutes of simulation for one layer.
+MOST_BURSTS = 10**9
+
+# Of one time of a memory: sums of many still fit 63 bits.
+LONGEST_TICKS = 10**12
 
 
 class BooksError(RuntimeError):
@@ -104,7 +111,12 @@ class _Bench:
 
     def _simulate(self, layer: Layer) -> LayerRow:
         machine = self.accelerator
-        work = machine.plan(layer)
+        try:
+            work = machine.plan(layer)
+        except ValueError as error:
+            place = f"layer {layer.name!r}"
+            message = str(error).removeprefix(f"{place}: ")
+            raise ValueError(f"{place} on {machine.name}: {message}") from None
         key = _plan_key(work.plan)
         if key not in self.known_plans:
             self.known_plans[key] = self._times(layer.name, work.plan)
@@ -134,7 +146,13 @@ class _Bench:
             plan.check()
         except ValueError as error:
             raise BooksError(f"layer {name!r}: the plan breaks its own rules: {error}") from error
-        timeline = simulate(plan, self.accelerator.dram.at(self.accelerator.clock_hz))
+        bursts = plan.bursts(write=False) + plan.bursts(write=True)
+        if bursts > MOST_BURSTS:
+            raise ValueError(
+                f"layer {name!r} on {self.accelerator.name} must move at most {MOST_BURSTS} bursts, not "
+                f"{bursts}: take a smaller product or larger buffers"
+            )
+        timeline = simulate(plan, _memory(self.accelerator))
         check_books(name, plan, timeline)
         return _Times(
             cycles=timeline.cycles,
@@ -143,6 +161,22 @@ class _Bench:
             write_bursts=timeline.write_bursts,
             stages=_stage_rows(plan.layout, timeline),
         )
+
+
+def _memory(accelerator: Accelerator) -> Ticks:
+    """The memory in the machine's cycles; ValueError where one is absurdly slow or fast for the other."""
+    dram, clock_hz = accelerator.dram, accelerator.clock_hz
+    try:
+        ticks = dram.at(clock_hz)
+        fits = max(ticks.service, ticks.latency, ticks.refresh_interval, ticks.cache_latency) <= LONGEST_TICKS
+    except (OverflowError, ZeroDivisionError):
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"clock_hz must suit the memory (bandwidth {dram.bandwidth:g}, latency {dram.latency:g} s, "
+            f"refresh_interval {dram.refresh_interval:g} s), not {clock_hz:g}"
+        )
+    return ticks
 
 
 def check_books(name: str, plan: Plan, timeline: Timeline) -> None:

@@ -12,6 +12,11 @@ from accelsim.golden.formats import Bitmap
 from accelsim.layers import SCORE_ONE
 from accelsim.workload import Attention, Matmul, Workload
 
+MOST_WEIGHTS = 2**30  # of a mask that is drawn
+MOST_ROWS = 2**20
+MOST_SCORES = 2**29
+MOST_LAYERS = 4096
+
 MSB_BITS = (4, 6, 8, 10, 12)
 LSB_BITS = (0, 4)
 
@@ -51,8 +56,10 @@ def gemm(
 ) -> Workload:
     """One GEMM: m activation rows, n outputs, reduction over k; the n x k weight is pruned to `pattern`.
 
-    The mask of a pattern (N, M) with N < M is drawn from `generator` (default: seed 0).
+    The mask of a pattern (N, M) with N < M is drawn from `generator` (default: seed 0). Raises ValueError.
     """
+    if pattern is not None and n * k > MOST_WEIGHTS:
+        raise ValueError(f"n x k of a pruned gemm must be <= {MOST_WEIGHTS} weights, not {n} x {k}")
     layer = Matmul(name="gemm", m=m, n=n, k=k, dtype=dtype)
     if pattern is not None:
         mask = draw_mask(n, k, pattern, generator or np.random.default_rng(0))
@@ -102,6 +109,7 @@ def attention(
             raise ValueError(f"{name} must be >= 1, not {count}")
     if layers < 1:
         raise ValueError(f"layers must be >= 1, not {layers}")
+    _check_size(layers=layers, rows=layers * heads * queries, keys=keys)
     if values > keys:
         raise ValueError(f"values must be <= keys ({keys}), not {values}")
     if not 0 <= refetch <= 1:
@@ -130,6 +138,16 @@ def attention(
         ),
         synthetic=True,
     )
+
+
+def _check_size(*, layers: int, rows: int, keys: int) -> None:
+    """Scores are drawn for every row, so that rows and keys must fit memory."""
+    if layers > MOST_LAYERS:
+        raise ValueError(f"layers must be <= {MOST_LAYERS}, not {layers}")
+    if rows > MOST_ROWS:
+        raise ValueError(f"layers x heads x queries must be <= {MOST_ROWS} rows, not {rows}")
+    if rows * keys > MOST_SCORES:
+        raise ValueError(f"rows x keys must be <= {MOST_SCORES} scores, not {rows} x {keys}")
 
 
 def spread(rows: int, fraction: float) -> npt.NDArray[np.bool_]:

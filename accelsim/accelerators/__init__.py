@@ -33,7 +33,7 @@ class AcceleratorKind:
 
 
 def _systolic(size: str) -> Systolic:
-    if not size.isdecimal():
+    if not (size.isascii() and size.isdecimal()):
         raise ValueError(f"preset of systolic must be the size of the array, such as 32, not {size!r}")
     return square(int(size))
 
@@ -68,11 +68,12 @@ def find(text: str) -> tuple[str, str, Accelerator]:
 
     Raises ValueError with the nearest known word.
     """
-    name, _, preset = text.partition(":")
+    name, colon, preset = text.partition(":")
     if name not in ACCELERATORS:
         raise ValueError(unknown("accelerator", name, ACCELERATORS))
     kind = ACCELERATORS[name]
-    preset = preset or next(iter(kind.presets))
+    if not colon:
+        preset = next(iter(kind.presets))
     if preset in kind.presets:
         return name, preset, kind.presets[preset]
     if kind.parse is not None:

@@ -9,6 +9,8 @@ from accelsim.dram import Dram
 from accelsim.plan import Plan
 from accelsim.workload import Layer
 
+MOST_PIECES = 2**23
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerPlan:
@@ -52,6 +54,15 @@ class Accelerator(Protocol):
 
     def assumptions(self) -> tuple[str, ...]:
         """Lines for the report: what was chosen where the sources are silent."""
+
+
+def check_pieces(pieces: int) -> None:
+    """Refuse work in more pieces than fit a memory: each takes some 500 bytes on its way to the report."""
+    if pieces > MOST_PIECES:
+        raise ValueError(
+            f"work must be at most {MOST_PIECES} pieces (folds, tiles), not {pieces}: "
+            "take a smaller product or a larger machine"
+        )
 
 
 def require(holds: bool, name: str, expected: str, value: object) -> None:

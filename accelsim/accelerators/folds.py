@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from accelsim.accelerators.base import check_pieces
 from accelsim.plan import Buffer, Flags, Integers, Layout, Plan, Stage
 
 ACCUMULATOR_BYTES = 4
@@ -160,6 +161,7 @@ class Folds:
     @classmethod
     def join(cls, parts: Sequence[Folds]) -> Folds:
         """Products one after the other, each on its own operands."""
+        check_pieces(sum(part.busy.size for part in parts))
         joined = {
             field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)
         }
@@ -344,6 +346,7 @@ def _output_stationary_cuts(gemm: Gemm, array: Array) -> tuple[Integers, Integer
 
 def _tiles(size: int, limit: int) -> Integers:
     """Sizes of the tiles of `size` elements, all `limit` but the last."""
+    check_pieces(-(-size // limit))
     sizes = np.full(-(-size // limit), limit, np.int64)
     sizes[-1] = size - limit * (sizes.size - 1)
     return sizes
@@ -359,6 +362,7 @@ def _overlap(first: Integers, second: Integers) -> tuple[Integers, Integers]:
 
 def _pieces(passes: int, tiles: int, panel: int, parts: int) -> tuple[Integers, Integers, Integers, Integers]:
     """(pass, tile, part, fold) of every piece: panels of tiles, then passes, then the tiles of the panel."""
+    check_pieces(passes * tiles * parts)
     a_pass, tile = (grid.ravel() for grid in np.indices((passes, tiles)))
     order = np.lexsort((tile, a_pass, tile // panel))
     fold = np.repeat(np.arange(order.size), parts)

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 
-from accelsim.accelerators.base import LayerPlan, require
+from accelsim.accelerators.base import LayerPlan, check_pieces, require
 from accelsim.accelerators.products import ELEMENT_BITS, products, refuse
 from accelsim.dram import Dram
 from accelsim.golden.formats import aligned_groups, nm_pattern
@@ -279,6 +279,7 @@ def _steps(core: SparseTensorCore, kernel: Matmul, sparse: bool) -> dict[str, np
         )
     )
     shape = (kernel.count, wide, tall, deep)
+    check_pieces(math.prod(shape))
     product, a, w, step = (grid.ravel() for grid in np.indices(shape))
     rows_w = np.minimum(core.tile_weights, kernel.n - w * core.tile_weights)
     rows_a = np.minimum(core.tile_activations, kernel.m - a * core.tile_activations)

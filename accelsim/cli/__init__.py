@@ -6,6 +6,7 @@ Exit status 0 on success and 2 on a user's mistake, which is answered by one lin
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -42,13 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         warnings.simplefilter("always", SkippedLayersWarning)
+        given = sys.argv[1:] if arguments is None else list(arguments)
         try:
-            given = sys.argv[1:] if arguments is None else list(arguments)
             status = get_command(app).main(args=given, prog_name="accelsim", standalone_mode=False)
             sys.stdout.flush()
             return status if isinstance(status, int) else 0
         except ClickError as error:
-            return _mistake(error.format_message())  # type: ignore[attr-defined]
+            return _mistake(_spelled_out(error.format_message(), given))  # type: ignore[attr-defined]
         except (KeyboardInterrupt, typer.Abort):
             return INTERRUPTED
         except BrokenPipeError:
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _mistake(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         except ValueError as error:
             return _mistake(str(error))
+        except MemoryError as error:
+            return _mistake(f"what was asked for must fit the memory of this computer: {error or 'no room'}")
 
 
 @app.callback()
@@ -78,6 +81,14 @@ def _root(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit
+
+
+def _spelled_out(message: str, arguments: Sequence[str]) -> str:
+    """The parser's message; a negative number in a size's place looks like an option to it."""
+    if not re.match(r"No such option: -\d", message):
+        return message
+    word = next(word for word in arguments if re.match(r"-\d", word))
+    return f"a size must be a whole number >= 1, not {word}"
 
 
 def _mistake(message: str) -> int:

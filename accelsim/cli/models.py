@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +23,9 @@ from accelsim.workload import Workload
 if TYPE_CHECKING:
     from accelsim.models.loading import Model as LoadedModel
 
+MOST_ELEMENTS = 2**30
+MOST_COPIES = 65536
+
 Model = Annotated[
     str,
     typer.Argument(metavar="MODEL", help="A name, a folder, a workload .npz, or module.py:factory."),
@@ -27,8 +34,10 @@ Text = Annotated[str | None, typer.Option("--text", metavar="FILE", help="Text t
 Shape = Annotated[
     str | None, typer.Option("--input", metavar="SHAPE", help="Shape of a drawn input: 1x3x32x32.")
 ]
-Tokens = Annotated[int | None, count_option("--tokens", "Length of a drawn text; default 128.")]
-Batch = Annotated[int, count_option("--batch", "Copies of the input.")]
+Tokens = Annotated[
+    int | None, count_option("--tokens", "Length of a drawn text; default 128.", most=MOST_ELEMENTS)
+]
+Batch = Annotated[int, count_option("--batch", "Copies of the input.", most=MOST_COPIES)]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -158,6 +167,8 @@ class Source:
             raise ValueError(f"--text must be a file, and there is no {self.text!r}")
         if self.shape is not None and not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", self.shape):
             raise ValueError(f"--input must be a shape such as 1x3x32x32, not {self.shape!r}")
+        if self.shape is not None and math.prod(map(int, self.shape.split("x"))) > MOST_ELEMENTS:
+            raise ValueError(f"--input must have at most {MOST_ELEMENTS} elements, not {self.shape!r}")
         return load(
             self.model,
             seed=self.seed,
@@ -173,9 +184,9 @@ class Source:
             return self._saved()
         from accelsim.trace import trace
 
-        with step(f"{self.model}: loading", lines=False):
+        with self._foreign_code(), step(f"{self.model}: loading", lines=False):
             model = self.loaded
-        with step(f"{self.model}: tracing"):
+        with self._foreign_code(), step(f"{self.model}: tracing"):
             inputs = f"inputs: {model.metadata['inputs']}"
             return trace(model.module, model.inputs, self.recipes or None, name=model.name, notes=(inputs,))
 
@@ -183,7 +194,7 @@ class Source:
         """Dense, pruned, and pruned with a refitted head. Raises ValueError for a model without a task."""
         from accelsim.models.evaluate import evaluate
 
-        with step(f"{self.model}: evaluating"):
+        with self._foreign_code(), step(f"{self.model}: evaluating"):
             measured = evaluate(self.loaded, self.recipes or None, seed=self.seed)
         return Accuracy(
             metric=str(measured["metric"]),
@@ -192,6 +203,15 @@ class Source:
             refitted=float(measured["refitted"]),
             samples=int(measured["samples"]),
         )
+
+    @contextlib.contextmanager
+    def _foreign_code(self) -> Iterator[None]:
+        """While the model's own code runs: what it prints goes to stderr, and it cannot end the program."""
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                yield
+        except SystemExit as error:
+            raise ValueError(f"model {self.model!r} must return, not exit with status {error.code}") from None
 
     def _saved(self) -> Workload:
         given = {

@@ -12,6 +12,8 @@ from accelsim.accelerators import find
 from accelsim.accelerators.base import Accelerator
 from accelsim.parameters import parse_settings, paths, replace_all
 
+LARGEST_SEED = 2**63 - 1
+
 
 def whole(text: str) -> int:
     """A whole number, or the parser's error that names what was given."""
@@ -21,11 +23,13 @@ def whole(text: str) -> int:
         raise typer.BadParameter(f"must be a whole number, not {text!r}") from None
 
 
-def natural(text: str) -> int:
-    """A whole number that is not negative."""
+def seed(text: str) -> int:
+    """A whole number from 0 to LARGEST_SEED."""
     value = whole(text)
     if value < 0:
         raise typer.BadParameter(f"must be >= 0, not {value}")
+    if value > LARGEST_SEED:
+        raise typer.BadParameter(f"must be <= {LARGEST_SEED}, not {value}")
     return value
 
 
@@ -40,9 +44,16 @@ def number(text: str) -> float:
     return value
 
 
-def count_option(flag: str, text: str) -> typer.models.OptionInfo:
-    """An option that takes a whole number."""
-    option: typer.models.OptionInfo = typer.Option(flag, help=text, parser=whole, metavar="N")
+def count_option(flag: str, text: str, *, most: int | None = None) -> typer.models.OptionInfo:
+    """An option that takes a whole number; with `most`, one from 1 to `most`."""
+
+    def count(text: str) -> int:
+        value = whole(text)
+        if most is not None and not 1 <= value <= most:
+            raise typer.BadParameter(f"must be from 1 to {most}, not {value}")
+        return value
+
+    option: typer.models.OptionInfo = typer.Option(flag, help=text, parser=count, metavar="N")
     return option
 
 
@@ -62,7 +73,7 @@ Json = Annotated[
     ),
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", parser=natural, metavar="N", help="Seed of everything that is drawn.")
+    int, typer.Option("--seed", parser=seed, metavar="N", help="Seed of everything that is drawn.")
 ]
 Explain = Annotated[bool, typer.Option("--explain", help="Say what each layer and stage did.")]
 Prune = Annotated[

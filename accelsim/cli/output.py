@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -19,11 +20,13 @@ SECONDS_BETWEEN_LINES = 10.0
 
 def check_destination(path: str | None, *, flag: str = "--json") -> None:
     """Raise ValueError now, not after the work, if the file cannot be written."""
-    if path in (None, "-"):
+    if path is None or (path == "-" and flag == "--json"):
         return
-    file = Path(str(path))
-    if file.is_dir() or not file.parent.is_dir():
+    file = Path(path)
+    if not path or file.is_dir() or not file.parent.is_dir():
         raise ValueError(f"{flag} must be a file in a folder that exists, not {path!r}")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise ValueError(f"{flag} must be a file that can be written, not {path!r}")
 
 
 def show(report: Report, json: str | None, *, explain: bool = False) -> None:
@@ -96,5 +99,8 @@ def _write(values: Any, path: str | None) -> bool:
         sys.stdout.write(as_json(values))
         return True
     if path is not None:
-        write_atomically(path, as_json(values))
+        try:
+            write_atomically(path, as_json(values))
+        except OSError as error:
+            raise ValueError(f"--json {path!r} cannot be written: {error.strerror or error}") from None
     return False

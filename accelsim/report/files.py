@@ -15,8 +15,15 @@ def as_json(values: Any) -> str:
 
 
 def write_atomically(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file, whole or not at all: readers see the old file or the new one."""
+    """Write a text file, whole or not at all: readers see the old file or the new one.
+
+    A link is followed. What is no regular file (a pipe, /dev/stdout) is written into, never replaced.
+    """
     path = Path(path)
+    if path.exists() and (not path.is_file() or path.is_relative_to("/dev")):
+        path.write_text(text, encoding="utf-8")
+        return
+    path = Path(os.path.realpath(path))
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     draft = Path(name)
     try:
