@@ -457,6 +457,27 @@ def test_what_it_cannot_run_it_refuses_in_one_line(layer: Any, reason: str) -> N
         FULL.plan(layer)
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"sram_bytes": 65_536}, "keys must be <= 336 (half of sram_bytes), not 500"),
+        ({"softmax": Softmax(fifo_depth=9)}, "keys must be <= 72 (one FIFO, softmax.fifo_depth x softmax."),
+        ({"topk": TopK(capacity=99)}, "keys must be <= 99 (topk.capacity), not 500"),
+    ],
+)
+def test_a_row_that_is_too_long_is_told_what_limits_it(change: dict[str, Any], reason: str) -> None:
+    assert reason in replace(FULL, **change).refuse(attention(keys=500, kept=3))
+
+
+@pytest.mark.parametrize("kept", [None, 0, 500])
+def test_rows_that_select_nothing_may_be_longer_than_the_selection(kept: int | None) -> None:
+    machine = replace(FULL, topk=TopK(capacity=99))
+    layer = attention(keys=500, kept=kept, token_scores=np.ones((1, 500), np.uint32))
+    assert machine.refuse(layer) == ""
+    assert machine.refuse(replace(layer, token_keep=3)) != ""
+    assert compute_cycles(machine, layer) > 0
+
+
 def test_pruned_values_without_scores_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"'attention': scores must be there"):
         FULL.plan(attention(kept=3, scores=None))

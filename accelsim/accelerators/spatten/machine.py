@@ -28,11 +28,12 @@ class SpAtten(Parameters):
         for name in ("dim", "value_dim"):
             if not 1 <= getattr(layer, name) <= self.multipliers:
                 return f"{name} must be 1..{self.multipliers} (multipliers), not {getattr(layer, name)}"
-        longest = min(self.longest_row(layer.dim), self.longest_row(layer.value_dim))
-        if layer.values is not None or layer.token_scores is not None:
-            longest = min(longest, self.topk.capacity)
-        if layer.keys > longest:
-            return f"keys must be <= {longest} (half an SRAM, one FIFO), not {layer.keys}"
+        limits = self.row_limits(max(layer.dim, layer.value_dim))
+        if _needs_topk(layer):
+            limits["topk.capacity"] = self.topk.capacity
+        where = min(limits, key=lambda name: limits[name])
+        if layer.keys > limits[where]:
+            return f"keys must be <= {limits[where]} ({where}), not {layer.keys}"
         if layer.bits and (layer.bits[0] not in WIDTHS or layer.bits[1] not in LSB_WIDTHS):
             return f"bits must be one of {WIDTHS} + one of {LSB_WIDTHS}, not {layer.bits[0]}+{layer.bits[1]}"
         return ""
@@ -69,6 +70,12 @@ class SpAtten(Parameters):
             f"queries and scores cause no traffic; {outputs}",
             "only attention is timed, layer after layer",
         )
+
+
+def _needs_topk(layer: Attention) -> bool:
+    """Does a row select among its values, or the layer among its tokens?"""
+    selects = layer.values is not None and bool(((layer.values > 0) & (layer.values < layer.keys)).any())
+    return selects or (layer.token_scores is not None and 0 < layer.token_keep < layer.keys)
 
 
 FULL = SpAtten()

@@ -154,12 +154,17 @@ class Parameters:
         """Keys that QxK takes in a cycle."""
         return min(self.tree_outputs, self.vectors_per_line(dim))
 
+    def row_limits(self, dim: int) -> dict[str, int]:
+        """Keys of the longest row that fits, by what holds it: half the store is being filled meanwhile."""
+        return {
+            "half of sram_bytes": self.lines // 2 * self.vectors_per_line(dim),
+            "one FIFO, softmax.fifo_depth x softmax.parallelism": self.softmax.fifo_depth
+            * self.softmax.parallelism,
+        }
+
     def longest_row(self, dim: int) -> int:
-        """Keys of the longest row: half the store (the other half is being filled), one FIFO of scores."""
-        return min(
-            self.lines // 2 * self.vectors_per_line(dim),
-            self.softmax.fifo_depth * self.softmax.parallelism,
-        )
+        """Keys of the longest row."""
+        return min(self.row_limits(dim).values())
 
 
 def _require_least(parameters: object, least: int, *names: str, prefix: str = "") -> None:
