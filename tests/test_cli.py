@@ -190,7 +190,7 @@ def test_json_goes_to_a_file_beside_the_table(capsys: pytest.CaptureFixture[str]
     ("command", "names"),
     [
         ("accelerators", ["systolic", "sat", "stc", "spatten"]),
-        ("models", ["minilm"]),
+        ("models", ["minilm", "smollm2", "efficientnet-lite0", "vit-s"]),
         ("recipes", ["magnitude", "spatten"]),
     ],
 )

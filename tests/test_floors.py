@@ -44,6 +44,7 @@ OUTSIDE = {
     "click": {"cli"},
     "torch": {"models", "prune", "trace"},
     "gguf": {"models", "prune", "trace"},
+    "huggingface_hub": {"models"},
     "transformers": {"models", "prune", "trace"},
     "safetensors": {"models", "prune", "trace"},
     "matplotlib": {"plot"},

@@ -38,6 +38,7 @@ Tokens = Annotated[
     int | None, count_option("--tokens", "Length of a drawn text; default 128.", most=MOST_ELEMENTS)
 ]
 Batch = Annotated[int, count_option("--batch", "Copies of the input.", most=MOST_COPIES)]
+Generate = Annotated[int | None, count_option("--generate", "Tokens run one by one behind the input.")]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -56,6 +57,7 @@ def run_model(
     shape: Shape = None,
     tokens: Tokens = None,
     batch: Batch = 1,
+    generate: Generate = None,
     evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure the accuracy, too.")] = False,
     explain: Explain = False,
     json: Json = None,
@@ -70,7 +72,14 @@ def run_model(
     check_destination(json)
     target = machine(on, settings)
     source = Source(
-        model=model, recipes=prune or [], text=text, shape=shape, tokens=tokens, batch=batch, seed=seed
+        model=model,
+        recipes=prune or [],
+        text=text,
+        shape=shape,
+        tokens=tokens,
+        batch=batch,
+        generate=generate,
+        seed=seed,
     )
     if evaluate and source.is_workload:
         raise ValueError(f"--evaluate needs a model, not the workload file {model!r}")
@@ -90,6 +99,7 @@ def trace_model(
     shape: Shape = None,
     tokens: Tokens = None,
     batch: Batch = 1,
+    generate: Generate = None,
     seed: Seed = 0,
 ) -> None:
     """Prune and trace a model, and save the workload for `accelsim run FILE.npz`.
@@ -100,7 +110,14 @@ def trace_model(
     """
     check_destination(out, flag="-o")
     source = Source(
-        model=model, recipes=prune or [], text=text, shape=shape, tokens=tokens, batch=batch, seed=seed
+        model=model,
+        recipes=prune or [],
+        text=text,
+        shape=shape,
+        tokens=tokens,
+        batch=batch,
+        generate=generate,
+        seed=seed,
     )
     workload = source.workload()
     workload.save(out)
@@ -117,6 +134,7 @@ def compare(
     shape: Shape = None,
     tokens: Tokens = None,
     batch: Batch = 1,
+    generate: Generate = None,
     json: Json = None,
     seed: Seed = 0,
 ) -> None:
@@ -129,7 +147,14 @@ def compare(
     check_destination(json)
     targets = [machine(name.strip()) for name in on.split(",")]
     source = Source(
-        model=model, recipes=prune or [], text=text, shape=shape, tokens=tokens, batch=batch, seed=seed
+        model=model,
+        recipes=prune or [],
+        text=text,
+        shape=shape,
+        tokens=tokens,
+        batch=batch,
+        generate=generate,
+        seed=seed,
     )
     workload = source.workload()
     reports = []
@@ -150,6 +175,7 @@ class Source:
     tokens: int | None
     batch: int
     seed: int
+    generate: int | None = None
 
     @property
     def is_workload(self) -> bool:
@@ -187,8 +213,15 @@ class Source:
         with self._foreign_code(), step(f"{self.model}: loading", lines=False):
             model = self.loaded
         with self._foreign_code(), step(f"{self.model}: tracing"):
-            inputs = f"inputs: {model.metadata['inputs']}"
-            return trace(model.module, model.inputs, self.recipes or None, name=model.name, notes=(inputs,))
+            recipes = self.recipes or None
+            return trace(
+                model.module,
+                model.inputs,
+                recipes,
+                name=model.name,
+                notes=model.notes,
+                generate=self.generate,
+            )
 
     def accuracy(self) -> Accuracy:
         """Dense, pruned, and pruned with a refitted head. Raises ValueError for a model without a task."""
@@ -220,6 +253,7 @@ class Source:
             "--input": self.shape is not None,
             "--tokens": self.tokens is not None,
             "--batch": self.batch != 1,
+            "--generate": self.generate is not None,
         }
         for flag, is_given in given.items():
             if is_given:

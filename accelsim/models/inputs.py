@@ -74,11 +74,14 @@ def from_text(module: nn.Module, folder: Path | None, file: str, tokens: int | N
 
 
 def tokenizer(folder: Path) -> Callable[..., Any]:
-    """The tokenizer whose files lie in `folder`; nothing is fetched and no remote code is run."""
+    """The tokenizer in `folder`, or in that GGUF file; nothing is fetched and no remote code is run."""
     from transformers import AutoTokenizer
 
+    place: dict[str, Any] = {"pretrained_model_name_or_path": folder}
+    if folder.suffix == ".gguf":
+        place = {"pretrained_model_name_or_path": folder.parent, "gguf_file": folder.name}
     made: Callable[..., Any] = AutoTokenizer.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=False
+        **place, local_files_only=True, trust_remote_code=False
     )
     return made
 

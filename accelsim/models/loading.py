@@ -1,17 +1,15 @@
-"""From a name, a folder or a factory to a module in eval mode with inputs. Nothing is fetched.
+"""From a name, a file, a folder or a factory to a module in eval mode with inputs.
 
-Weights are read as tensors only (safetensors, or `weights_only=True`), remote code is never run, and the
-user's own code only when it is named as `file.py:factory`.
+Nothing but a hub's `owner/name` is ever fetched, no remote code is run, and the user's own code only when it
+is named as `file.py:factory`.
 """
 
 from __future__ import annotations
 
-import sys
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +18,21 @@ from torch import nn
 
 from accelsim.extras import require
 from accelsim.models import inputs as making
-from accelsim.models.registry import folder_of, known, refusal
+from accelsim.models.checkpoints import Checkpoint, load_folder, load_hub, load_safetensors
+from accelsim.models.factory import from_factory
+from accelsim.models.identity import known_name
+from accelsim.models.registry import file_of, known, refusal
+
+PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
+"""Files that may hold code as well as weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """A module in eval mode and what to feed it.
 
-    `inputs` is a tensor, a tuple (positional) or a dict (keywords). `folder` holds the tokenizer, if any.
-    `metadata` says what was loaded, in plain words, for reports.
+    `inputs` is a tensor, a tuple (positional) or a dict (keywords). `folder` holds the tokenizer, if any; it
+    may be a GGUF file. `metadata` says what was loaded, in plain words; `notes` are lines for every report.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Model:
     inputs: Any
     folder: Path | None = None
     metadata: Mapping[str, str | int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def load(
@@ -47,10 +52,12 @@ def load(
     text: str | None = None,
     batch: int = 1,
 ) -> Model:
-    """The model that `spec` names: a known name, a `transformers` folder, or `file.py:factory`.
+    """The model that `spec` names: a known name, a folder or file with weights, or `file.py:factory`.
 
-    Inputs are drawn from `seed` unless a `text` file or the factory gives them; `tokens` and `input_shape`
-    (such as "1x3x32x32") say how large; `batch` repeats them. ValueError, in one line, for anything else.
+    Folders have the layout of `transformers`; files are safetensors with config.json beside them, or GGUF;
+    `owner/name` is looked for on the hub. Inputs are drawn from `seed` unless a `text` file or the factory
+    gives them; `tokens` and `input_shape` (such as "1x3x32x32") say how large; `batch` repeats them.
+    ValueError, in one line, for anything else.
     """
     if batch < 1:
         raise ValueError(f"batch must be >= 1, not {batch}")
@@ -58,12 +65,15 @@ def load(
         raise ValueError(f"tokens must be >= 1, not {tokens}")
     given: Any = None
     folder: Path | None = None
+    notes: tuple[str, ...] = ()
     with _drawn_from(seed):
         if ".py:" in spec:
-            module, given = _from_factory(spec)
+            module, given = from_factory(spec)
+            name = spec
         else:
-            folder = _folder(spec)
-            module = _from_folder(folder, spec)
+            checkpoint, folder = _stored(spec)
+            module, notes = checkpoint.module, checkpoint.notes
+            name = spec if spec in known() else known_name(module) or _own_name(spec)
         module.eval()
         origin = "given by the factory"
         if text is not None:
@@ -74,16 +84,18 @@ def load(
         given = making.repeated(given, batch)
         _settle_lazy(module, given)
     module.requires_grad_(False)
+    fed = f"{making.described(given)}, {origin}"
     return Model(
-        name=spec if spec in known() or ".py:" in spec else Path(spec).resolve().name,
+        name=name,
         module=module,
         inputs=given,
         folder=folder,
         metadata={
             "class": type(module).__name__,
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
-            "inputs": f"{making.described(given)}, {origin}",
+            "inputs": fed,
         },
+        notes=(f"inputs: {fed}", *notes),
     )
 
 
@@ -95,95 +107,57 @@ def _drawn_from(seed: int) -> Iterator[None]:
         yield
 
 
-def _folder(spec: str) -> Path:
-    if spec in known():
-        return folder_of(spec)
-    path = Path(spec)
-    if path.name == "model.safetensors" and path.is_file():
-        path = path.parent
-    if not path.is_dir():
-        raise ValueError(refusal(spec))
-    if not (path / "config.json").is_file():
-        raise ValueError(f"a model folder must hold config.json, and {spec!r} does not")
-    return path
-
-
-def _from_folder(folder: Path, spec: str) -> nn.Module:
+def _stored(spec: str) -> tuple[Checkpoint, Path | None]:
+    """Weights from a file, a folder or a hub, and where their tokenizer lies."""
     require(f"model {spec!r}", "transformers")
-    import transformers
-    from transformers.utils import logging as transformers_logging
+    path = file_of(spec) if spec in known() else Path(spec)
+    if spec == "efficientnet-lite0":
+        return _efficientnet(path), None
+    if spec == "vit-s":
+        from accelsim.models.dinov2 import load_dinov2
 
-    logging: Any = transformers_logging
-
-    try:
-        config = transformers.AutoConfig.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-        names = getattr(config, "architectures", None) or [""]
-        architecture = getattr(transformers, names[0], None) or transformers.AutoModel
-        bar = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()
-        try:
-            module = architecture.from_pretrained(
-                folder,
-                local_files_only=True,
-                trust_remote_code=False,
-                weights_only=True,
-                # Eager attention shows its scores, which pruning and tracing look at.
-                attn_implementation="eager",
-            )
-        finally:
-            if bar:
-                logging.enable_progress_bar()
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ValueError(f"model folder {spec!r} does not load: {_first_line(error)}") from error
-    if not isinstance(module, nn.Module):
-        raise ValueError(f"model folder {spec!r} must give a torch module, not {type(module).__name__}")
-    return module
+        return Checkpoint(module=load_dinov2(path)), None
+    if path.is_dir():
+        return load_folder(path), path
+    if path.is_file():
+        return _from_file(path)
+    if path.suffix in (".safetensors", ".gguf"):
+        raise ValueError(f"model {spec!r}: there is no such file")
+    if re.fullmatch(r"[\w.-]*\w/\w[\w.-]*", spec):
+        return load_hub(spec), None
+    raise ValueError(refusal(spec))
 
 
-def _from_factory(spec: str) -> tuple[nn.Module, Any]:
-    """Run the user's own factory: no arguments; gives a Module, or (Module, inputs)."""
-    file, _, name = spec.rpartition(":")
-    path = Path(file)
-    if not path.is_file():
-        raise ValueError(f"model {spec!r}: there is no file {file!r}")
-    found = spec_from_file_location(f"accelsim_user_{path.stem}", path)
-    if found is None or found.loader is None:
-        raise ValueError(f"model {spec!r}: {file!r} is not a Python file")
-    source = module_from_spec(found)
-    sys.path.insert(0, str(path.resolve().parent))
-    # Dataclasses and lazy annotations look their module up by name.
-    sys.modules[found.name] = source
-    try:
-        found.loader.exec_module(source)
-        factory = getattr(source, name, None)
-        if not callable(factory):
-            raise ValueError(_no_factory(spec, name, source))
-        made = factory()
-    except ValueError:
-        raise
-    except Exception as error:
-        raise ValueError(f"model {spec!r} raised {type(error).__name__}: {_first_line(error)}") from error
-    finally:
-        sys.path.remove(str(path.resolve().parent))
-    module, given = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
-    if not isinstance(module, nn.Module):
+def _from_file(path: Path) -> tuple[Checkpoint, Path]:
+    if path.suffix == ".safetensors":
+        return load_safetensors(path), path.parent
+    if path.suffix == ".gguf":
+        from accelsim.models.gguf_model import load_gguf
+
+        return Checkpoint(module=load_gguf(path)), path
+    if path.suffix in PICKLES:
         raise ValueError(
-            f"model {spec!r} must return a Module or (Module, inputs), not {type(made).__name__}"
+            f"a model file must be .safetensors or .gguf, not {str(path)!r}: a pickle may hold code"
         )
-    if given is not None and not isinstance(given, (torch.Tensor, tuple, dict)):
-        raise ValueError(
-            f"model {spec!r}: inputs must be a tensor, a tuple or a dict, not {type(given).__name__}"
-        )
-    return module, given
+    raise ValueError(refusal(str(path)))
 
 
-def _no_factory(spec: str, name: str, source: object) -> str:
-    names = [key for key, value in vars(source).items() if callable(value) and not key.startswith("_")]
-    near = get_close_matches(name, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"model {spec!r}: the file has no function {name!r}{hint}"
+def _efficientnet(path: Path) -> Checkpoint:
+    from accelsim.models.efficientnet import EfficientNetLite0
+
+    module = EfficientNetLite0()
+    module.load_state_dict(torch.load(path, weights_only=True))
+    return Checkpoint(module=module)
+
+
+def _own_name(spec: str) -> str:
+    """What a folder or file is called; a file named as all are is called after its folder."""
+    path = Path(spec)
+    if not path.exists():
+        return spec
+    if path.suffix == ".safetensors" and path.stem.startswith("model"):
+        path = path.parent
+    return path.resolve().stem if path.is_file() else path.resolve().name
 
 
 def _settle_lazy(module: nn.Module, given: Any) -> None:
@@ -192,8 +166,3 @@ def _settle_lazy(module: nn.Module, given: Any) -> None:
     if any(isinstance(tensor, lazy) for tensor in [*module.parameters(), *module.buffers()]):
         with torch.no_grad():
             making.ran(module, given)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].strip() if lines else type(error).__name__
