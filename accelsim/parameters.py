@@ -18,6 +18,9 @@ from accelsim.words import unknown
 
 Parameters = TypeVar("Parameters")
 
+# Beyond every machine, and far enough from 63 bits for what is computed from it.
+LARGEST_INTEGER = 10**12
+
 TRUTH = {
     "true": True,
     "yes": True,
@@ -95,7 +98,9 @@ def convert(text: str, kind: Any, path: str) -> Any:
     if origin is tuple:
         return tuple(convert(part.strip(), choices[0], path) for part in text.split(","))
     if kind is bool:
-        return _choice(text.lower(), TRUTH, path)
+        if text.lower() not in TRUTH:
+            raise ValueError(f"{path} must be true or false, not {text!r}")
+        return TRUTH[text.lower()]
     if kind is int:
         return _integer(text, path)
     if kind is float:
@@ -155,12 +160,15 @@ def _choice(text: str, choices: Mapping[str, Any], path: str) -> Any:
 
 def _integer(text: str, path: str) -> int:
     try:
-        return int(text, 0)
+        whole = int(text, 0)
     except ValueError:
         number = _number(text, path, "an integer")
-    if not number.is_integer():
-        raise ValueError(f"{path} must be an integer, not {text!r}")
-    return int(number)
+        if not number.is_integer():
+            raise ValueError(f"{path} must be an integer, not {text!r}") from None
+        whole = int(number)
+    if abs(whole) > LARGEST_INTEGER:
+        raise ValueError(f"{path} must be an integer up to {LARGEST_INTEGER}, not {text!r}")
+    return whole
 
 
 def _number(text: str, path: str, expected: str = "a number") -> float:

@@ -26,10 +26,12 @@ from accelsim.workload import Layer, Workload
 
 Progress = Callable[[str, int, int], None]
 
+MOST_REASONS = 3  # in one warning
+
 # A few minutes of simulation for one layer.
 MOST_BURSTS = 10**9
 
-# Of one time of a memory: sums of many still fit 63 bits.
+# Of one number of a memory: sums of many still fit 63 bits.
 LONGEST_TICKS = 10**12
 
 
@@ -168,7 +170,7 @@ def _memory(accelerator: Accelerator) -> Ticks:
     dram, clock_hz = accelerator.dram, accelerator.clock_hz
     try:
         ticks = dram.at(clock_hz)
-        fits = max(ticks.service, ticks.latency, ticks.refresh_interval, ticks.cache_latency) <= LONGEST_TICKS
+        fits = max(ticks) <= LONGEST_TICKS
     except (OverflowError, ZeroDivisionError):
         fits = False
     if not fits:
@@ -235,11 +237,13 @@ def _warn_of_skipped(report: Report) -> None:
     skipped = report.skipped_layers
     if not skipped:
         return
+    reasons = list(dict.fromkeys(row.reason for row in skipped))
     macs = sum(row.macs_dense for row in skipped)
     share = macs / max(1, macs + report.macs_dense)
     warnings.warn(
         f"{report.accelerator} does not run {len(skipped)} of {len(report.layers)} layers "
-        f"({share:.1%} of the MACs); they are in no total: {skipped[0].name}: {skipped[0].reason}",
+        f"({share:.1%} of the MACs), which are in no total: {'; '.join(reasons[:MOST_REASONS])}"
+        f"{', ...' if len(reasons) > MOST_REASONS else ''}",
         SkippedLayersWarning,
         stacklevel=3,
     )

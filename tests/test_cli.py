@@ -14,6 +14,7 @@ import pytest
 from accelsim import Attention, Matmul, Unknown, Workload, __version__
 from accelsim.cli import main
 from accelsim.golden.formats import Bitmap
+from accelsim.models import networks
 
 GEMM = ["gemm", "64", "64", "64", "--on", "systolic:8"]
 ATTENTION = [
@@ -143,6 +144,7 @@ def test_explain_tells_stages_and_facts(capsys: pytest.CaptureFixture[str]) -> N
     short, long = printed(capsys, *GEMM), printed(capsys, *GEMM, "--explain")
     assert "upstream" in long
     assert "upstream" not in short
+    assert long.count("utilisation") == short.count("utilisation") == 1
 
 
 def test_a_saved_workload_runs(capsys: pytest.CaptureFixture[str], saved: Path) -> None:
@@ -151,6 +153,7 @@ def test_a_saved_workload_runs(capsys: pytest.CaptureFixture[str], saved: Path) 
     values = json.loads(out)
     assert err.count("\n") == 1
     assert err.startswith("warning: sat does not run 1 of 3 layers")
+    assert err.endswith("which are in no total: scan is not a matrix product\n")
     assert [layer["simulated"] for layer in values["layers"]] == [True, True, False]
     assert values["model"] == "small"
     assert values["speedup"] > 1
@@ -190,7 +193,7 @@ def test_json_goes_to_a_file_beside_the_table(capsys: pytest.CaptureFixture[str]
     ("command", "names"),
     [
         ("accelerators", ["systolic", "sat", "stc", "spatten"]),
-        ("models", ["minilm", "smollm2", "efficientnet-lite0", "vit-s"]),
+        ("models", ["minilm", "smollm2", "efficientnet-lite0", "vit-s", *networks()]),
         ("recipes", ["magnitude", "spatten"]),
     ],
 )
@@ -261,6 +264,30 @@ def test_another_seed_gives_other_scores(capsys: pytest.CaptureFixture[str]) -> 
         ),
         ("gemm 1 2 3 --on systolic:big", "systolic must be the size of the array, such as 32, not 'big'"),
         ("gemm 1 2 3 --on systolic:0", "rows must be"),
+        ("gemm 1 2 3 --on systolic:", "preset of systolic must be the size of the array"),
+        ("gemm 1 2 3 --on systolic:\u0663", "such as 32, not '\u0663'"),
+        ("gemm 1 2 3 --on systolic:99999999999999999999", "such as 32, not '99999999999999999999'"),
+        ("gemm 1 2 3 --on sat:", "preset of sat must be one of paper, vcu1525, tiny, not ''"),
+        ("gemm -1 2 3 --on sat", "a size must be a whole number >= 1, not -1"),
+        ("gemm 1 -20 3 --on sat", "a size must be a whole number >= 1, not -20"),
+        ("gemm 1000000 1000000 1000000 --on systolic:1", "layer 'gemm' on systolic: work must be at most"),
+        ("gemm 1000000000 1 1 --on stc", "layer 'gemm' on stc: work must be at most"),
+        ("gemm 30000 30000 30000 --on sat --dataflow os", "layer 'gemm' on sat must move at most"),
+        ("gemm 3 1000000 1000000 --on sat --pattern 2:4", "weights, not 1000000 x 1000000"),
+        ("gemm 1 2 3 --on sat --set rows=1e30", "rows must be an integer up to 1000000000000, not '1e30'"),
+        ("gemm 1 2 3 --on sat --set overlapped=maybe", "overlapped must be true or false, not 'maybe'"),
+        ("gemm 1 2 3 --on sat --set clock_hz=1e-300", "clock_hz must suit the memory"),
+        ("gemm 1 2 3 --on sat --set clock_hz=1e300", "clock_hz must suit the memory"),
+        ("gemm 1 2 3 --on sat --set dram.bandwidth=1e-9", "clock_hz must suit the memory (bandwidth 1e-09"),
+        ("gemm 1 2 3 --on sat --set dram.latency=1e30", "clock_hz must suit the memory"),
+        ("gemm 1 2 3 --on sat --seed 99999999999999999999", "'--seed': must be <= 9223372036854775807"),
+        ("gemm 1 2 3 --on sat --json /proc/file.json", "--json '/proc/file.json' cannot be written"),
+        ("run model.py:f --on sat --batch 0", "'--batch': must be from 1 to 65536, not 0"),
+        ("run model.py:f --on sat --batch 1000000000000", "'--batch': must be from 1 to 65536"),
+        ("run model.py:f --on sat --tokens -3", "'--tokens': must be from 1 to 1073741824, not -3"),
+        ("attention --on spatten --keys 1000000000 --values 1", "scores, not 1 x 1000000000"),
+        ("attention --on spatten --keys 9 --values 1 --heads 1000000000", "rows, not 1000000000"),
+        ("attention --on spatten --keys 9 --values 1 --layers 1000000000", "layers must be <= 4096"),
         ("gemm 0 2 3 --on sat", "m must be a whole number from 1 to 2147483647, not 0"),
         ("gemm 1 0 3 --on sat --pattern 2:4", "n must be"),
         ("gemm 1 2 0 --on sat --pattern 2:4", "k must be"),
@@ -351,7 +378,16 @@ def test_a_mistake_with_a_model_is_one_line(
 
 
 FACTORY = """
+import sys
+
 import torch
+
+def prints():
+    print("a word of the model's own")
+    return torch.nn.Linear(8, 8)
+
+def exits():
+    sys.exit(3)
 
 def net():
     torch.manual_seed(0)
@@ -366,6 +402,24 @@ def pruned():
         groups.scatter_(2, smallest, 0.0)
     return module, inputs
 """
+
+
+@pytest.mark.torch
+def test_what_a_models_own_code_prints_is_not_on_stdout(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(FACTORY)
+    assert main(["run", f"{tmp_path}/own.py:prints", "--on", "sat:tiny", "--json", "-"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["cycles"] > 0
+    assert "a word of the model's own" in err
+
+
+@pytest.mark.torch
+def test_a_model_that_exits_is_a_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(FACTORY)
+    model = f"{tmp_path}/own.py:exits"
+    assert "must return, not exit with status 3" in mistake(capsys, "run", model, "--on", "sat:tiny")
 
 
 @pytest.mark.torch

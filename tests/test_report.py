@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -338,3 +339,18 @@ def test_times_have_three_digits(value: float | None, text: str) -> None:
 )
 def test_sizes_have_three_digits(value: int | None, text: str) -> None:
     assert size(value) == text
+
+
+def test_a_link_is_followed_and_a_pipe_is_written_into_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "folder" / "file")
+    write_atomically(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "folder" / "file").read_text() == "new"
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_atomically(tmp_path / "pipe", "text")
+    assert os.read(reader, 100) == b"text"
+    assert (tmp_path / "pipe").is_fifo()
+    os.close(reader)

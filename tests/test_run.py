@@ -264,3 +264,10 @@ def test_a_faster_memory_than_needed_leaves_compute_alone() -> None:
     )
     report = run(workload(matmul("a", m=20)), Toy(dram=fast))
     assert report.compute_cycles <= report.cycles <= report.compute_cycles * 1.1
+
+
+def test_one_warning_gives_each_reason_once() -> None:
+    layers = (matmul("a"), *(Unknown(name=f"s{index}", op="scan", macs=8) for index in range(5)))
+    with pytest.warns(UserWarning, match="no scan") as seen:
+        run(workload(*layers), Toy())
+    assert str(seen[0].message).count("no scan") == 1

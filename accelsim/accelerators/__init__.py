@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -33,7 +34,7 @@ class AcceleratorKind:
 
 
 def _systolic(size: str) -> Systolic:
-    if not (size.isascii() and size.isdecimal()):
+    if not re.fullmatch(r"\d{1,6}", size, re.ASCII):
         raise ValueError(f"preset of systolic must be the size of the array, such as 32, not {size!r}")
     return square(int(size))
 

@@ -9,7 +9,7 @@ from accelsim.dram import Dram
 from accelsim.plan import Plan
 from accelsim.workload import Layer
 
-MOST_PIECES = 2**23
+MOST_PIECES = 2**22
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -121,9 +121,8 @@ def trace_model(
     )
     workload = source.workload()
     workload.save(out)
-    typer.echo(
-        f"{out}: {workload.model}, {len(workload.layers)} layers, {workload.macs:,} multiply-accumulates"
-    )
+    layers = f"{len(workload.layers)} layer{'' if len(workload.layers) == 1 else 's'}"
+    typer.echo(f"{out}: {workload.model}, {layers}, {workload.macs:,} multiply-accumulates")
 
 
 def compare(

@@ -107,7 +107,7 @@ def write_report(console: Console, report: Report, *, explain: bool) -> None:
     console.print()
     if report.accuracy is not None:
         _write_accuracy(console, report)
-    for title, lines in (("notes", _notes(report)), ("assumptions", report.assumptions)):
+    for title, lines in (("notes", _notes(report, explain=explain)), ("assumptions", report.assumptions)):
         if lines:
             console.print(f"{title}:")
             for line in lines:
@@ -249,8 +249,11 @@ def _totals(console: Console, report: Report) -> Table:
     return table
 
 
-def _notes(report: Report) -> list[str]:
-    """The bottleneck, the workload's notes, and what layers say, equal lines joined."""
+def _notes(report: Report, *, explain: bool) -> list[str]:
+    """The bottleneck, the workload's notes, and what layers say, equal lines joined.
+
+    The facts of a single layer are here, too, unless `explain` lists them for every layer.
+    """
     lines = [f"bottleneck: {report.bottleneck}"] if report.bottleneck else []
     lines += report.notes
     said: dict[str, list[str]] = {}
@@ -260,7 +263,7 @@ def _notes(report: Report) -> list[str]:
     for note, names in said.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         lines.append(f"{names[0]}{more}: {note}")
-    if len(report.layers) == 1 and report.layers[0].facts:
+    if not explain and len(report.layers) == 1 and report.layers[0].facts:
         lines.append(_facts(report.layers[0]))
     return lines
 

@@ -22,9 +22,9 @@ class SpAtten(Parameters):
     def refuse(self, layer: Layer) -> str:
         """Why this machine cannot run the layer; empty if it can."""
         if isinstance(layer, Matmul):
-            return "spatten runs attention only (FC layers need the e2e machine)"
+            return "attention only (FC layers need the e2e machine)"
         if not isinstance(layer, Attention):
-            return f"spatten runs attention only, not {layer.op}"
+            return f"attention only, not {layer.op}"
         for name in ("dim", "value_dim"):
             if not 1 <= getattr(layer, name) <= self.multipliers:
                 return f"{name} must be 1..{self.multipliers} (multipliers), not {getattr(layer, name)}"
