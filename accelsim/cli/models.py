@@ -83,6 +83,8 @@ def run_model(
     )
     if evaluate and source.is_workload:
         raise ValueError(f"--evaluate needs a model, not the workload file {model!r}")
+    if evaluate and source.is_network:
+        raise ValueError(f"--evaluate needs a model with weights; of {model!r} only the shapes are known")
     workload = source.workload()
     with progress(f"{workload.model} on {on}") as advance:
         report = run(workload, target.accelerator, preset=target.preset, progress=advance)
@@ -181,6 +183,13 @@ class Source:
         """Whether MODEL is a file that `accelsim trace` wrote."""
         return self.model.endswith(".npz")
 
+    @property
+    def is_network(self) -> bool:
+        """Whether only the shapes of MODEL are known."""
+        from accelsim.models import networks
+
+        return self.model in networks()
+
     @cached_property
     def loaded(self) -> LoadedModel:
         """The model with its inputs, loaded once. What can be refused before that is refused first."""
@@ -207,6 +216,8 @@ class Source:
         """Read or trace. Raises ValueError for whatever the user got wrong."""
         if self.is_workload:
             return self._saved()
+        if self.is_network:
+            return self._drawn()
         from accelsim.trace import trace
 
         with self._foreign_code(), step(f"{self.model}: loading", lines=False):
@@ -244,6 +255,23 @@ class Source:
                 yield
         except SystemExit as error:
             raise ValueError(f"model {self.model!r} must return, not exit with status {error.code}") from None
+
+    def _drawn(self) -> Workload:
+        from accelsim.models import network
+
+        if self.text is not None:
+            raise ValueError(
+                f"--text needs a model with a tokenizer; of {self.model!r} only shapes are known"
+            )
+        with step(f"{self.model}: drawing", lines=False):
+            return network(
+                self.model,
+                self.recipes or None,
+                tokens=self.tokens,
+                batch=self.batch,
+                input_shape=self.shape,
+                seed=self.seed,
+            )
 
     def _saved(self) -> Workload:
         given = {

@@ -93,4 +93,6 @@ def folder_of(name: str) -> Path:
 
 def refusal(spec: str) -> str:
     """One line for a model that cannot be found, with the nearest known name."""
-    return unknown("model", spec, [*known(), "a local folder", "file.py:factory"])
+    from accelsim.models.networks import networks
+
+    return unknown("model", spec, [*known(), *networks(), "a local folder", "file.py:factory"])
