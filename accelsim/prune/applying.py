@@ -41,7 +41,7 @@ def pruned(
             if isinstance(recipe, Magnitude):
                 undo.enter_context(_weights_restored(module))
                 applied.left_dense.update(prune_weights(module, recipe).left_dense)
-            else:
+            elif not recipe.decides_nothing:
                 from accelsim.prune.cascade import cascade
 
                 undo.enter_context(

@@ -1,8 +1,9 @@
-"""SpAtten's cascade inside the forward pass of a `transformers` encoder.
+"""SpAtten's cascade inside the forward pass of a `transformers` model.
 
 Before each layer the tokens with the lowest cumulative importance leave the hidden states, the masks and
 everything behind; pruned heads are absent from attention; values and LSBs are decided row by row. The
-attention itself is computed by `accelsim.prune.attending` in place of the model's own.
+attention itself is computed by `accelsim.prune.attending` in place of the model's own. What a decoder does
+differently is in `accelsim.prune.generating`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -33,17 +35,24 @@ def cascade(
     decided: Callable[[Callable[[], tuple[Any, Attention]]], Any] | None = None,
     heads_per_sample: bool = False,
 ) -> Iterator[None]:
-    """Inside the `with`, every forward pass of the encoder in `module` prunes as `recipe` says.
+    """Inside the `with`, every forward pass of the encoder or decoder in `module` prunes as `recipe` says.
 
     Sequences of a batch have equal length and each keeps its own tokens; heads are chosen by their
-    importance over the whole batch unless `heads_per_sample`. ValueError if `module` is no encoder.
+    importance over the whole batch unless `heads_per_sample`. ValueError, in one line with its name, for a
+    model whose attention cannot be reached.
     """
     require("the spatten recipe", "transformers")
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
-    encoder, layers = _encoder(module)
-    state = _Cascade(recipe, len(layers), decided or (lambda compute: compute()[0]), heads_per_sample)
+    from accelsim.prune.generating import DecoderCascade
+
+    encoder, layers, causal = _repeated_layers(module)
+    kind = DecoderCascade if causal else Cascade
+    name = type(encoder).__name__
+    state = kind(name, recipe, len(layers), decided or (lambda compute: compute()[0]), heads_per_sample)
+    if not encoder._can_set_attn_implementation():
+        raise ValueError(f"spatten cannot reach inside the attention of {name}")
     before = encoder.config._attn_implementation
     with ExitStack() as undo:
         AttentionInterface.register(IMPLEMENTATION, state.attend)
@@ -53,25 +62,26 @@ def cascade(
         encoder.set_attn_implementation(IMPLEMENTATION)
         undo.callback(encoder.set_attn_implementation, before)
         if encoder.config._attn_implementation != IMPLEMENTATION:
-            raise ValueError(f"spatten cannot reach inside the attention of {type(encoder).__name__}")
+            raise ValueError(f"spatten cannot reach inside the attention of {name}")
         for index, layer in enumerate(layers):
             hook = layer.register_forward_pre_hook(state.before_layer(index), with_kwargs=True)
             undo.callback(hook.remove)
+        undo.callback(layers[-1].register_forward_hook(state.after_last_layer).remove)
         yield
 
 
-def _encoder(module: nn.Module) -> tuple[Any, nn.ModuleList]:
-    """The `transformers` encoder in `module` and its repeated layers."""
+def _repeated_layers(module: nn.Module) -> tuple[Any, nn.ModuleList, bool]:
+    """The `transformers` model in `module`, its repeated layers, and whether tokens see only earlier ones."""
     from transformers import PreTrainedModel
 
     models = [child for child in module.modules() if isinstance(child, PreTrainedModel)]
     name = type(models[0] if models else module).__name__
     if not models:
-        raise ValueError(f"spatten needs an encoder of transformers, not {name}")
+        raise ValueError(f"spatten needs an encoder or a decoder of transformers, not {name}")
     config = models[0].config
+    if getattr(config, "is_encoder_decoder", False):
+        raise ValueError(f"spatten needs an encoder or a decoder alone, and {name} is both")
     causal = any(getattr(child, "is_causal", False) is True for child in module.modules())
-    if causal or getattr(config, "is_decoder", False) or getattr(config, "is_encoder_decoder", False):
-        raise ValueError(f"spatten needs an encoder, and {name} is a decoder: tokens see only earlier ones")
     count = getattr(config, "num_hidden_layers", None)
     lists = [
         child
@@ -79,26 +89,30 @@ def _encoder(module: nn.Module) -> tuple[Any, nn.ModuleList]:
         if isinstance(child, nn.ModuleList) and len(child) == count and len({type(c) for c in child}) == 1
     ]
     if not lists:
-        raise ValueError(f"spatten needs an encoder with one list of its {count} layers, and {name} has none")
-    return models[0], lists[0]
+        raise ValueError(f"spatten needs a model with one list of its {count} layers, and {name} has none")
+    return models[0], lists[0], causal or bool(getattr(config, "is_decoder", False))
 
 
-class _Cascade:
+class Cascade:
     """What is left of one forward pass, layer by layer."""
 
     def __init__(
         self,
+        model: str,
         recipe: Spatten,
         layers: int,
         decided: Callable[[Callable[[], tuple[Any, Attention]]], Any],
         heads_per_sample: bool,
     ) -> None:
+        self._model = model
         self._recipe = recipe
         self._token_fractions = schedule(layers, recipe.tokens, TOKEN_START)
         self._head_fractions = schedule(layers, recipe.heads, HEAD_START)
         self._decided = decided
         self._heads_per_sample = heads_per_sample
         self._layer = 0
+        self._attended = -1
+        self._rows = 0
         self._length = 0
         self._left: Survivors | None = None
 
@@ -106,14 +120,14 @@ class _Cascade:
         """The forward pre-hook of layer `index`: drop what the scores so far leave behind."""
 
         def hook(_layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            self._check_attended(index - 1)
             self._layer = index
             hidden = args[0] if args else kwargs["hidden_states"]
             if index == 0:
-                self._length = int(hidden.shape[1])
-                self._left = Survivors.all_of(int(hidden.shape[0]), self._length)
+                self._begin(hidden, (*args[1:], *kwargs.values()))
             left = self._survivors()
             kept = self._keep_tokens(left)
-            if kept is not None:
+            if kept is not None and self._prunes_rows:
                 rows = torch.arange(hidden.shape[0], device=hidden.device)[:, None]
                 hidden = hidden[rows, torch.from_numpy(kept).to(hidden.device)]
             self._keep_heads(left)
@@ -136,12 +150,8 @@ class _Cascade:
         **_kwargs: Any,
     ) -> tuple[torch.Tensor, None]:
         """Stands in for the model's attention: (batch, heads, tokens, dim) to (batch, tokens, heads, dim)."""
-        left = self._survivors()
-        if query.shape[2] != left.tokens.shape[1] or key.shape[2] != query.shape[2]:
-            raise ValueError(
-                f"spatten needs attention of {left.tokens.shape[1]} tokens with themselves, "
-                f"not {query.shape[2]} x {key.shape[2]}"
-            )
+        left, self._attended = self._survivors(), self._layer
+        key, value, attention_mask = self._operands(query, key, value, attention_mask)
         if key.shape[1] != query.shape[1] and self._recipe.heads < 1:
             raise ValueError("spatten prunes no heads that share their keys; leave heads= out of the recipe")
         left.settle_heads(int(query.shape[1]))
@@ -149,9 +159,54 @@ class _Cascade:
 
         def compute() -> tuple[torch.Tensor, Attention]:
             output, decisions = attend(query, key, value, attention_mask, scale, self._recipe, left)
+            self._remember(left)
             return output, self._described(query, key, value, decisions)
 
         return self._decided(compute), None
+
+    def after_last_layer(self, layer: nn.Module, args: Any, output: Any) -> Any:
+        """What the rest of the model sees: the rows that are left."""
+        self._check_attended(self._layer)
+        return output
+
+    def _check_attended(self, layer: int) -> None:
+        """Some models hold on to an attention of their own, whatever the configuration says."""
+        if layer >= 0 and self._attended != layer:
+            raise ValueError(f"spatten cannot reach inside the attention of {self._model}")
+
+    @property
+    def _causal(self) -> bool:
+        """Whether tokens see only earlier ones, and there is more than one to see them."""
+        return False
+
+    @property
+    def _prunes_rows(self) -> bool:
+        """Whether a token that is pruned leaves the hidden states."""
+        return True
+
+    def _begin(self, hidden: torch.Tensor, _rest: tuple[Any, ...]) -> None:
+        """A forward pass starts: everything is there."""
+        self._rows = self._length = int(hidden.shape[1])
+        self._left = Survivors.all_of(int(hidden.shape[0]), self._length)
+
+    def _operands(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """K, V and mask of the keys that are left; the mask was cut with the rows."""
+        left = self._survivors()
+        if query.shape[2] != left.tokens.shape[1] or key.shape[2] != query.shape[2]:
+            raise ValueError(
+                f"spatten needs attention of {left.tokens.shape[1]} tokens with themselves, "
+                f"not {query.shape[2]} x {key.shape[2]}"
+            )
+        return key, value, mask
+
+    def _remember(self, left: Survivors) -> None:
+        """Nothing outlives a pass of an encoder."""
+
+    def _ranks(self, layer: int, left: Survivors) -> tuple[npt.NDArray[np.int64], int]:
+        """On what the tokens for `layer` are chosen, and how many stay."""
+        return left.token_scores, min(self._token_count(layer), left.tokens.shape[1])
 
     def _survivors(self) -> Survivors:
         if self._left is None:
@@ -166,10 +221,10 @@ class _Cascade:
 
     def _keep_tokens(self, left: Survivors) -> Any:
         """Positions, among those still here, that stay for this layer; None if all do."""
-        count = self._token_count(self._layer)
+        ranks, count = self._ranks(self._layer, left)
         if count >= left.tokens.shape[1]:
             return None
-        kept = select(left.token_scores, count)
+        kept = select(ranks, count)
         left.tokens = np.take_along_axis(left.tokens, kept, axis=1)
         left.token_scores = np.take_along_axis(left.token_scores, kept, axis=1)
         return kept
@@ -190,11 +245,17 @@ class _Cascade:
     def _trimmed(self, rest: Any) -> Any:
         """Masks and position tables, passed whole to every layer, at the tokens that are left."""
         from torch.utils._pytree import tree_map_only
+        from transformers import Cache
 
         left = self._survivors()
-        if left.tokens.shape[1] == self._length:
+        if left.tokens.shape[1] == self._length or not self._prunes_rows:
             return rest
-        return tree_map_only(torch.Tensor, lambda tensor: _at(tensor, left.tokens, self._length), rest)
+        return tree_map_only(
+            torch.Tensor,
+            lambda tensor: _at(tensor, left.tokens, self._length),
+            rest,
+            is_leaf=lambda node: isinstance(node, Cache),
+        )
 
     def _described(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, decisions: Decisions
@@ -203,30 +264,31 @@ class _Cascade:
         batch, tokens = left.tokens.shape
         heads = left.heads.shape[1]
         last = following == len(self._token_fractions)
-        next_tokens = tokens if last else self._token_count(following)
+        ranks, next_tokens = (left.token_scores, tokens) if last else self._ranks(following, left)
         next_heads = heads if last else self._head_count(following, left.all_heads)
         cascades_tokens, cascades_heads = recipe.tokens < 1, recipe.heads < 1
         return Attention(
             name="attention",
             heads=heads,
             kv_heads=heads if key.shape[1] == query.shape[1] else int(key.shape[1]),
-            queries=tokens,
+            queries=int(query.shape[2]),
             keys=tokens,
             dim=int(query.shape[3]),
             value_dim=int(value.shape[3]),
             batch=batch,
             dtype=str(query.dtype).removeprefix("torch.").replace("float", "fp"),
+            causal=self._causal,
             bits=recipe.bits,
             values=decisions.values,
             refetch=decisions.refetch,
             scores=decisions.scores,
             tokens=left.tokens.astype(np.int32) if tokens < self._length else None,
-            token_scores=left.token_scores.astype(np.uint32) if cascades_tokens else None,
+            token_scores=np.maximum(ranks, 0).astype(np.uint32) if cascades_tokens else None,
             token_keep=next_tokens if cascades_tokens and next_tokens < tokens else 0,
             head_ids=left.heads[0].astype(np.int32) if heads < left.all_heads else None,
             head_scores=left.shared_head_scores().astype(np.uint32) if cascades_heads else None,
             head_keep=next_heads if cascades_heads and next_heads < heads else 0,
-            dense_queries=self._length,
+            dense_queries=self._rows,
             dense_keys=self._length,
             dense_heads=left.all_heads,
         )

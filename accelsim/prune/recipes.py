@@ -16,7 +16,7 @@ SENTENCES = {
     "magnitude": "Zeros the smallest weights: magnitude,N:M of every M along the reduction, or magnitude,0.5 "
     "keeps that fraction of each layer.",
     "spatten": "Cascade pruning inside attention: spatten,tokens=0.5,heads=0.9,values=0.3,bits=6+4 keeps "
-    "those fractions, averaged over the layers; threshold=0.1 for the LSBs.",
+    "those fractions, averaged over the layers; threshold=0.1 for the LSBs; recent=8 new tokens stay.",
 }
 
 MSB_BITS = (4, 6, 8, 10, 12)
@@ -25,6 +25,10 @@ LSB_BITS = (0, 4)
 
 DEFAULT_THRESHOLD = 0.1
 """The usual bound on a row's largest probability below which its LSBs are fetched (section 5)."""
+
+
+DEFAULT_RECENT = 8
+"""Generated tokens that are not pruned yet; the paper protects none and does not say how they survive."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,7 @@ class Spatten:
 
     `values` is the fraction of the keys of each row whose V vectors are used. `bits`: (MSB, LSB) of
     Q, K and V; None is not quantised. `threshold`: rows whose largest probability is lower fetch their LSBs.
+    `recent`: in generation, the newest tokens that are kept whatever their importance.
     """
 
     tokens: float = 1.0
@@ -59,15 +64,23 @@ class Spatten:
     values: float = 1.0
     bits: tuple[int, int] | None = None
     threshold: float = DEFAULT_THRESHOLD
+    recent: int = DEFAULT_RECENT
 
     def __post_init__(self) -> None:
         for name in ("tokens", "heads", "values", "threshold"):
             _check_fraction(name, getattr(self, name))
+        if self.recent < 1:
+            raise ValueError(f"recent must be at least 1 (the token itself), not {self.recent}")
         if self.bits is not None and (self.bits[0] not in MSB_BITS or self.bits[1] not in LSB_BITS):
             raise ValueError(
                 f"bits must be MSB+LSB with MSB in {MSB_BITS} and LSB in {LSB_BITS}, "
                 f"not {self.bits[0]}+{self.bits[1]}"
             )
+
+    @property
+    def decides_nothing(self) -> bool:
+        """Everything is kept, as it is: the forward pass is the model's own."""
+        return self.tokens == self.heads == self.values == 1 and self.bits is None
 
 
 Recipe = Magnitude | Spatten
@@ -112,16 +125,20 @@ def _spatten(recipe: str, words: list[str]) -> Spatten:
     settings: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
-        if name not in ("tokens", "heads", "values", "bits", "threshold"):
+        if name not in Spatten.__dataclass_fields__:
             raise ValueError(unknown(f"recipe {recipe!r}: word", name, Spatten.__dataclass_fields__))
         if not equals or name in settings:
             raise ValueError(f"recipe {recipe!r}: {name} must be given once, as {name}=VALUE")
-        settings[name] = _placed(
-            recipe, partial(_bits if name == "bits" else partial(_fraction, name), value)
-        )
+        settings[name] = _placed(recipe, partial(_setting, name, value))
     if not settings:
         raise ValueError(f"recipe {recipe!r} must say what is kept, such as spatten,tokens=0.5")
     return _placed(recipe, lambda: Spatten(**settings))
+
+
+def _setting(name: str, word: str) -> Any:
+    if name == "bits":
+        return _bits(word)
+    return _whole(name, word) if name == "recent" else _fraction(name, word)
 
 
 def _bits(word: str) -> tuple[int, int]:

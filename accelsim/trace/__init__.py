@@ -27,8 +27,11 @@ def trace(
     *,
     name: str | None = None,
     notes: Sequence[str] = (),
+    generate: int | None = None,
 ) -> Workload:
     """The workload of one forward pass of `module` on `inputs`, pruned by the recipes in `prune` if any.
+
+    With `generate`: of a pass over the prompt in `inputs`, and of so many tokens that follow one by one.
 
     `inputs`: a tensor, a tuple (positional) or a dict (keywords). The module is as before afterwards.
     Zeros that its weights already have count as pruned. `name` is the workload's model (default: the
@@ -39,7 +42,7 @@ def trace(
     require("trace", "torch")
     from accelsim.trace.tracing import trace_module
 
-    return trace_module(module, inputs, prune, name=name, notes=notes)
+    return trace_module(module, inputs, prune, name=name, notes=notes, generate=generate)
 
 
 class _CallablePackage(ModuleType):

@@ -35,7 +35,7 @@ from accelsim.trace.products import (
     recurrent,
     rows_by_weight,
 )
-from accelsim.trace.scopes import Scopes
+from accelsim.trace.scopes import Scopes, storage_key
 from accelsim.workload import Attention, Layer, Matmul, Unknown
 
 aten = torch.ops.aten
@@ -55,13 +55,17 @@ DTYPES = {
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Layers of one forward pass, in the order in which they ran; entered as a context."""
+    """Layers of one forward pass, in the order in which they ran; entered as a context.
 
-    def __init__(self, module: nn.Module, inputs: Any) -> None:
+    `masks` keeps what was found in the module's own weights, for further passes over the same ones.
+    """
+
+    def __init__(self, module: nn.Module, inputs: Any, masks: dict[Any, Bitmap | None] | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._scopes = Scopes(module)
         self._flow = Flow()
         self._layers: list[Layer | None] = []
+        self._masks: dict[Any, Bitmap | None] = {} if masks is None else masks
         self._paused = False
         self._depth = 0
         for tensor in [*module.parameters(), *module.buffers()]:
@@ -201,10 +205,19 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     k=int(product.kernel.shape[-1]),
                     count=product.count,
                     dtype=_dtype(product.weight),
-                    mask=_mask(product.kernel),
+                    mask=self._mask(product.kernel),
                     geometry=product.geometry,
                 )
             )
+
+    def _mask(self, kernel: torch.Tensor) -> Bitmap | None:
+        """Which weights are not zero; looked up again only where they are no parameter's own memory."""
+        if not self._scopes.owns(kernel):
+            return _mask(kernel)
+        place = (storage_key(kernel), kernel.storage_offset(), kernel.shape, kernel.stride())
+        if place not in self._masks:
+            self._masks[place] = _mask(kernel)
+        return self._masks[place]
 
     def _attention(self, left: torch.Tensor, right: torch.Tensor) -> bool:
         """If one side holds normalised scores, this product and the one that made them are an attention."""

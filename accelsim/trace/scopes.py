@@ -68,6 +68,10 @@ class Scopes:
                 return value
         return None
 
+    def owns(self, tensor: torch.Tensor) -> bool:
+        """Whether the tensor lies in the memory of a parameter."""
+        return storage_key(tensor) in self._owners
+
     def weight_name(self, weight: torch.Tensor) -> str:
         """Path of the layer that owns a weight (seen from the running module if several share it).
 

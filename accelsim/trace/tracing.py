@@ -13,6 +13,7 @@ from torch import nn
 from accelsim.models.inputs import ran
 from accelsim.prune.applying import pruned
 from accelsim.prune.recipes import Recipe, Spatten, parse_all
+from accelsim.trace.generation import generated_layers, generation_notes, prefixed
 from accelsim.trace.notes import dense_layers_note
 from accelsim.trace.recorder import Recorder
 from accelsim.workload import Attention, Layer, Matmul, Workload
@@ -25,9 +26,15 @@ def trace_module(
     *,
     name: str | None = None,
     notes: Sequence[str] = (),
+    generate: int | None = None,
 ) -> Workload:
     """See `accelsim.trace.trace`."""
     recipes = parse_all(prune)
+    if generate is not None:
+        if generate < 1:
+            raise ValueError(f"tokens to generate must be >= 1, not {generate}")
+        with still(module):
+            return _generation(module, inputs, generate, recipes, name=name, notes=notes)
     with still(module):
         if not recipes:
             layers = record(module, inputs)
@@ -42,6 +49,27 @@ def trace_module(
         model=name or type(module).__name__,
         layers=layers,
         notes=(*notes, *dense_layers_note(layers)),
+    )
+
+
+def _generation(
+    module: nn.Module,
+    inputs: Any,
+    steps: int,
+    recipes: Sequence[Recipe],
+    *,
+    name: str | None,
+    notes: Sequence[str],
+) -> Workload:
+    """The passes of a generation, each with the sizes that it has unpruned."""
+    passes = list(generated_layers(module, inputs, steps, recipes)[0])
+    if any(isinstance(recipe, Spatten) for recipe in recipes):
+        # A step has one row in every layer, pruned or not, and its attention says how many keys there were.
+        passes[0] = with_unpruned_sizes(passes[0], generated_layers(module, inputs, 0, ())[0][0])
+    return Workload(
+        model=name or type(module).__name__,
+        layers=prefixed(passes),
+        notes=(*notes, *generation_notes(passes, recipes), *dense_layers_note(passes[0])),
     )
 
 
@@ -68,9 +96,12 @@ def with_unpruned_sizes(layers: Sequence[Layer], unpruned: Sequence[Layer]) -> t
 
 
 def _larger(layer: Layer, unpruned: Layer, *sizes: str) -> dict[str, Any]:
-    """`dense_` fields for the sizes that differ; 0 says that nothing is missing."""
+    """`dense_` fields for the sizes that shrank; 0 says that nothing is missing.
+
+    An expert may get more rows than unpruned: what is routed to it is another question than what is left.
+    """
     pairs = ((size, getattr(layer, size), getattr(unpruned, size)) for size in sizes)
-    return {f"dense_{size}": before if before != here else 0 for size, here, before in pairs}
+    return {f"dense_{size}": before if before > here else 0 for size, here, before in pairs}
 
 
 @contextmanager
