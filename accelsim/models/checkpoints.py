@@ -89,11 +89,18 @@ def _is_shard(file: Path) -> bool:
 def _pretrained(
     what: str, source: str | Path, *, weights: Path | None = None, local_files_only: bool = False
 ) -> Checkpoint:
-    """Load from a folder or a hub; every failure becomes a ValueError of one line that begins with `what`."""
+    """Load from a folder or a hub."""
     require(what, "transformers")
+    with in_one_line(what):
+        return _loaded(source, weights, local_files_only or isinstance(source, Path))
+
+
+@contextmanager
+def in_one_line(what: str) -> Iterator[None]:
+    """`transformers` loads in silence; a failure becomes a ValueError of one line about `what`."""
     try:
         with _quiet():
-            return _loaded(source, weights, local_files_only or isinstance(source, Path))
+            yield
     except Exception as error:  # a file from a stranger can fail in any way, and none may look like ours
         raise ValueError(f"{what} does not load: {_reason(error)}") from error
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from accelsim.extras import require
+from accelsim.models.checkpoints import in_one_line
 from accelsim.models.gguf_file import Gguf, GgufError, read
 
 OUTSIDE_BLOCKS = {
@@ -149,11 +150,12 @@ def _through_transformers(path: Path) -> nn.Module:
     require(f"GGUF file {path.name!r}", "accelerate")
     from transformers import AutoModelForCausalLM
 
-    made: nn.Module = AutoModelForCausalLM.from_pretrained(
-        path.parent,
-        gguf_file=path.name,
-        local_files_only=True,
-        trust_remote_code=False,
-        attn_implementation="eager",
-    )
-    return made
+    with in_one_line(f"model file {str(path)!r}"):
+        made: nn.Module = AutoModelForCausalLM.from_pretrained(
+            path.parent,
+            gguf_file=path.name,
+            local_files_only=True,
+            trust_remote_code=False,
+            attn_implementation="eager",
+        )
+        return made

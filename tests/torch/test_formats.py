@@ -21,7 +21,13 @@ pytestmark = pytest.mark.torch
 WIDTH, HEADS, KV_HEADS, INNER, WORDS, BLOCKS = 32, 4, 2, 48, 50, 2
 
 
-def write_gguf(path: Path, *, blocks: int = BLOCKS, architecture: str = "llama") -> dict[str, Any]:
+def write_gguf(
+    path: Path,
+    *,
+    blocks: int = BLOCKS,
+    architecture: str = "llama",
+    extra: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """A tiny model, written by the public package; gives its tensors as llama.cpp names them."""
     import gguf
 
@@ -43,6 +49,7 @@ def write_gguf(path: Path, *, blocks: int = BLOCKS, architecture: str = "llama")
         names = ("attn_q", "attn_k", "attn_v")
         shapes |= {f"blk.{b}.{name}.bias": sizes[name][:1] for b in range(BLOCKS) for name in names}
     tensors = {name: rng.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
+    tensors |= extra or {}
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_block_count(blocks)
     writer.add_context_length(64)
@@ -107,6 +114,26 @@ def test_a_gguf_model_computes_what_transformers_makes_of_the_file(tmp_path: Pat
     )
     with torch.no_grad():
         assert torch.equal(ours.module(**ours.inputs).logits, theirs(**ours.inputs).logits)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_not_read_here_is_left_to_transformers(tmp_path: Path) -> None:
+    """Rescaled positions bring a tensor of their own."""
+    write_gguf(tmp_path / "plain.gguf")
+    write_gguf(
+        tmp_path / "scaled.gguf", extra={"rope_freqs.weight": np.ones(WIDTH // HEADS // 2, np.float32)}
+    )
+    plain, scaled = (load(str(tmp_path / f"{name}.gguf"), tokens=6) for name in ("plain", "scaled"))
+    with torch.no_grad():
+        assert torch.equal(*(model.module(**model.inputs).logits for model in (plain, scaled)))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_architecture_that_nobody_reads_is_one_line(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "own.gguf", architecture="own-kind")
+    with pytest.raises(ValueError, match=r"own\.gguf' does not load: .*own-kind") as refusal:
+        load(str(tmp_path / "own.gguf"))
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_gguf_cut_anywhere_is_one_line(tmp_path: Path) -> None:

@@ -65,6 +65,12 @@ def test_smollm2_is_the_same_workload_by_name_gguf_and_saved_folder(
     assert len({traced_hash(spec, tmp_path, *recipe) for spec in specs}) == 1
 
 
+def test_vit_s_is_the_same_workload_by_name_and_saved_folder(tmp_path: Path) -> None:
+    load("vit-s").module.save_pretrained(tmp_path / "saved")
+    specs = ["vit-s", str(tmp_path / "saved")]
+    assert len({traced_hash(spec, tmp_path, "--prune", "magnitude,2:4") for spec in specs}) == 1
+
+
 def test_one_changed_weight_is_another_model(tmp_path: Path) -> None:
     module = load("minilm").module
     with torch.no_grad():
