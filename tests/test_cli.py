@@ -126,6 +126,12 @@ def test_set_reaches_nested_parameters(capsys: pytest.CaptureFixture[str]) -> No
     assert values["cycles"] > as_json(capsys, *GEMM, "--set", "rows=4")["cycles"]
 
 
+def test_a_pattern_beyond_the_group_limit_says_what_limits_it(capsys: pytest.CaptureFixture[str]) -> None:
+    wide = ["gemm", "16", "16", "256", "--on", "sat:tiny", "--pattern", "2:64"]
+    assert "no N:M pattern of M <= 32 (group_limit): dense cycles" in printed(capsys, *wide)
+    assert as_json(capsys, *wide, "--set", "group_limit=64")["speedup"] > 4
+
+
 def test_dtypes_replace_the_machines_own(capsys: pytest.CaptureFixture[str]) -> None:
     values = as_json(capsys, *GEMM, "--dtype", "int8", "--out-dtype", "fp16")
     assert (values["parameters"]["dtype"], values["parameters"]["out_dtype"]) == ("int8", "fp16")

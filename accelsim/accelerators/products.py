@@ -91,7 +91,9 @@ def find_pattern(matmul: Matmul, group_limit: int) -> Pattern:
         if most < group and _typical(kept, group, most)
     }
     if not stored:
-        return Pattern(note=f"{1 - kept.mean():.1%} of the weights are zero, in no N:M pattern: dense cycles")
+        limit = f" of M <= {group_limit} (group_limit)" if stated > group_limit else ""
+        zeros = f"{1 - kept.mean():.1%} of the weights are zero, in no N:M pattern{limit}"
+        return Pattern(note=f"{zeros}: dense cycles")
     group = min(stored, key=lambda candidate: (stored[candidate], candidate))
     return Pattern(kept=max(1, found[group]), group=group)
 
