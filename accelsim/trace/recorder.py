@@ -129,8 +129,17 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = function(*args, **kwargs)
         sources, results = _tensors((args, kwargs)), _tensors(result)
         self._flow.step(sources, results)
-        self._record(function, packet, bound(function, args, kwargs), result)
+        self._record(function, packet, self._filled(bound(function, args, kwargs)), result)
         return result
+
+    def _filled(self, call: Bound) -> Bound:
+        """Operands in a sparse layout with their zeros filled in, so that all are read alike."""
+        filled = dict(call)
+        for name, value in call.items():
+            if isinstance(value, torch.Tensor) and value.layout != torch.strided:
+                filled[name] = value.to_dense()
+                self._flow.set(filled[name], self._flow.of(value))
+        return filled
 
     def _understands(self, packet: Any) -> bool:
         return packet in PRODUCTS or packet in CONVOLUTIONS or packet in RECURRENT or packet in ATTENTIONS
@@ -189,10 +198,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._flow.set(result, Mark(origin=max(origins)))
 
     def _weighted(self, kernel: torch.Tensor, m: int) -> None:
-        """`kernel`: (count, n, k); one weight that is broadcast over the count has one mask."""
+        """`kernel`: (count, n, k); products with one and the same weight are one product of all their rows."""
         count = int(kernel.shape[0])
         if count == 1 or kernel.stride(0) == 0:
-            kernel = kernel[0]
+            kernel, m, count = kernel[0], m * count, 1
         self._lowered([Lowered(weight=kernel, kernel=kernel, m=m, count=count)])
 
     def _lowered(self, products: Iterable[Lowered]) -> None:

@@ -11,8 +11,13 @@ from torch.nn.modules import module as hooks
 
 
 def storage_key(tensor: torch.Tensor) -> int | None:
-    """Identity of the memory behind a tensor, shared by all its views; None if it has none (sparse)."""
+    """Identity of the memory behind a tensor, shared by all its views; None if it has none.
+
+    A tensor in a sparse layout is known by its values.
+    """
     try:
+        if tensor.layout != torch.strided:
+            tensor = tensor._values() if tensor.layout == torch.sparse_coo else tensor.values()
         return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):
         return None
