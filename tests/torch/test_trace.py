@@ -326,3 +326,10 @@ def test_the_package_is_called_as_the_function() -> None:
 def test_inputs_may_be_a_tensor_a_tuple_or_a_dict() -> None:
     linear = nn.Linear(16, 5)
     assert trace(linear, X) == trace(linear, (X,)) == trace(linear, {"input": X})
+
+
+def test_a_weight_that_is_broadcast_over_a_batch_is_one_product_of_all_rows() -> None:
+    layer = torch.nn.TransformerEncoderLayer(64, 2, 128, batch_first=True).eval()
+    workload = trace(layer, torch.randn(3, 16, 64))
+    (projection,) = [made for made in workload.layers if isinstance(made, Matmul) and made.n == 192]
+    assert (projection.m, projection.k, projection.count) == (48, 64, 1)
