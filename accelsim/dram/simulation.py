@@ -1,0 +1,111 @@
+"""A stream of requests through a memory: bounded memory, counts, and the commands if they are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from accelsim.dram import banks as b
+from accelsim.dram.mapping import DEFAULT
+from accelsim.dram.offering import offer
+from accelsim.dram.timing import Device
+from accelsim.dram.trace import Chunk
+
+LOG_ROWS = 1 << 16
+
+Commands = Callable[[b.Integers], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """What a stream took. `cycles`: clocks until the last request was accepted; `drained`: until its data.
+
+    Requests that a queued write answered (`forwarded` reads, `merged` writes) reach no row.
+    `read_latency` is the mean, in clocks from acceptance to the last data.
+    """
+
+    device: Device
+    cycles: int
+    drained: int
+    reads: int
+    writes: int
+    row_hits: int
+    row_misses: int
+    row_conflicts: int
+    forwarded: int
+    merged: int
+    activates: int
+    refreshes: int
+    read_latency: float | None
+    inside: int
+    first_inside: int
+
+    @property
+    def seconds(self) -> float:
+        """Time of `cycles`."""
+        return float(self.cycles / self.device.clock_hz)
+
+    @property
+    def gbps(self) -> float | None:
+        """10^9 bytes a second over all channels; None where nothing was asked."""
+        requests = self.reads + self.writes
+        return requests * self.device.burst_bytes / self.seconds / 1e9 if self.cycles else None
+
+
+def simulate(
+    device: Device,
+    chunks: Iterable[Chunk],
+    *,
+    mapping: str = DEFAULT,
+    commands: Commands | None = None,
+    progress: Callable[[int], None] = lambda requests: None,
+) -> Totals:
+    """Offer all requests in order, as fast as the queues take them, and serve what is left at the end.
+
+    `commands` is given the log (see `Banks.log`) piece by piece: in clock order within a channel only.
+    Raises ValueError for an unknown mapping.
+    """
+    memory = b.banks(device, mapping, log_rows=LOG_ROWS if commands else 0)
+    inside = first_inside = requests = 0
+    for chunk in chunks:
+        _offer(memory, chunk, commands, drain=False)
+        inside += chunk.inside
+        first_inside = first_inside or chunk.first_inside
+        requests += len(chunk.lines)
+        progress(requests)
+    cycles = int(memory.run[b.CLOCK]) if requests else 0
+    nothing = np.zeros(0, np.int64)
+    _offer(memory, Chunk(lines=nothing, writes=nothing, earliest=nothing), commands, drain=True)
+    counts = [int(count) for count in memory.channels.sum(axis=0)]
+    answered = counts[b.READS]
+    return Totals(
+        device=device,
+        cycles=cycles,
+        drained=int(memory.channels[:, b.LAST_DONE].max()),
+        reads=counts[b.READS],
+        writes=counts[b.WRITES],
+        row_hits=counts[b.HITS],
+        row_misses=counts[b.MISSES],
+        row_conflicts=counts[b.CONFLICTS],
+        forwarded=counts[b.FORWARDED],
+        merged=counts[b.MERGED],
+        activates=counts[b.ACTIVATES],
+        refreshes=counts[b.REFRESHES],
+        read_latency=counts[b.LATENCY] / answered if answered else None,
+        inside=inside,
+        first_inside=first_inside,
+    )
+
+
+def _offer(memory: b.Banks, chunk: Chunk, commands: Commands | None, *, drain: bool) -> None:
+    end = len(chunk.lines) + (memory.shape.channels if drain else 0)
+    done = 0
+    while True:
+        done = offer(memory, chunk.lines, chunk.writes, chunk.earliest, done, end)
+        if commands:
+            commands(memory.log[: memory.run[b.LOGGED]].copy())
+        memory.run[b.LOGGED] = 0
+        if done == end:
+            return

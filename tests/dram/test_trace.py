@@ -1,0 +1,125 @@
+"""Plain traces: what is a request, what is refused and how, and the two commands."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from accelsim.cli import main
+from accelsim.dram.mapping import mapping
+from accelsim.dram.presets import DDR4_2400, DEVICES, HBM2_2000
+from accelsim.dram.trace import read_trace
+
+
+def test_every_spelling_of_a_request_is_read() -> None:
+    text = ["# comment", "", "LD 0x40", "st 128  # late", "0xC0 READ", "256 write 77", "Ld 0X140 9"]
+    (chunk,) = read_trace(text, DDR4_2400)
+    assert chunk.lines.tolist() == [1, 2, 3, 4, 5]
+    assert chunk.writes.tolist() == [0, 1, 0, 1, 0]
+    assert chunk.earliest.tolist() == [0, 0, 0, 77, 9]
+
+
+def test_an_address_inside_a_burst_is_rounded_down_and_counted() -> None:
+    (chunk,) = read_trace(["LD 0", "LD 65", "LD 127"], DDR4_2400)
+    assert chunk.lines.tolist() == [0, 1, 1]
+    assert (chunk.inside, chunk.first_inside) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["LD", "LD zz", "0x40", "LOAD 0x40", "LD 0x40 later", "LD 0x40 1 2", "LD 4_0", "LD 0x40 -1", "LD LD"],
+)
+def test_a_malformed_line_is_named_by_its_number(line: str) -> None:
+    with pytest.raises(ValueError, match=r"^t line 3 must be 'LD 0x40'.*not '") as error:
+        list(read_trace(["LD 0", "# fine", line], DDR4_2400, name="t"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("address", ["-64", "0x200000000", str(1 << 70)])
+def test_an_address_beyond_the_device_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="trace line 1: address must be from 0 to 0x1ffffffff"):
+        list(read_trace([f"LD {address}"], DDR4_2400))
+
+
+@pytest.mark.parametrize("name", ["RoBaRaCo", "RoBaRaCoChCh", "nonsense", "RoBgRaCoCh"])
+def test_a_mapping_that_leaves_bits_out_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="mapping must be one of"):
+        mapping(name, HBM2_2000)
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "short.trace"
+    path.write_text("".join(f"{'ST' if i % 5 == 0 else 'LD'} {i * 64:#x}\n" for i in range(200)))
+    return path
+
+
+def test_dram_prints_what_the_trace_took(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dram", "--device", "DDR4-2400", "--trace", str(trace), "--json", "-"]) == 0
+    out, err = capsys.readouterr()
+    values = json.loads(out)
+    assert err == ""
+    assert (values["reads"], values["writes"], values["energy_pj"]) == (160, 40, None)
+    assert values["row_hits"] + values["row_misses"] + values["row_conflicts"] == 200
+    assert values["seconds"] == pytest.approx(values["cycles"] * 833e-12)
+    assert values["gbps"] == pytest.approx(200 * 64 / values["seconds"] / 1e9)
+
+
+def test_commands_are_written_one_a_line(trace: Path, tmp_path: Path) -> None:
+    path = tmp_path / "commands"
+    assert main(["dram", "--device", "hbm2", "--trace", str(trace), "--commands", str(path)]) == 0
+    lines = path.read_text().splitlines()
+    assert lines[0] == "# clock channel command rank bank row_or_column"
+    assert sum(line.split()[2] in ("RD", "WR") for line in lines[1:]) == 200
+
+
+def test_settings_reach_the_timings(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cycles = []
+    for setting in ("tCCD_L=4", "tCCD_L=2"):
+        assert (
+            main(["dram", "--device", "HBM2-2000", "--trace", str(trace), "--set", setting, "--json", "-"])
+            == 0
+        )
+        cycles.append(json.loads(capsys.readouterr().out)["cycles"])
+    assert cycles[1] <= cycles[0]
+
+
+def test_addresses_inside_bursts_are_warned_of_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "odd"
+    path.write_text("LD 1\nLD 2\n")
+    assert main(["dram", "--device", "DDR4-2400", "--trace", str(path), "--json", "-"]) == 0
+    err = capsys.readouterr().err
+    assert err.splitlines() == [
+        "warning: 2 addresses inside a burst of 64 bytes were rounded down, the first in line 1"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--device", "DDR9"], "--device must be one of DDR4-2400"),
+        (["--device", "DDR4-2400", "--mapping", "RoBa"], "mapping must be one of"),
+        (["--device", "DDR4-2400", "--channels", "3"], "channels must be a power of two, not 3"),
+        (["--device", "DDR4-2400", "--ranks", "0"], "--ranks must be >= 1, not 0"),
+        (["--device", "HBM2-2000", "--ranks", "2"], "ranks must be 1 with pseudo-channels"),
+        (["--device", "DDR4-2400", "--set", "tCCDL=2"], "parameter must be one of"),
+        (["--device", "DDR4-2400", "--set", "tFAW=-2"], "tFAW must be >= 1, not -2"),
+        (["--device", "DDR4-2400", "--trace", "absent"], "--trace must be a file, and there is no 'absent'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    trace: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    assert main(["dram", "--trace", str(trace), *arguments]) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_devices_are_plain_lines_with_the_name_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["devices"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(DEVICES)
+    assert all(device.source in line for device, line in zip(DEVICES.values(), lines, strict=True))
