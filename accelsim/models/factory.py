@@ -28,15 +28,13 @@ def from_factory(spec: str) -> tuple[nn.Module, Any]:
     try:
         found.loader.exec_module(source)
         factory = getattr(source, name, None)
-        if not callable(factory):
-            raise ValueError(_no_factory(spec, name, source))
-        made = factory()
-    except ValueError:
-        raise
+        made = factory() if callable(factory) else None
     except Exception as error:
         raise ValueError(f"model {spec!r} raised {type(error).__name__}: {_first_line(error)}") from error
     finally:
         sys.path.remove(str(path.resolve().parent))
+    if not callable(factory):
+        raise ValueError(_no_factory(spec, name, source))
     module, given = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if not isinstance(module, nn.Module):
         raise ValueError(

@@ -27,7 +27,7 @@ def ran(module: nn.Module, given: Any) -> Any:
     """As `call`; an error inside the module becomes a ValueError of one line that says what it was fed."""
     try:
         return call(module, given)
-    except (RuntimeError, TypeError, IndexError, KeyError, AttributeError) as error:
+    except Exception as error:
         said = (str(error).strip().splitlines() or ["no reason given"])[0]
         fed = f"{type(module).__name__} fails on inputs {described(given)}"
         raise ValueError(f"{fed}: {type(error).__name__}: {said}") from error

@@ -198,7 +198,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._flow.set(result, Mark(origin=max(origins)))
 
     def _weighted(self, kernel: torch.Tensor, m: int) -> None:
-        """`kernel`: (count, n, k); products with one and the same weight are one product of all their rows."""
+        """`kernel`: (count, n, k); products with one and the same weight are one of all their rows."""
         count = int(kernel.shape[0])
         if count == 1 or kernel.stride(0) == 0:
             kernel, m, count = kernel[0], m * count, 1
