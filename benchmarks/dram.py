@@ -1,0 +1,197 @@
+"""Our DRAM bandwidths beside Ramulator 2.1's and DRAMsim3's, and how fast the model is.
+
+    python benchmarks/dram.py [--date YYYY-MM-DD] [-o benchmarks/results/dram.json]
+
+1,000,000 reads in order, or at random over 1 GiB (ten seeds: the peers' generators are not known), offered as
+fast as they are accepted. The peers' figures are one run each of Ramulator 2.1 and DRAMsim3, FR-FCFS, open
+rows, all-bank refresh. CPU seconds are compared, not wall. Nothing here is a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+import accelsim
+from accelsim.dram.banks import Integers
+from accelsim.dram.checker import violations
+from accelsim.dram.presets import DDR4_2400, DEVICES, HBM2_2000
+from accelsim.dram.simulation import simulate
+from accelsim.dram.timing import Device
+from accelsim.dram.trace import Chunk
+
+RESULTS = Path(__file__).parent / "results" / "dram.json"
+REQUESTS = 1_000_000
+SEEDS = 10
+GIBIBYTE = 1 << 30
+CHECKED = 200_000
+
+TWO_RANKS = replace(DDR4_2400, ranks=2)
+HBM2_FAST = replace(HBM2_2000, tCCD_L=2, tFAW=30)
+RULES = "same rules"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A published bandwidth beside ours (at random: the mean over the seeds, and their range)."""
+
+    peer: str
+    memory: str
+    mapping: str
+    pattern: str
+    claim_gbps: float
+    ours_gbps: float
+    lowest_gbps: float
+    highest_gbps: float
+    ratio: float
+    why_different: str
+    requests_per_cpu_second: float
+
+
+# Peer, memory, device, mapping, in order, at random, why ours may differ.
+PEERS: tuple[tuple[str, str, Device, str, float | None, float | None, str], ...] = (
+    ("Ramulator 2.1", "DDR4-2400, 1 rank", DDR4_2400, "RoBaRaCoCh", 14.33, 11.08, RULES),
+    ("Ramulator 2.1", "DDR4-2400, 2 ranks", TWO_RANKS, "RoBaRaCoCh", 12.16, 17.66, RULES),
+    ("Ramulator 2.1", "HBM2, 8 channels x 2", HBM2_2000, "RoBaRaCoCh", 129.3, 72.1, RULES),
+    ("Ramulator 2.1", "HBM2, 8 channels x 2", HBM2_2000, "MOP4CLXOR", 223.2, None, RULES),
+    (
+        "DRAMsim3",
+        "DDR4-2400, 2 ranks",
+        TWO_RANKS,
+        "RoChRaBaBgCo",
+        14.96,
+        16.85,
+        "its mapping; our scheduler and queues (32 a channel, its 8 a bank), ranks refreshed together",
+    ),
+    (
+        "DRAMsim3",
+        "HBM2, 8 channels, tCCD_L 2, tFAW 30",
+        HBM2_FAST,
+        "RoBgBaChCoRa",
+        235.8,
+        61.7,
+        "its mapping above 64 bytes, which it fetches as one burst; two pseudo-channels here do",
+    ),
+)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--date", help="written into the results")
+    options.add_argument("-o", "--output", type=Path, default=RESULTS)
+    given = options.parse_args()
+    simulate(DDR4_2400, [in_order(10)])  # compiles, or loads what was compiled
+    rows = list(compare())
+    lengths = {str(count): growth(count) for count in (250_000, 1_000_000, 4_000_000)}
+    channels = {str(count): per_second(replace(HBM2_2000, channels=count)) for count in (1, 2, 4, 8, 16)}
+    checked = {name: check(device) for name, device in DEVICES.items()}
+    print(f"megabytes after so many requests: {lengths}")
+    print(f"million requests a second, HBM2 at random, by channels: {channels}")
+    print(f"violations found in {CHECKED:,} requests: {checked}")
+    results = {
+        "command": "python benchmarks/dram.py",
+        "date": given.date,
+        "machine": {"system": platform.system(), "python": platform.python_version()},
+        "versions": {"accelsim": accelsim.__version__, **{n: version(n) for n in ("numpy", "numba")}},
+        "requests": REQUESTS,
+        "seeds": SEEDS,
+        "rows": [asdict(row) for row in rows],
+        "peak_megabytes_by_requests": lengths,
+        "million_requests_per_cpu_second_by_channels": channels,
+        "violations": checked,
+    }
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    given.output.write_text(json.dumps(results, indent=2) + "\n")
+    print(f"written: {given.output}")
+
+
+def compare() -> Iterator[Row]:
+    """Every figure of the peers, printed as it is measured."""
+    print(f"{'peer':<14} {'memory':<36} {'mapping':<13} {'pattern':<9} claim    ours  ratio  Mreq/CPU s  why")
+    for peer, memory, device, mapping, ordered, random, why in PEERS:
+        for pattern, claim in (("in order", ordered), ("at random", random)):
+            if claim is None:
+                continue
+            seeds = SEEDS if pattern == "at random" else 1
+            figures, seconds = [], []
+            for seed in range(seeds):
+                chunk = at_random(device, REQUESTS, seed) if pattern == "at random" else in_order(REQUESTS)
+                begin = time.process_time()
+                figures.append(simulate(device, [chunk], mapping=mapping).gbps or 0.0)
+                seconds.append(time.process_time() - begin)
+            ours = sum(figures) / seeds
+            row = Row(
+                peer=peer,
+                memory=memory,
+                mapping=mapping,
+                pattern=pattern,
+                claim_gbps=claim,
+                ours_gbps=round(ours, 3),
+                lowest_gbps=round(min(figures), 3),
+                highest_gbps=round(max(figures), 3),
+                ratio=round(ours / claim, 4),
+                why_different=why,
+                requests_per_cpu_second=round(REQUESTS / min(seconds)),
+            )
+            print(f"{peer:<14} {memory:<36} {mapping:<13} {pattern:<9} {claim:>5}", end=" ")
+            print(
+                f"{ours:>7.2f} {row.ratio:>6.3f} {row.requests_per_cpu_second / 1e6:>11.2f}  {why}",
+                flush=True,
+            )
+            yield row
+
+
+def in_order(count: int, begin: int = 0) -> Chunk:
+    zeros = np.zeros(count, np.int64)
+    return Chunk(lines=np.arange(begin, begin + count), writes=zeros, earliest=zeros)
+
+
+def at_random(device: Device, count: int, seed: int) -> Chunk:
+    zeros = np.zeros(count, np.int64)
+    lines = np.random.default_rng(seed).integers(0, GIBIBYTE // device.burst_bytes, count)
+    return Chunk(lines=lines, writes=zeros, earliest=zeros)
+
+
+def growth(count: int) -> float:
+    """Peak megabytes of this process once `count` requests went through in chunks."""
+    simulate(DDR4_2400, (in_order(50_000, begin) for begin in range(0, count, 50_000)))
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+def per_second(device: Device) -> float:
+    """Million requests at random a CPU second."""
+    chunk = at_random(device, REQUESTS // 2, 0)
+    begin = time.process_time()
+    simulate(device, [chunk])
+    return round(REQUESTS / 2 / (time.process_time() - begin) / 1e6, 2)
+
+
+def check(device: Device) -> int:
+    """Violations in half in order, half at random, a third of it writes."""
+    found = 0
+
+    def look(rows: Integers) -> None:
+        logs.append(rows)
+
+    logs: list[Integers] = []
+    half = CHECKED // 2
+    random = at_random(device, half, 1)
+    writes = (np.random.default_rng(2).random(half) < 1 / 3).astype(np.int64)
+    simulate(device, [in_order(half), replace(random, writes=writes)], commands=look)
+    found += len(violations(device, np.concatenate(logs).tolist()))
+    return found
+
+
+if __name__ == "__main__":
+    main()
