@@ -26,6 +26,8 @@ from accelsim.workload import Attention
 IMPLEMENTATION = "accelsim_cascade"
 """Name under which the attention is registered with `transformers` while a cascade is active."""
 
+SHARED_HEADS = "spatten prunes no heads that share their keys; leave heads= out of the recipe"
+
 
 @contextmanager
 def cascade(
@@ -51,6 +53,9 @@ def cascade(
     kind = DecoderCascade if causal else Cascade
     name = type(encoder).__name__
     state = kind(name, recipe, len(layers), decided or (lambda compute: compute()[0]), heads_per_sample)
+    stored = getattr(encoder.config, "num_key_value_heads", None)
+    if recipe.heads < 1 and stored not in (None, encoder.config.num_attention_heads):
+        raise ValueError(SHARED_HEADS)
     if not encoder._can_set_attn_implementation():
         raise ValueError(f"spatten cannot reach inside the attention of {name}")
     before = encoder.config._attn_implementation
@@ -153,7 +158,7 @@ class Cascade:
         left, self._attended = self._survivors(), self._layer
         key, value, attention_mask = self._operands(query, key, value, attention_mask)
         if key.shape[1] != query.shape[1] and self._recipe.heads < 1:
-            raise ValueError("spatten prunes no heads that share their keys; leave heads= out of the recipe")
+            raise ValueError(SHARED_HEADS)
         left.settle_heads(int(query.shape[1]))
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
 
