@@ -76,10 +76,10 @@ PEERS: tuple[tuple[str, str, Device, str, float | None, float | None, str], ...]
         "DRAMsim3",
         "HBM2, 8 channels, tCCD_L 2, tFAW 30",
         HBM2_FAST,
-        "RoBgBaChCoRa",
+        "RoBaBgCoRaCh",
         235.8,
         61.7,
-        "its mapping above 64 bytes, which it fetches as one burst; two pseudo-channels here do",
+        "channels interleaved (its mapping is not stated); its bursts are 64 bytes, without pseudo-channels",
     ),
 )
 
