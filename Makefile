@@ -33,7 +33,7 @@ export OMP_WAIT_POLICY = PASSIVE
 run: $(TORCH)
 	$(BIN)/accelsim run minilm --prune magnitude,2:4 --on stc --text docs/engine.md
 	$(BIN)/accelsim run minilm --prune magnitude,2:8 --on sat --text docs/engine.md
-	$(BIN)/accelsim run minilm --prune spatten,tokens=0.5,heads=0.9,values=0.3,bits=8+0 --on spatten --text docs/engine.md
+	$(BIN)/accelsim run minilm --prune spatten,tokens=0.5,heads=0.9,bits=8+0 --on spatten --text docs/engine.md
 
 test: $(TORCH) $(MODELS) $(DEV) system test-plain
 	$(PYTEST) $(PYTEST_ARGS)

@@ -363,18 +363,19 @@ def check_plain(record: Any, refusal: Callable[[str], ValueError], *, largest: i
     """Check numbers, flags and text of a dataclass by its annotations; 0 and "" only where default."""
     for entry in fields(record):
         name, value = entry.name, getattr(record, entry.name)
-        shown = reprlib.repr(value)
         least = 0 if entry.default == 0 else 1
         if entry.type == "int":
             if not is_whole(value) or not least <= value <= largest:
-                raise refusal(f"{name} must be a whole number from {least} to {largest}, not {shown}")
+                raise refusal(
+                    f"{name} must be a whole number from {least} to {largest}, not {reprlib.repr(value)}"
+                )
             object.__setattr__(record, name, int(value))
         elif entry.type == "bool":
             if not isinstance(value, bool | np.bool_):
-                raise refusal(f"{name} must be True or False, not {shown}")
+                raise refusal(f"{name} must be True or False, not {reprlib.repr(value)}")
             object.__setattr__(record, name, bool(value))
         elif entry.type == "str" and not (is_text(value) and (value or entry.default == "")):
-            raise refusal(f"{name} must be one printable line, not {shown}")
+            raise refusal(f"{name} must be one printable line, not {reprlib.repr(value)}")
 
 
 def is_whole(value: object) -> bool:
