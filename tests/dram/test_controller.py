@@ -16,6 +16,8 @@ TWO_RANKS = replace(DDR4_2400, ranks=2)
 # Short refresh intervals and shallow queues, so that every rule is met within few requests.
 SMALL_DDR4 = replace(TWO_RANKS, device="small DDR4", tREFI=900, tRFC=120, queue=8)
 SMALL_HBM2 = replace(HBM2_2000, device="small HBM2", channels=2, tREFI=700, tRFC=90, queue=8)
+# Uncompiled, many requests take minutes.
+MANY = pytest.mark.slow if PLAIN else pytest.mark.usefixtures()
 DEEP_HBM2 = replace(HBM2_2000, device="HBM2 of 2 channels", channels=2)
 
 
@@ -39,7 +41,7 @@ def test_every_command_has_the_clock_of_the_reference(device: Device, seed: int)
 PUBLISHED = [(DDR4_2400, 14.33, 11.08), (TWO_RANKS, 12.16, 17.66), (HBM2_2000, 129.3, 72.1)]
 
 
-@pytest.mark.skipif(PLAIN, reason="a million requests need compiled code")
+@MANY
 @pytest.mark.parametrize(("device", "in_order", "at_random"), PUBLISHED)
 def test_bandwidth_is_within_one_percent_of_ramulator(
     device: Device, in_order: float, at_random: float
@@ -49,7 +51,7 @@ def test_bandwidth_is_within_one_percent_of_ramulator(
     assert simulate(device, [scattered(device, count, 0)]).gbps == pytest.approx(at_random, rel=0.01)
 
 
-@pytest.mark.skipif(PLAIN, reason="many requests need compiled code")
+@MANY
 @pytest.mark.parametrize(
     ("device", "change", "random", "least", "most"),
     [
