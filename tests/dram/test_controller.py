@@ -17,7 +17,7 @@ TWO_RANKS = replace(DDR4_2400, ranks=2)
 SMALL_DDR4 = replace(TWO_RANKS, device="small DDR4", tREFI=900, tRFC=120, queue=8)
 SMALL_HBM2 = replace(HBM2_2000, device="small HBM2", channels=2, tREFI=700, tRFC=90, queue=8)
 # Uncompiled, many requests take minutes.
-MANY = pytest.mark.slow if PLAIN else pytest.mark.usefixtures()
+MANY = pytest.mark.slow if PLAIN else pytest.mark.filterwarnings("error")
 DEEP_HBM2 = replace(HBM2_2000, device="HBM2 of 2 channels", channels=2)
 
 
