@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from accelsim.accelerators.base import LayerPlan, require
-from accelsim.accelerators.folds import Array, Folds, Gemm, output_stationary, weight_stationary
+from accelsim.accelerators.folds import Folds, output_stationary, weight_stationary
+from accelsim.accelerators.gemm import Array, Gemm
 from accelsim.accelerators.products import ELEMENT_BITS, Pattern, find_pattern, products, refuse
 from accelsim.dram import DDR4_2400, Dram
 from accelsim.workload import Layer, Matmul

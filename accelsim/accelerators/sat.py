@@ -12,7 +12,8 @@ from typing import ClassVar, Literal, get_args
 
 from accelsim.accelerators.arrays import ArrayMachine
 from accelsim.accelerators.base import require
-from accelsim.accelerators.folds import Array, Folds, weight_stationary
+from accelsim.accelerators.folds import Folds, weight_stationary
+from accelsim.accelerators.gemm import Array
 from accelsim.accelerators.products import Pattern
 from accelsim.workload import Matmul
 

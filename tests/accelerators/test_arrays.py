@@ -8,7 +8,8 @@ import numba
 import numpy as np
 import pytest
 
-from accelsim.accelerators.folds import Array, Folds, Gemm, output_stationary, weight_stationary
+from accelsim.accelerators.folds import Folds, output_stationary, weight_stationary
+from accelsim.accelerators.gemm import Array, Gemm
 from accelsim.accelerators.products import find_pattern
 from accelsim.accelerators.sat import PAPER, TINY, Sat
 from accelsim.accelerators.systolic import Systolic
