@@ -18,13 +18,10 @@ from torch import nn
 
 from accelsim.extras import require
 from accelsim.models import inputs as making
-from accelsim.models.checkpoints import Checkpoint, load_folder, load_hub, load_safetensors
+from accelsim.models.checkpoints import PICKLES, Checkpoint, load_folder, load_safetensors
 from accelsim.models.factory import from_factory
 from accelsim.models.identity import known_name
 from accelsim.models.registry import file_of, known, refusal
-
-PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
-"""Files that may hold code as well as weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +121,10 @@ def _stored(spec: str) -> tuple[Checkpoint, Path | None]:
     if path.suffix in (".safetensors", ".gguf"):
         raise ValueError(f"model {spec!r}: there is no such file")
     if re.fullmatch(r"[\w.-]*\w/\w[\w.-]*", spec):
-        return load_hub(spec), None
+        from accelsim.models.hub import fetched
+
+        folder = fetched(spec)
+        return load_folder(folder, f"model {spec!r} of the hub"), folder
     raise ValueError(refusal(spec))
 
 

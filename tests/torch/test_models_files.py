@@ -131,13 +131,13 @@ def remote_code(folder: Path, sprung: Path) -> str:
     code = {"AutoConfig": "own.Own", "AutoModel": "own.Own"}
     change_config(folder, model_type="own", auto_map=code, architectures=["Own"])
     (folder / "own.py").write_text(f"open({str(sprung)!r}, 'w')")
-    return "custom code"
+    return "no code that comes with a model is run"
 
 
 def a_pickle_for_weights(folder: Path, sprung: Path) -> str:
     (folder / "model.safetensors").unlink()
     torch.save({"a": Trap(sprung)}, folder / "pytorch_model.bin")
-    return "a pickle that holds more than tensors"
+    return "pytorch_model.bin: a pickle may hold code"
 
 
 def a_short_header(folder: Path, _sprung: Path) -> str:
@@ -159,7 +159,7 @@ def an_endless_header(folder: Path, _sprung: Path) -> str:
 
 def no_layers(folder: Path, _sprung: Path) -> str:
     change_config(folder, num_hidden_layers=0)
-    return "num_hidden_layers must be >= 1, not 0"
+    return "num_hidden_layers must be >= 1 and at most 10000, not 0"
 
 
 def another_shape(folder: Path, _sprung: Path) -> str:
