@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-DEFAULT_TOKENS = 128
-DEFAULT_SIDE = 32  # pixels along each side of a picture for a module that starts with a convolution
+from accelsim.models.candidates import DEFAULT_SIDE, DEFAULT_TOKENS, candidates, maximum_tokens, shaped
+
+
+HOW_TO_SAY = "say --input 1x3x32x32, or let a factory give them (file.py:factory)"
 
 
 def call(module: nn.Module, given: Any) -> Any:
@@ -28,7 +30,7 @@ def ran(module: nn.Module, given: Any) -> Any:
     try:
         return call(module, given)
     except Exception as error:
-        said = (str(error).strip().splitlines() or ["no reason given"])[0]
+        said = _first_line(error) or "no reason given"
         fed = f"{type(module).__name__} fails on inputs {described(given)}"
         raise ValueError(f"{fed}: {type(error).__name__}: {said}") from error
 
@@ -38,22 +40,26 @@ def drawn(
 ) -> Any:
     """Inputs of one sample drawn from `seed`; what they look like follows from the module.
 
-    Models that name their main input (`transformers`) get token ids or pictures; other modules get
+    Models that name their main input (`transformers`) get token ids, pictures or sound; other modules get
     `shape`, or what their first layer takes: 1xCx32x32 for a convolution, 1xF for a linear layer,
     1x`tokens` ids for an embedding. ValueError if nothing can be told from the module.
     """
-    generator = np.random.default_rng(seed)
-    config: Any = getattr(module, "config", None)
     if shape is not None:
-        return _normal(generator, parsed_shape(shape))
-    main = getattr(module, "main_input_name", None)
-    if main == "input_ids" and hasattr(config, "vocab_size"):
-        return _ids(generator, module, config, tokens)
-    if main == "pixel_values" and hasattr(config, "image_size"):
-        size = config.image_size
-        height, width = (size, size) if isinstance(size, int) else tuple(size)
-        return {main: _normal(generator, (1, getattr(config, "num_channels", 3), height, width))}
-    return _for_first_layer(generator, module, tokens or DEFAULT_TOKENS)
+        return shaped(module, parsed_shape(shape), seed)
+    given = list(candidates(module, seed, tokens))
+    if len(given) == 1:
+        return given[0]
+    said = ""
+    for each in given:
+        try:
+            with torch.no_grad():
+                call(module, each)
+            return each
+        except Exception as error:  # a model says in its own way that it takes something else
+            said = said or f" ({described(each)} gives {type(error).__name__}: {_first_line(error)})"
+    if given:
+        raise ValueError(f"the inputs of {type(module).__name__} cannot be told from it{said}: {HOW_TO_SAY}")
+    return _for_first_layer(np.random.default_rng(seed), module, tokens or DEFAULT_TOKENS)
 
 
 def from_text(module: nn.Module, folder: Path | None, file: str, tokens: int | None) -> dict[str, Any]:
@@ -84,18 +90,6 @@ def tokenizer(folder: Path) -> Callable[..., Any]:
         **place, local_files_only=True, trust_remote_code=False
     )
     return made
-
-
-def maximum_tokens(module: nn.Module) -> int | None:
-    """Longest sequence that the model's positions reach; None if nothing limits it."""
-    limit = getattr(getattr(module, "config", None), "max_position_embeddings", None)
-    if limit is None:
-        return None
-    for name, child in module.named_modules():
-        # Positions that start behind the padding index (RoBERTa) lose that many rows of the table.
-        if name.endswith("position_embeddings") and isinstance(child, nn.Embedding):
-            return int(limit) - (0 if child.padding_idx is None else child.padding_idx + 1)
-    return int(limit)
 
 
 def repeated(given: Any, batch: int) -> Any:
@@ -130,26 +124,6 @@ def parsed_shape(shape: str | Sequence[int]) -> tuple[int, ...]:
     return tuple(int(word) for word in words)
 
 
-def _ids(
-    generator: np.random.Generator, module: nn.Module, config: Any, tokens: int | None
-) -> dict[str, torch.Tensor]:
-    limit = maximum_tokens(module)
-    count = min(tokens or DEFAULT_TOKENS, limit or 10**9)
-    made = {"input_ids": _token_ids(generator, config, count)}
-    if getattr(config, "is_encoder_decoder", False):
-        made["decoder_input_ids"] = _token_ids(generator, config, count)
-    return made
-
-
-def _token_ids(generator: np.random.Generator, config: Any, count: int) -> torch.Tensor:
-    ids = generator.integers(config.vocab_size, size=(1, count))
-    padding = getattr(config, "pad_token_id", None)
-    if padding is not None:
-        # A drawn padding id would silently shift the positions of some models.
-        ids[ids == padding] = (padding + 1) % config.vocab_size
-    return torch.from_numpy(ids)
-
-
 def _for_first_layer(generator: np.random.Generator, module: nn.Module, tokens: int) -> torch.Tensor:
     spatial = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
     for child in module.modules():
@@ -162,8 +136,12 @@ def _for_first_layer(generator: np.random.Generator, module: nn.Module, tokens: 
             return torch.from_numpy(generator.integers(child.num_embeddings, size=(1, tokens)))
         if isinstance(child, nn.RNNBase):
             break
-    raise ValueError(f"the inputs of {type(module).__name__} cannot be told from it: say --input 1x3x32x32")
+    raise ValueError(f"the inputs of {type(module).__name__} cannot be told from it: {HOW_TO_SAY}")
 
 
 def _normal(generator: np.random.Generator, shape: tuple[int, ...]) -> torch.Tensor:
     return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [""])[0]

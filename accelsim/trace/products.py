@@ -6,7 +6,6 @@ decided by the recorder, which knows where tensors come from.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -14,10 +13,9 @@ from typing import Any
 
 import torch
 
-aten = torch.ops.aten
+from accelsim.trace.counting import Bound
 
-Bound = Mapping[str, Any]
-"""Arguments of an operator by their names in its schema, defaults filled in."""
+aten = torch.ops.aten
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +31,7 @@ class Lowered:
     """A product whose activation side exists only as a shape; `kernel` is (n, k) or (count, n, k).
 
     `weight` is the tensor that `kernel` was laid out from, by which the layer is named; `part` is added to
-    that name where a weight holds several layers (experts).
+    that name where a weight holds several layers (experts). `dtype`: as it is stored, if not as in `weight`.
     """
 
     weight: torch.Tensor
@@ -42,6 +40,7 @@ class Lowered:
     count: int = 1
     geometry: Mapping[str, int | str] = field(default_factory=dict)
     part: str = ""
+    dtype: str = ""
 
 
 def bound(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,6 +69,11 @@ def _linear(call: Bound) -> list[Product]:
     return [Product(left=rows, right=weight.reshape(1, -1, weight.shape[-1]).transpose(1, 2))]
 
 
+def _by_rows(call: Bound) -> list[Product]:
+    """The weight as it is stored, (n, k)."""
+    return [Product(left=call["self"][None], right=call["mat2"].t()[None])]
+
+
 PRODUCTS: Mapping[Any, Callable[[Bound], list[Product]]] = {
     aten.mm: _matrices("self", "mat2"),
     aten.bmm: _matrices("self", "mat2"),
@@ -84,7 +88,12 @@ PRODUCTS: Mapping[Any, Callable[[Bound], list[Product]]] = {
     aten.addmv: _matrices("mat", "vec"),
     aten.addmv_: _matrices("mat", "vec"),
     aten.dot: _matrices("self", "tensor"),
+    aten.vdot: _matrices("self", "other"),
+    aten._sparse_mm: _matrices("sparse", "dense"),
+    aten._sparse_addmm: _matrices("mat1", "mat2"),
+    aten.sspaddmm: _matrices("mat1", "mat2"),
     aten._int_mm: _matrices("self", "mat2"),
+    aten._weight_int8pack_mm: _by_rows,
     aten._scaled_mm: _matrices("self", "mat2"),
     aten.linear: _linear,
 }
@@ -149,6 +158,23 @@ def recurrent(call: Bound) -> list[Lowered]:
     ]
 
 
+def bilinear(call: Bound) -> tuple[Lowered, Product] | None:
+    """x1 W x2 of `nn.Bilinear`: all rows of x1 by the weight (n, k1, k2), then each by its row of x2.
+
+    None if the operator was called in another form.
+    """
+    left, weight, right = call["i1"], call["i2"], call["i3"]
+    form = [list(call[name]) for name in ("expand1", "expand2", "expand3", "sumdim")]
+    if form != [[1, 3], [0], [1, 2], [2, 3]] or weight.dim() != 3:
+        return None
+    outputs, first, second = (int(size) for size in weight.shape)
+    between = weight.new_zeros(1).expand(int(right.shape[0]), second, outputs)
+    return (
+        Lowered(weight=weight, kernel=weight.transpose(1, 2).reshape(-1, first), m=int(left.shape[0])),
+        Product(left=right.unsqueeze(1), right=between),
+    )
+
+
 def grouped(call: Bound) -> list[Lowered]:
     """Rows sorted by expert, (rows, k), by one weight each of (experts, k, n): a product for every expert.
 
@@ -178,14 +204,6 @@ RECURRENT = (aten.mkldnn_rnn_layer,)
 
 GROUPED = ("aten::_grouped_mm", "transformers::grouped_mm_fallback")
 
-MULTIPLIES = re.compile(
-    r"mm(_|$)|matmul|mv_?$|dot|conv(?!ert)|attention|rnn|lstm|gru|linear|fft_[cr]2|cdist|transformer|linalg_"
-)
-DOES_NOT = re.compile(
-    r"upsample|pack|backward|histogram|flatten_weight|norm|copy|prelu|search|gamma|diagonal|linalg_cross"
-)
-"""Names of the operators of torch 2.13 that multiply and accumulate, and what else their words are in."""
-
 ATTENTIONS = (
     aten.scaled_dot_product_attention,
     aten._scaled_dot_product_flash_attention,
@@ -194,19 +212,6 @@ ATTENTIONS = (
     aten._scaled_dot_product_cudnn_attention,
     aten._scaled_dot_product_fused_attention_overrideable,
 )
-
-
-def multiplies(name: str) -> bool:
-    """Whether an operator of torch that is not written down here multiplies and accumulates, by its name."""
-    return bool(MULTIPLIES.search(name)) and not DOES_NOT.search(name)
-
-
-def rows_by_weight(call: Bound, result: Any) -> int:
-    """Multiply-accumulates of an operator that is known to be rows times one weight; 0 if it is not."""
-    rows = next((value for value in call.values() if isinstance(value, torch.Tensor)), None)
-    if rows is None or not rows.dim() or not isinstance(result, torch.Tensor):
-        return 0
-    return int(result.numel()) * int(rows.shape[-1])
 
 
 def _sizes(values: Sequence[int], repeat: int = 1) -> str:

@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from accelsim.golden.formats import Bitmap
+from accelsim.trace.counting import counted, may_hide_products
 from accelsim.trace.flow import Flow, Mark, Origin, Scores
 from accelsim.trace.products import (
     ATTENTIONS,
@@ -28,19 +29,22 @@ from accelsim.trace.products import (
     Bound,
     Lowered,
     Product,
+    bilinear,
     bound,
     convolution,
     grouped,
-    multiplies,
     recurrent,
-    rows_by_weight,
 )
-from accelsim.trace.scopes import Scopes, storage_key
+from accelsim.trace.quantised import quantised
+from accelsim.trace.scopes import Scopes, held_tensors, storage_key
 from accelsim.workload import Attention, Layer, Matmul, Unknown
 
 aten = torch.ops.aten
 
 SOFTMAXES = (aten._softmax, aten._safe_softmax, aten.softmax, aten.exp, aten.exp_)
+
+NOT_UNDERSTOOD = "no machine here understands this operator"
+UNCOUNTED = f"{NOT_UNDERSTOOD}, nor counts it"
 
 DTYPES = {
     torch.float64: "fp64",
@@ -60,6 +64,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     `masks` keeps what was found in the module's own weights, for further passes over the same ones.
     """
 
+    supports_higher_order_operators = True
+
     def __init__(self, module: nn.Module, inputs: Any, masks: dict[Any, Bitmap | None] | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._scopes = Scopes(module)
@@ -68,7 +74,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._masks: dict[Any, Bitmap | None] = {} if masks is None else masks
         self._paused = False
         self._depth = 0
-        for tensor in [*module.parameters(), *module.buffers()]:
+        for tensor in held_tensors(module):
             self._flow.set(tensor, Mark(origin=Origin.WEIGHT))
         tensors = _tensors(inputs)
         for tensor in tensors:
@@ -118,6 +124,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if self._paused:
             return function(*args, **kwargs)
+        if isinstance(function, HigherOrderOperator):
+            return self._higher_order(function, args, kwargs)
         packet = function._overloadpacket
         if not self._understands(packet) and torch._C._dispatch_has_kernel_for_dispatch_key(
             function.name(), "CompositeImplicitAutograd"
@@ -131,6 +139,23 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._flow.step(sources, results)
         self._record(function, packet, self._filled(bound(function, args, kwargs)), result)
         return result
+
+    def _higher_order(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Operators that take functions: attention runs as what defines it, of others the functions are seen."""
+        definition = function.py_kernels.get(torch._C.DispatchKey.CompositeExplicitAutograd)
+        if "attention" in function.name() and definition is not None:
+            with self:
+                return definition(*args, **kwargs)
+        result = function(*(self._seen(each) if callable(each) else each for each in args), **kwargs)
+        self._flow.step(_tensors((args, kwargs)), _tensors(result))
+        return result
+
+    def _seen(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return run
 
     def _filled(self, call: Bound) -> Bound:
         """Operands in a sparse layout with their zeros filled in, so that all are read alike."""
@@ -159,7 +184,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._flow.normalised(source, result, _is_causal(result))
         elif packet._qualified_op_name in GROUPED and self._weights_only(experts := grouped(call)):
             self._lowered(experts)
-        else:
+        elif layers := quantised(packet, call, result):
+            self._lowered(layers)
+        elif packet is aten._trilinear and (parts := bilinear(call)) and self._weights_only(parts[:1]):
+            self._lowered(parts[:1])
+            self._product(parts[1], result)
+        elif may_hide_products(packet):
             self._unknown(packet, call, result)
 
     def _weights_only(self, products: Sequence[Lowered]) -> bool:
@@ -178,7 +208,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif origins[0] == Origin.WEIGHT:
             # W @ x is x.T @ W.T: the rows of activations are the columns of x.
             self._weighted(left, m=columns)
-        elif not self._attention(left, right):
+        elif self._attention(left, right):
+            self._flow.set(result, Mark(origin=max(origins)))
+            return
+        else:
             self._layers.append(
                 Matmul(
                     name=f"{self._scopes.path}.matmul".lstrip("."),
@@ -190,12 +223,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     weights=False,
                 )
             )
-            scores = Scores(
-                product=len(self._layers) - 1, elements=result.numel(), sharing=_equal_neighbours(right)
-            )
-            self._flow.set(result, Mark(origin=Origin.INPUT, scores=scores))
+        # Queries that are computed from weights alone (learned ones) meet keys as any others do.
+        if any(o == Origin.WEIGHT and self._scopes.owns(side) for o, side in zip(origins, (left, right), strict=True)):
+            self._flow.set(result, Mark(origin=max(origins)))
             return
-        self._flow.set(result, Mark(origin=max(origins)))
+        scores = Scores(
+            product=len(self._layers) - 1, elements=result.numel(), sharing=_equal_neighbours(right)
+        )
+        self._flow.set(result, Mark(origin=max(origins), scores=scores))
 
     def _weighted(self, kernel: torch.Tensor, m: int) -> None:
         """`kernel`: (count, n, k); products with one and the same weight are one of all their rows."""
@@ -213,7 +248,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     n=int(product.kernel.shape[-2]),
                     k=int(product.kernel.shape[-1]),
                     count=product.count,
-                    dtype=_dtype(product.weight),
+                    dtype=product.dtype or _dtype(product.weight),
                     mask=self._mask(product.kernel),
                     geometry=product.geometry,
                 )
@@ -299,18 +334,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
 
     def _unknown(self, packet: Any, call: Bound, result: Any) -> None:
-        formula = flop_registry.get(packet)
-        namespace, _, op = str(packet._qualified_op_name).partition("::")
-        foreign = namespace not in ("aten", "prim", "prims", "profiler", "inductor")
-        if formula is None and not foreign and not multiplies(op):
-            return
-        if formula is not None:
-            macs = int(formula(*call.values(), out_val=result)) // 2
-        else:
-            macs = rows_by_weight(call, result) if "linear" in op or "grouped_mm" in op else 0
-        reason = "no machine here understands this operator" + ("" if macs else ", nor counts it")
+        macs = counted(packet, call, result)
         self._layers.append(
-            Unknown(name=self._scopes.label, op=f"{namespace}.{op}", macs=macs, reason=reason)
+            Unknown(
+                name=self._scopes.label,
+                op=str(packet._qualified_op_name).replace("::", "."),
+                macs=macs,
+                reason=NOT_UNDERSTOOD if macs else UNCOUNTED,
+            )
         )
 
 

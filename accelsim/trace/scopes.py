@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.modules import module as hooks
+from torch.utils._pytree import tree_leaves
 
 
 def storage_key(tensor: torch.Tensor) -> int | None:
@@ -21,6 +23,31 @@ def storage_key(tensor: torch.Tensor) -> int | None:
         return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):
         return None
+
+
+def held_tensors(module: nn.Module) -> Iterator[torch.Tensor]:
+    """What a module brings along: parameters, buffers, plain attributes, and constants of frozen scripts."""
+    yield from module.parameters()
+    yield from module.buffers()
+    for child in module.modules():
+        if isinstance(child, torch.jit.ScriptModule):
+            yield from _constants(child)
+        else:
+            yield from (leaf for leaf in tree_leaves(_attributes(child)) if isinstance(leaf, torch.Tensor))
+
+
+def _attributes(module: nn.Module) -> list[Any]:
+    return [value for name, value in vars(module).items() if name not in ("_parameters", "_buffers", "_modules")]
+
+
+def _constants(script: torch.jit.ScriptModule) -> Iterator[torch.Tensor]:
+    try:
+        graph = script.inlined_graph
+    except RuntimeError:  # it has no forward method
+        return
+    for node in graph.findAllNodes("prim::Constant"):
+        if node.hasAttribute("value") and node.kindOf("value") == "t":
+            yield node.t("value")
 
 
 class Scopes:

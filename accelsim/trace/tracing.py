@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from accelsim.models.inputs import ran
+from accelsim.models.stand_ins import dense_stand_ins
 from accelsim.prune.applying import pruned
 from accelsim.prune.recipes import Recipe, Spatten, parse_all
 from accelsim.trace.generation import generated_layers, generation_notes, prefixed
@@ -106,13 +107,16 @@ def _larger(layer: Layer, unpruned: Layer, *sizes: str) -> dict[str, Any]:
 
 @contextmanager
 def still(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode, no gradients, and no fused fast path that would hide products; restored afterwards."""
-    training = [child for child in module.modules() if child.training]
+    """Evaluation mode, no gradients, and nothing fused or compiled that would hide products; restored after."""
+    # A frozen script module does not even know the flag.
+    training = [child for child in module.modules() if getattr(child, "training", False)]
     fast = torch.backends.mha.get_fastpath_enabled()
     module.eval()
     torch.backends.mha.set_fastpath_enabled(False)
+    # Copies of weights that automatic casting made before have no known origin.
+    torch.clear_autocast_cache()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"), dense_stand_ins(module):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

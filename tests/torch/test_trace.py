@@ -293,11 +293,43 @@ def test_patches_times_the_lowered_weight_give_the_convolution() -> None:
     torch.testing.assert_close(product, output)
 
 
-def test_an_operator_that_is_not_understood_is_listed() -> None:
-    (layer,) = trace(nn.Bilinear(16, 16, 3), (X, X)).layers
+NOT_UNDERSTOOD: dict[str, tuple[Callable[..., Any], int]] = {
+    # Operator, multiply-accumulates of the definition for X, 20 rows of 16.
+    "aten._fft_c2c": (lambda _, x: torch.fft.fft(x.to(torch.complex64)).real, 2 * 20 * 16 * 4),
+    "aten._fft_r2c": (lambda _, x: torch.fft.rfft(x).real, 20 * 16 * 4),
+    "aten._cdist_forward": (
+        lambda _, x: torch.cdist(x, x[:, :3], compute_mode="donot_use_mm_for_euclid_dist"),
+        2 * 10 * 3 * 16,
+    ),
+    "aten._euclidean_dist": (
+        lambda _, x: torch.cdist(x, x[:, :3], compute_mode="use_mm_for_euclid_dist"),
+        2 * 10 * 3 * 16,
+    ),
+    "aten.linalg_solve_triangular": (
+        lambda _, x: torch.linalg.solve_triangular(torch.eye(10).expand(2, 10, 10), x, upper=False),
+        2 * 16 * 10 * 9 // 2,
+    ),
+    "aten.linalg_inv_ex": (lambda _, x: torch.linalg.inv(torch.eye(4)), 0),
+}
+
+
+@pytest.mark.parametrize("op", NOT_UNDERSTOOD)
+def test_an_operator_that_is_not_understood_is_listed_with_its_count(op: str) -> None:
+    function, macs = NOT_UNDERSTOOD[op]
+    (layer,) = trace(Call(function), X).layers
     assert isinstance(layer, Unknown)
-    assert layer.op == "aten._trilinear"
-    assert layer.name == "Bilinear"
+    assert (layer.op, layer.macs, layer.name) == (op, macs, "Call")
+
+
+def test_a_bilinear_layer_is_its_two_products() -> None:
+    layer = nn.Bilinear(16, 12, 3)
+    with torch.no_grad():
+        layer.weight[:, ::2] = 0
+    first, second = trace(layer, (X, drawn(2, 10, 12))).layers
+    assert isinstance(first, Matmul)
+    assert isinstance(second, Matmul)
+    assert (first.m, first.n, first.k, first.density) == (20, 3 * 12, 16, 0.5)
+    assert (second.m, second.n, second.k, second.count, second.weights) == (1, 3, 12, 20, False)
 
 
 def test_tracing_leaves_the_module_as_it_was() -> None:
