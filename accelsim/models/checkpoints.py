@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from copy import deepcopy
 from dataclasses import dataclass
+from io import StringIO
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def _shards(folder: Path) -> list[Path]:
 def _loaded(folder: Path, files: list[Path]) -> Checkpoint:
     import transformers
 
-    described = _described(folder)
+    described = checked_description(folder)
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     _check_layers(config.to_dict())
     architecture = _architecture(config)
@@ -143,8 +144,8 @@ def _loaded(folder: Path, files: list[Path]) -> Checkpoint:
     return Checkpoint(module=module, notes=(*notes, *_differences(module, found)))
 
 
-def _described(folder: Path) -> Mapping[str, Any]:
-    """What config.json says; refuses one that asks for code of its own."""
+def checked_description(folder: Path) -> Mapping[str, Any]:
+    """What config.json says; refuses one that asks for code of its own, or for weights that are not read here."""
     described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if not isinstance(described, Mapping):
         raise ValueError(f"config.json must hold an object, not {type(described).__name__}")
@@ -153,6 +154,7 @@ def _described(folder: Path) -> Mapping[str, Any]:
             "its config.json names code of its own (auto_map), and no code that comes with a model is run; "
             "without auto_map, an architecture of transformers loads"
         )
+    quantised.storage(described)
     return described
 
 
@@ -230,7 +232,9 @@ def _quiet() -> Iterator[None]:
     logging.disable_progress_bar()
     logging.set_verbosity(logging.CRITICAL)
     try:
-        yield
+        # Some bars ask nobody.
+        with redirect_stderr(StringIO()):
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if bar:

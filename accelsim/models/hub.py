@@ -6,8 +6,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from accelsim.models.checkpoints import PICKLES, checked_description, in_one_line
+
 HUB_SECONDS = 10
-CODE, PICKLES, BELOW = "*.py", ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle"), "*/*"
+CODE, BELOW = "*.py", "*/*"
 OTHERS = ("*.h5", "*.msgpack", "*.onnx", "*.ot", "*.gguf", "*.mlmodel", "*.tflite")
 """The same weights for other frameworks."""
 
@@ -21,6 +23,7 @@ def fetched(name: str) -> Path:
     from huggingface_hub import snapshot_download, try_to_load_from_cache
 
     what = f"model {name!r} of the hub"
+    pickles = [f"*{suffix}" for suffix in PICKLES]
     config = try_to_load_from_cache(name, "config.json")
     if isinstance(config, str) and any(Path(config).parent.glob("*.safetensors")):
         return Path(config).parent
@@ -28,7 +31,12 @@ def fetched(name: str) -> Path:
         raise ValueError(f"{what} is not in the cache, and the hub cannot be reached")
     _check_files(what, name)
     try:
-        folder = snapshot_download(name, ignore_patterns=[CODE, *PICKLES, *OTHERS, BELOW])
+        folder = snapshot_download(name, allow_patterns="config.json")
+        with in_one_line(what):
+            checked_description(Path(folder))
+        folder = snapshot_download(name, ignore_patterns=[CODE, BELOW, *OTHERS, *pickles])
+    except ValueError:
+        raise
     except Exception as error:  # whatever goes wrong between here and the hub is one line
         raise ValueError(f"{what} cannot be fetched: {first_line(error)}") from error
     return Path(folder)
