@@ -21,7 +21,13 @@ SAMPLES = 16_000
 """Of sound: one second."""
 FRAMES = 128
 """Of a spectrogram whose length the configuration leaves open."""
-BANDS = ("num_mel_bins", "input_feat_per_channel", "feature_projection_input_dim", "feature_size", "input_dim")
+BANDS = (
+    "num_mel_bins",
+    "input_feat_per_channel",
+    "feature_projection_input_dim",
+    "feature_size",
+    "input_dim",
+)
 PLACEHOLDERS = ("image", "video", "audio", "vision", "speech")
 """Words in the names of token ids that stand for something else than text."""
 
@@ -39,7 +45,9 @@ def candidates(module: nn.Module, seed: int, tokens: int | None) -> Iterator[Inp
     draw = _Draw(module, seed, tokens)
     main = main_input(module)
     if main == "input_ids" and draw.words:
-        pixels = [{"pixel_values": picture} for picture in draw.pictures()] if draw.takes("pixel_values") else []
+        pixels = (
+            [{"pixel_values": picture} for picture in draw.pictures()] if draw.takes("pixel_values") else []
+        )
         yield draw.text()
         yield from (draw.text() | each for each in pixels)
     elif main == "pixel_values":
@@ -134,7 +142,10 @@ class _Draw:
 
     def sounds(self, main: str) -> Iterator[torch.Tensor]:
         """Samples, and spectrograms with the bands last or first."""
-        parts = [self.config, *(getattr(self.config, key, None) for key in getattr(self.config, "sub_configs", ()))]
+        parts = [
+            self.config,
+            *(getattr(self.config, key, None) for key in getattr(self.config, "sub_configs", ())),
+        ]
         found = (getattr(part, name, None) for part in parts for name in BANDS)
         bands = next((number for number in found if isinstance(number, int)), None)
         length = getattr(self.config, "max_length", None) or FRAMES

@@ -145,7 +145,7 @@ def _loaded(folder: Path, files: list[Path]) -> Checkpoint:
 
 
 def checked_description(folder: Path) -> Mapping[str, Any]:
-    """What config.json says; refuses one that asks for code of its own, or for weights that are not read here."""
+    """What config.json says; refuses code that it brings along, and weights that are not read here."""
     described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if not isinstance(described, Mapping):
         raise ValueError(f"config.json must hold an object, not {type(described).__name__}")
@@ -242,7 +242,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of an error (the next one too if it ends in a colon), with its kind if that says more."""
+    """The first line of an error (and the next after a colon), with its kind if that says more."""
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     first = " ".join(lines[:2]) if lines and lines[0].endswith(":") else "".join(lines[:1])
     if isinstance(error, ValueError | OSError) and first:

@@ -48,7 +48,9 @@ def check(settings: Mapping[str, Any]) -> None:
     """ValueError, in one line, for a format that is not read here."""
     sparsity = settings.get("sparsity_config") or {}
     groups = (settings.get("config_groups") or {}).values()
-    pairs = [("sparsity_config.format", sparsity.get("format", "dense"), SPARSE_FORMATS)]
+    pairs: list[tuple[str, Any, tuple[str, ...]]] = [
+        ("sparsity_config.format", sparsity.get("format", "dense"), SPARSE_FORMATS)
+    ]
     formats = [settings.get("format", "dense"), *(group.get("format") or "dense" for group in groups)]
     pairs += [("format", each, QUANTISED_FORMATS) for each in formats]
     for key, found, known in pairs:
@@ -206,5 +208,7 @@ def _spread(
 def _shape(name: str, stored: torch.Tensor) -> tuple[int, ...]:
     """A shape that was stored as a tensor."""
     if stored.is_floating_point() or not 2 <= stored.numel() <= 4 or bool((stored < 1).any()):
-        raise ValueError(f"{name} must hold the 2 to 4 sizes of a weight, not {stored.flatten()[:5].tolist()}")
+        raise ValueError(
+            f"{name} must hold the 2 to 4 sizes of a weight, not {stored.flatten()[:5].tolist()}"
+        )
     return tuple(int(size) for size in stored.flatten())

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from accelsim.extras import require
-from accelsim.models.inputs import maximum_tokens, tokenizer
+from accelsim.models.candidates import maximum_tokens
+from accelsim.models.inputs import tokenizer
 from accelsim.models.loading import Model
 from accelsim.models.sentences import EvaluationError, rated_sentences
 from accelsim.prune import Recipe, pruned

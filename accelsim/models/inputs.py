@@ -12,7 +12,6 @@ from torch import nn
 
 from accelsim.models.candidates import DEFAULT_SIDE, DEFAULT_TOKENS, candidates, maximum_tokens, shaped
 
-
 HOW_TO_SAY = "say --input 1x3x32x32, or let a factory give them (file.py:factory)"
 
 

@@ -22,6 +22,7 @@ from accelsim.models.checkpoints import PICKLES, Checkpoint, load_folder, load_s
 from accelsim.models.factory import from_factory
 from accelsim.models.identity import known_name
 from accelsim.models.registry import file_of, known, refusal
+from accelsim.models.stand_ins import replace_packed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,9 @@ def load(
             module, notes = checkpoint.module, checkpoint.notes
             name = spec if spec in known() else known_name(module) or _own_name(spec)
         module.eval()
+        kinds = sorted({type(packed).__name__ for _, _, packed in replace_packed(module)})
+        if kinds:
+            notes = (*notes, f"weights in {', '.join(kinds)} run as plain ones with the same values")
         origin = "given by the factory"
         if text is not None:
             given, origin = making.from_text(module, folder, text, tokens), f"from {Path(text).name}"

@@ -1,4 +1,4 @@
-"""Quantised weights in folders of `transformers`: read here as plain matrices, or refused by the method's name."""
+"""Quantised weights in folders of `transformers`: plain matrices here, or refused by the method's name."""
 
 from __future__ import annotations
 

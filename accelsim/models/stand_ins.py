@@ -6,7 +6,7 @@ the same products, and its zeros are where theirs are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,12 +31,12 @@ def dense_stand_ins(module: nn.Module) -> Iterator[None]:
 
 
 def replace_packed(module: nn.Module) -> list[tuple[nn.Module, str, Any]]:
-    """Put plain weights in place of packed ones, and give who had which. ValueError if one cannot be opened."""
+    """Put plain weights in place of packed ones, and give who had which. ValueError if one stays shut."""
     found = [
         (owner, name, tensor)
         for owner in module.modules()
         for name, tensor in [*owner._parameters.items(), *owner._buffers.items()]
-        if tensor is not None and is_traceable_wrapper_subclass(tensor)
+        if _is_packed(tensor)
     ]
     # Weights that layers share stay shared.
     plain: dict[int, nn.Parameter | torch.Tensor] = {}
@@ -62,21 +62,27 @@ def opened(packed: Any) -> torch.Tensor:
     except Exception as error:  # whatever a library's own tensor raises
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(f"weights in a {kind} cannot be read on {packed.device}: {said}") from error
-    if is_traceable_wrapper_subclass(plain) or plain.shape != packed.shape:
+    if _is_packed(plain) or plain.shape != packed.shape:
         raise ValueError(f"weights in a {kind} cannot be read: it does not give a plain tensor")
     return plain.detach()
 
 
 def _of_semi_structured(packed: Any) -> torch.Tensor:
     """2:4 of torch; its own way back needs a GPU unless values and metadata lie apart (CUTLASS)."""
-    from torch.sparse._semi_structured_conversions import sparse_semi_structured_to_dense_cutlass
+    from torch.sparse import _semi_structured_conversions as conversions
 
+    unpack: Callable[..., torch.Tensor] = conversions.sparse_semi_structured_to_dense_cutlass
     if packed.packed is not None and packed.meta is not None and packed.meta.dim() == 2:
-        return sparse_semi_structured_to_dense_cutlass(packed.packed, packed.meta)
+        return unpack(packed.packed, packed.meta)
     if packed.packed_t is not None and packed.meta_t is not None and packed.meta_t.dim() == 2:
         # What is packed here is the transpose.
-        return sparse_semi_structured_to_dense_cutlass(packed.packed_t, packed.meta_t).t().contiguous()
+        return unpack(packed.packed_t, packed.meta_t).t().contiguous()
     if packed.device.type == "cpu":
         raise ValueError("its metadata is laid out for cuSPARSELt; save it as a plain tensor on the GPU")
     dense: torch.Tensor = packed.to_dense()
     return dense
+
+
+def _is_packed(tensor: Any) -> bool:
+    """A tensor of a class of its own around others."""
+    return tensor is not None and bool(is_traceable_wrapper_subclass(tensor))

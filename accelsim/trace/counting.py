@@ -100,7 +100,10 @@ COUNTS: Sequence[tuple[str, Callable[[Bound, torch.Tensor], int]]] = (
     (r"_fft_r2c|_fft_c2r", _fourier_of_reals),
     (r"_cdist_forward|_euclidean_dist|_pdist_forward", _distances),
     (r"linalg_solve_triangular", _substitution),
-    (r".*linear(?!_combination).*|.*grouped_mm.*|_weight_int4pack_mm.*|_dyn_quant_matmul_4bit", _rows_by_weight),
+    (
+        r".*linear(?!_combination).*|.*grouped_mm.*|_weight_int4pack_mm.*|_dyn_quant_matmul_4bit",
+        _rows_by_weight,
+    ),
 )
 
 
@@ -116,7 +119,8 @@ def _of_recurrent(op: str, call: Bound, result: Any) -> int:
     if not gates or "num_layers" not in call:
         return 0
     rows, state = call["input"], result[1]
-    count = rows.numel() // int(rows.shape[-1])
+    count = int(rows.numel()) // int(rows.shape[-1])
     hidden, both = int(state.shape[-1]), 2 if call["bidirectional"] else 1
-    inputs = int(rows.shape[-1]) + (int(call["num_layers"]) - 1) * hidden * both
-    return count * both * gates * hidden * (inputs + int(call["num_layers"]) * hidden)
+    layers = int(call["num_layers"])
+    inputs = int(rows.shape[-1]) + (layers - 1) * hidden * both
+    return count * both * gates * hidden * (inputs + layers * hidden)

@@ -17,7 +17,8 @@ from torch import nn
 
 from accelsim.extras import require
 from accelsim.golden.formats import Bitmap
-from accelsim.models.inputs import maximum_tokens, ran
+from accelsim.models.candidates import maximum_tokens
+from accelsim.models.inputs import ran
 from accelsim.prune.applying import pruned
 from accelsim.prune.recipes import Recipe, Spatten
 from accelsim.trace.recorder import Recorder

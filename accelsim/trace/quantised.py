@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from accelsim.trace.products import Bound, Lowered, convolution
+from accelsim.trace.counting import Bound
+from accelsim.trace.products import Lowered, convolution
 
 NAMESPACES = ("quantized", "_quantized", "onednn")
 
@@ -20,7 +21,7 @@ def quantised(packet: Any, call: Bound, result: Any) -> list[Lowered]:
     if str(packet._qualified_op_name).partition("::")[0] not in NAMESPACES:
         return []
     rows = next((value for value in call.values() if isinstance(value, torch.Tensor)), None)
-    packed = next((value for value in call.values() if isinstance(value, torch.ScriptObject)), None)
+    packed: Any = next((value for value in call.values() if isinstance(value, torch.ScriptObject)), None)
     if rows is None or packed is None or not isinstance(result, torch.Tensor):
         return []
     try:

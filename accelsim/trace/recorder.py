@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from accelsim.golden.formats import Bitmap
-from accelsim.trace.counting import counted, may_hide_products
+from accelsim.trace.counting import Bound, counted, may_hide_products
 from accelsim.trace.flow import Flow, Mark, Origin, Scores
 from accelsim.trace.products import (
     ATTENTIONS,
@@ -26,7 +26,6 @@ from accelsim.trace.products import (
     GROUPED,
     PRODUCTS,
     RECURRENT,
-    Bound,
     Lowered,
     Product,
     bilinear,
@@ -141,7 +140,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def _higher_order(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Operators that take functions: attention runs as what defines it, of others the functions are seen."""
+        """Operators that take functions: attention runs as what defines it, of others these are seen."""
         definition = function.py_kernels.get(torch._C.DispatchKey.CompositeExplicitAutograd)
         if "attention" in function.name() and definition is not None:
             with self:
@@ -224,7 +223,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 )
             )
         # Queries that are computed from weights alone (learned ones) meet keys as any others do.
-        if any(o == Origin.WEIGHT and self._scopes.owns(side) for o, side in zip(origins, (left, right), strict=True)):
+        owned = self._scopes.owns(left), self._scopes.owns(right)
+        if any(own and each == Origin.WEIGHT for own, each in zip(owned, origins, strict=True)):
             self._flow.set(result, Mark(origin=max(origins)))
             return
         scores = Scores(

@@ -37,12 +37,13 @@ def held_tensors(module: nn.Module) -> Iterator[torch.Tensor]:
 
 
 def _attributes(module: nn.Module) -> list[Any]:
-    return [value for name, value in vars(module).items() if name not in ("_parameters", "_buffers", "_modules")]
+    others = ("_parameters", "_buffers", "_modules")
+    return [value for name, value in vars(module).items() if name not in others]
 
 
 def _constants(script: torch.jit.ScriptModule) -> Iterator[torch.Tensor]:
     try:
-        graph = script.inlined_graph
+        graph: Any = script.inlined_graph
     except RuntimeError:  # it has no forward method
         return
     for node in graph.findAllNodes("prim::Constant"):

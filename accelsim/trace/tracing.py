@@ -107,7 +107,7 @@ def _larger(layer: Layer, unpruned: Layer, *sizes: str) -> dict[str, Any]:
 
 @contextmanager
 def still(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode, no gradients, and nothing fused or compiled that would hide products; restored after."""
+    """Evaluation mode, no gradients, nothing fused, compiled or packed that hides products; then restored."""
     # A frozen script module does not even know the flag.
     training = [child for child in module.modules() if getattr(child, "training", False)]
     fast = torch.backends.mha.get_fastpath_enabled()

@@ -194,7 +194,10 @@ def test_a_packed_checkpoint_runs_from_its_folder_and_from_its_file(tmp_path: Pa
 def test_blocks_and_reordered_groups_are_spread_over_the_weight() -> None:
     values = torch.arange(24.0 * 40).reshape(24, 40).to(torch.float8_e4m3fn)
     scale = torch.rand(2, 3)
-    settings = {"format": "float-quantized", "config_groups": {"g": {"weights": {"block_structure": [16, 16]}}}}
+    settings = {
+        "format": "float-quantized",
+        "config_groups": {"g": {"weights": {"block_structure": [16, 16]}}},
+    }
     plain, _ = compressed.decompressed({"a.weight": values, "a.weight_scale": scale}, settings)
     rows, columns = torch.arange(24) // 16, torch.arange(40) // 16
     assert torch.equal(plain["a.weight"], values.float() * scale[rows][:, columns])

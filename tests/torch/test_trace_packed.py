@@ -1,4 +1,4 @@
-"""Weights in packed tensors and quantised layers, and modules that hide what runs, are traced as what they do."""
+"""Packed weights, quantised layers, and modules that hide what runs are traced as what they compute."""
 
 from __future__ import annotations
 
