@@ -11,7 +11,10 @@ import torch
 from torch import nn
 
 from accelsim.models.candidates import DEFAULT_SIDE, DEFAULT_TOKENS, candidates, maximum_tokens, shaped
+from accelsim.models.checkpoints import in_one_line
 
+TOKENIZERS = ("tokenizer.json", "vocab*", "*.model", "*.spm", "*.tiktoken", "merges.txt")
+"""Files of which a tokenizer has at least one."""
 HOW_TO_SAY = "say --input 1x3x32x32, or let a factory give them (file.py:factory)"
 
 
@@ -82,12 +85,16 @@ def tokenizer(folder: Path) -> Callable[..., Any]:
     """The tokenizer in `folder`, or in that GGUF file; nothing is fetched and no remote code is run."""
     from transformers import AutoTokenizer
 
+    if folder.is_dir() and not any(file for words in TOKENIZERS for file in folder.glob(words)):
+        # `transformers` would make one of no words, and every text the same.
+        raise ValueError(f"a text needs a tokenizer, and {str(folder)!r} holds none")
     place: dict[str, Any] = {"pretrained_model_name_or_path": folder}
     if folder.suffix == ".gguf":
         place = {"pretrained_model_name_or_path": folder.parent, "gguf_file": folder.name}
-    made: Callable[..., Any] = AutoTokenizer.from_pretrained(
-        **place, local_files_only=True, trust_remote_code=False
-    )
+    with in_one_line(f"the tokenizer in {str(folder)!r}"):
+        made: Callable[..., Any] = AutoTokenizer.from_pretrained(
+            **place, local_files_only=True, trust_remote_code=False
+        )
     return made
 
 

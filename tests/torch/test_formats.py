@@ -101,6 +101,29 @@ def test_quantised_tensors_are_what_the_public_package_makes_of_them(tmp_path: P
     assert np.abs(expected - values).max() < 0.5
 
 
+BLOCKWISE = ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q5_1", "IQ4_NL", "IQ4_XS", "IQ2_XXS", "IQ3_S", "TQ1_0"]
+
+
+@pytest.mark.parametrize("kind", BLOCKWISE)
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_tensors_of_blocks_are_read_block_by_block(tmp_path: Path, kind: str) -> None:
+    """Any bytes are a tensor, though not always of finite numbers."""
+    import gguf
+
+    form = gguf.GGMLQuantizationType[kind]
+    block, size = gguf.GGML_QUANT_SIZES[form]
+    raw = np.random.default_rng(8).integers(0, 256, (3, 512 // block * size), np.uint8)
+    writer = gguf.GGUFWriter(tmp_path / "one.gguf", "llama")
+    writer.add_tensor("t", raw, raw_dtype=form)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    found = read(tmp_path / "one.gguf").tensor("t")
+    assert found.shape == (3, 512)
+    assert np.array_equal(found, gguf.quants.dequantize(raw, form), equal_nan=True)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("architecture", ["llama", "qwen2"])
 def test_a_gguf_model_computes_what_transformers_makes_of_the_file(tmp_path: Path, architecture: str) -> None:

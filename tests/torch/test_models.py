@@ -182,6 +182,13 @@ def test_a_local_folder_loads_with_its_architecture(tmp_path: Path) -> None:
         assert call(model.module, model.inputs).last_hidden_state.shape == (1, 7, 16)
 
 
+def test_a_text_for_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+    tiny_bert(tmp_path)
+    (tmp_path / "text.txt").write_text("hello")
+    with pytest.raises(ValueError, match="a text needs a tokenizer, and"):
+        load(str(tmp_path), text=str(tmp_path / "text.txt"))
+
+
 def test_a_folder_that_is_no_model_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"config\.json"):
         load(str(tmp_path))
