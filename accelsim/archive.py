@@ -6,6 +6,9 @@ members are stored, which bounds what they inflate to by the file's own size, an
 with it before a byte is read. The `.npy` prefix of an array is not parsed but compared with the only one
 that its entry in the header allows. `numpy.load(path, allow_pickle=False)` opens the same file.
 
+Equal arrays are stored once, under the first of their names; the others say `{"same": that name}` and are
+one array again in memory. The hash is of the content: it does not know which arrays shared a member.
+
 Memory while reading: at most `MEMORY_FACTOR` bytes for each byte of the file (all of them header or zip
 directory), and about one where arrays make up the file.
 """
@@ -33,7 +36,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 HEADER = "header.json"
-HEADER_LIMIT_BYTES = 16 << 20
+HEADER_LIMIT_BYTES = 64 << 20
 MEMORY_FACTOR = 48
 LARGEST_ARRAY_BYTES = 2**62
 MOST_AXES = 32
@@ -59,7 +62,7 @@ class ArchiveError(ValueError):
 
 
 class Archive(NamedTuple):
-    """What a file held: the header as it was written, and read-only arrays."""
+    """What a file held: the header as it was written, and read-only arrays; equal ones share memory."""
 
     header: dict[str, Any]
     arrays: dict[str, Array]
@@ -82,12 +85,12 @@ class _Layout(NamedTuple):
 
 
 def content_hash(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
-    """SHA-256 over the canonical header, the arrays' types and shapes, and their bytes in order of name.
+    """SHA-256 over the canonical header and the arrays' names, types, shapes and SHA-256 of their bytes.
 
     Independent of how and when the content is stored. Raises ValueError where `write` would.
     """
-    plain, entries, _ = _prepare(arrays)
-    return _digest(dict(header), entries, plain)
+    _, entries, _ = _prepare(arrays)
+    return _digest(dict(header), entries)
 
 
 def write(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
@@ -101,7 +104,7 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mappi
         raise ArchiveError(f"{path}: the header must have a kind (text) and a version (a whole number)")
     try:
         plain, entries, layouts = _prepare(arrays)
-        digest = _digest(dict(header), entries, plain)
+        digest = _digest(dict(header), entries)
         document = _canonical({"arrays": entries, "header": dict(header), "sha256": digest})
         if len(document) > HEADER_LIMIT_BYTES:
             raise ValueError(f"the header must be at most {HEADER_LIMIT_BYTES} bytes, not {len(document)}")
@@ -155,7 +158,8 @@ def _read_file(file: BinaryIO, kind: str, version: int) -> Archive:
             f"{HEADER} must be at most {HEADER_LIMIT_BYTES} bytes, not {members[HEADER].file_size}"
         )
     header, entries, claimed = _parse_document(_member(archive, members[HEADER]), kind, version)
-    layouts = {name: _layout(name, entry) for name, entry in entries.items()}
+    sources = {name: _source(name, entries) for name in entries}
+    layouts = {name: _layout(name, entries[name]) for name in sources if sources[name] == name}
     expected = {HEADER} | {f"{name}.npy" for name in layouts}
     for name in sorted(expected ^ members.keys()):
         problem = "missing" if name in expected else "not expected"
@@ -163,13 +167,30 @@ def _read_file(file: BinaryIO, kind: str, version: int) -> Archive:
     for name, layout in layouts.items():
         if layout.member_bytes != (found := members[f"{name}.npy"].file_size):
             raise ValueError(f"array {name!r} must take {layout.member_bytes} bytes, not {found}")
-    arrays = {
+    stored = {
         name: _array(name, layout, _member(archive, members[f"{name}.npy"]))
         for name, layout in layouts.items()
     }
-    if (digest := _digest(header, entries, arrays)) != claimed:
+    for name, array in stored.items():
+        if (found := _bytes_digest(array)) != (said := entries[name]["sha256"]):
+            raise ValueError(f"array {name!r}: sha256 must be {found[:16]}..., not {reprlib.repr(said)}")
+    if (digest := _digest(header, entries)) != claimed:
         raise ValueError(f"content hash must be {digest[:16]}..., not {reprlib.repr(claimed)}")
-    return Archive(header, arrays)
+    return Archive(header, {name: stored[source] for name, source in sources.items()})
+
+
+def _source(name: str, entries: Mapping[str, Any]) -> str:
+    """Under which name an array is stored: its own, or the one that it is the same as."""
+    entry = entries[name]
+    if not isinstance(entry, dict) or "same" not in entry:
+        return name
+    if not WORD.fullmatch(name):
+        raise ValueError(_bad_name(name))
+    other = entries.get(entry["same"]) if isinstance(entry["same"], str) else None
+    if entry.keys() != {"same"} or not isinstance(other, dict) or "same" in other:
+        shown = reprlib.repr(entry)
+        raise ValueError(f"array {reprlib.repr(name)} must be the same as an array that is stored, not {shown}")
+    return str(entry["same"])
 
 
 def _members(archive: zipfile.ZipFile, file_bytes: int) -> dict[str, zipfile.ZipInfo]:
@@ -241,12 +262,12 @@ def _check_elements(name: str, array: Array) -> None:
 
 
 def _layout(name: str, entry: object) -> _Layout:
-    """A header entry {"dtype", "shape"} as a type, a shape and a prefix; ValueError for anything else."""
+    """The entry of a stored array as a type, a shape and a prefix; ValueError for anything else."""
     shown = f"array {reprlib.repr(name)}"
     if not WORD.fullmatch(name):
-        raise ValueError(f"{shown}: a name must be words of letters, digits and _ joined by dots")
-    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape"}:
-        raise ValueError(f"{shown} must have 'dtype' and 'shape', not {reprlib.repr(entry)}")
+        raise ValueError(_bad_name(name))
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "sha256"}:
+        raise ValueError(f"{shown} must have 'dtype', 'shape' and 'sha256', not {reprlib.repr(entry)}")
     described, shape = entry["dtype"], entry["shape"]
     dtype = _dtype(shown, described)
     if not isinstance(shape, list) or len(shape) > MOST_AXES:
@@ -266,6 +287,10 @@ def _layout(name: str, entry: object) -> _Layout:
     return _Layout(dtype, tuple(shape), prefix)
 
 
+def _bad_name(name: str) -> str:
+    return f"array {reprlib.repr(name)}: a name must be words of letters, digits and _ joined by dots"
+
+
 def _dtype(shown: str, described: object) -> np.dtype[Any]:
     """A plain type by its name, or a packed record from [[field, name], ...]."""
     if isinstance(described, str) and described in TYPES:
@@ -282,30 +307,51 @@ def _dtype(shown: str, described: object) -> np.dtype[Any]:
 def _prepare(
     arrays: Mapping[str, Array],
 ) -> tuple[dict[str, Array], dict[str, dict[str, Any]], dict[str, _Layout]]:
-    """The arrays as little-endian, C-ordered and packed, with their header entries and layouts, by name."""
+    """What is stored, little-endian, C-ordered and packed; the header entries of all; layouts of the stored."""
     plain: dict[str, Array] = {}
     entries: dict[str, dict[str, Any]] = {}
     layouts: dict[str, _Layout] = {}
+    first_of: dict[tuple[str, ...], str] = {}
+    # One memory behind many names is read once; it is held, so that its place is not used again.
+    known: dict[tuple[Any, ...], tuple[str, Array]] = {}
     for name in sorted(arrays):
         array = np.asarray(arrays[name])
-        names = array.dtype.names
-        described: Any = (
-            array.dtype.newbyteorder("<").str
-            if names is None
-            else [[field, array.dtype[field].newbyteorder("<").str] for field in names]
-        )
-        entries[name] = {"dtype": described, "shape": list(array.shape)}
-        layouts[name] = _layout(name, entries[name])
-        plain[name] = np.asarray(array, dtype=layouts[name].dtype, order="C")
-        _check_elements(name, plain[name])
+        place = (array.__array_interface__["data"][0], array.dtype.str, array.shape, array.strides)
+        if array.dtype.names is None and place in known:
+            if not WORD.fullmatch(name):
+                raise ValueError(_bad_name(name))
+            entries[name] = {"same": known[place][0]}
+            continue
+        entry = {"dtype": _described(array), "shape": list(array.shape), "sha256": ""}
+        layout = _layout(name, entry)
+        content = np.asarray(array, dtype=layout.dtype, order="C")
+        _check_elements(name, content)
+        entry["sha256"] = _bytes_digest(content)
+        first = first_of.setdefault((str(entry["dtype"]), str(entry["shape"]), str(entry["sha256"])), name)
+        known[place] = first, array
+        if first == name:
+            plain[name], entries[name], layouts[name] = content, entry, layout
+        else:
+            entries[name] = {"same": first}
     return plain, entries, layouts
 
 
-def _digest(header: dict[str, Any], entries: dict[str, Any], arrays: Mapping[str, Array]) -> str:
-    digest = hashlib.sha256(_canonical({"arrays": entries, "header": header}))
-    for name in sorted(arrays):
-        digest.update(_bytes(arrays[name]).data)
-    return digest.hexdigest()
+def _described(array: Array) -> Any:
+    """The type of the elements in a header entry."""
+    names = array.dtype.names
+    if names is None:
+        return array.dtype.newbyteorder("<").str
+    return [[field, array.dtype[field].newbyteorder("<").str] for field in names]
+
+
+def _digest(header: dict[str, Any], entries: Mapping[str, Any]) -> str:
+    """Of the header and every array's own entry, whichever array is stored in its place."""
+    own = {name: entries[entry.get("same", name)] for name, entry in entries.items()}
+    return hashlib.sha256(_canonical({"arrays": own, "header": header})).hexdigest()
+
+
+def _bytes_digest(array: Array) -> str:
+    return hashlib.sha256(_bytes(array).data).hexdigest()
 
 
 def _canonical(document: object) -> bytes:

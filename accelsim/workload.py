@@ -1,7 +1,8 @@
 """What to compute: layers with their shapes, real masks and real decisions, as one portable file.
 
 Tracing makes a workload, accelerators read it. A file is safe to open whoever wrote it, and takes about as
-much memory as it has bytes (`accelsim.archive`).
+much memory as it has bytes (`accelsim.archive`); masks and decisions that are equal are stored once. Files of
+version 1, which stored them once a layer, are refused: trace the model again.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from accelsim.layers import (
 
 __all__ = ["Attention", "Layer", "Matmul", "Unknown", "Workload", "WorkloadError"]
 
-KIND, VERSION = "workload", 1
+KIND, VERSION = "workload", 2
 
 
 class WorkloadError(ValueError):
