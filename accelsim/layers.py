@@ -6,11 +6,12 @@ wrong is refused in one line that names the layer.
 
 from __future__ import annotations
 
+import copy
 import math
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,18 @@ class _Layer:
     """What layers share: the place that errors name, and equality by content."""
 
     name: str
+
+    def renamed(self, name: str) -> Self:
+        """The same layer under another name. Nothing but the name is checked again."""
+        if not (is_text(name) and name):
+            raise ValueError(f"name must be one printable line, not {reprlib.repr(name)}")
+        return self._changed(name=name)
+
+    def _changed(self, **values: Any) -> Self:
+        """A copy with other values that are known to be right: arrays of millions are not read over again."""
+        other = copy.copy(self)
+        other.__dict__.update(values)
+        return other
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self) or not isinstance(other, _Layer):
@@ -153,7 +166,7 @@ class Matmul(_Layer):
     def dense(self) -> Matmul:
         """The layer of the unpruned model."""
         m, count = self._unpruned("m"), self._unpruned("count")
-        return replace(self, m=m, count=count, mask=None, dense_m=0, dense_count=0)
+        return self._changed(m=m, count=count, mask=None, dense_m=0, dense_count=0)
 
     def columns(self) -> tuple[str, str, str]:
         """Shape, density and kept tokens of a table's line."""
@@ -291,9 +304,7 @@ class Attention(_Layer):
         With as many K/V heads as heads, both are restored; grouped K/V heads are never pruned.
         """
         heads = self._unpruned("heads")
-        undecided: dict[str, Any] = dict.fromkeys(DECISIONS)
-        return replace(
-            self,
+        return self._changed(
             heads=heads,
             kv_heads=heads if self.kv_heads == self.heads else self.kv_heads,
             queries=self._unpruned("queries"),
@@ -304,7 +315,7 @@ class Attention(_Layer):
             dense_queries=0,
             dense_keys=0,
             dense_heads=0,
-            **undecided,
+            **dict.fromkeys(DECISIONS),
         )
 
     def columns(self) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ loop; a cycle-by-cycle reference in the tests agrees with it on random plans.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -125,8 +126,9 @@ def _offsets(rows: npt.NDArray[np.void], stages: int, operations: int) -> Intege
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
+@lru_cache(maxsize=32)
 def _wiring(layout: Layout) -> engine.Wiring:
-    """Number the instances of units, ports and buffers, and who stands behind each."""
+    """Number the instances of units, ports and buffers, and who stands behind each; nobody writes to it."""
     stages, lanes = len(layout.stages), layout.lanes
     unit = _instances(layout, [(stage.unit, stage.scope) for stage in layout.stages])
     port = _instances(layout, [(stage.port, stage.scope) for stage in layout.stages])

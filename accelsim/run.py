@@ -10,6 +10,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -276,11 +277,16 @@ def _layer_key(layer: Layer) -> bytes:
 
 def _plan_key(plan: Plan) -> bytes:
     """Equal for plans that are the same row by row."""
-    digest = hashlib.blake2b(repr(plan.layout).encode())
+    digest = hashlib.blake2b(_layout_name(plan.layout))
     for entry in fields(plan):
         if entry.name != "layout":
             _digest_value(digest, entry.name, getattr(plan, entry.name))
     return digest.digest()
+
+
+@lru_cache(maxsize=32)
+def _layout_name(layout: Layout) -> bytes:
+    return repr(layout).encode()
 
 
 def _digest_value(digest: Any, name: str, value: Any) -> None:

@@ -49,6 +49,7 @@ class Mark:
 
 
 NOTHING = Mark()
+PLAIN = {origin: Mark(origin=origin) for origin in Origin}
 
 
 class Flow:
@@ -69,15 +70,19 @@ class Flow:
 
     def step(self, sources: Sequence[torch.Tensor], results: Iterable[torch.Tensor]) -> None:
         """An operator made `results` (new, or views of sources, or written in place) from `sources`."""
-        marks = [self.of(source) for source in sources]
-        shared = {storage_key(source) for source in sources}
-        origin = max((mark.origin for mark in marks), default=Origin.CONSTANT)
-        scores = next((mark.scores for mark in marks if mark.scores is not None), None)
+        marks = {key: self._marks.get(key or 0, NOTHING) for key in map(storage_key, sources)}
+        origin = max((mark.origin for mark in marks.values()), default=Origin.CONSTANT)
+        scores = next((mark.scores for mark in marks.values() if mark.scores is not None), None)
+        plain = PLAIN[origin]
         for result in results:
-            own = self.of(result).scores if storage_key(result) in shared else None
+            key = storage_key(result)
+            if key is None:
+                continue
+            own = marks[key].scores if key in marks else None
             # A reduction of scores (a sum, a mean over heads) is no longer one score per key.
             passed = scores if scores is not None and result.numel() >= scores.elements else None
-            self.set(result, Mark(origin=origin, scores=own or passed))
+            kept = own or passed
+            self._marks[key] = plain if kept is None else Mark(origin=origin, scores=kept)
 
     def normalised(self, source: torch.Tensor, result: torch.Tensor, causal: bool) -> None:
         """A softmax, or an exponential, turned scores into `result`."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -60,7 +59,7 @@ def prefixed(passes: Sequence[Sequence[Layer]]) -> tuple[Layer, ...]:
     named = []
     for index, layers in enumerate(passes):
         prefix = f"step {index}" if index else "prompt"
-        named += [replace(layer, name=f"{prefix}/{layer.name}") for layer in layers]
+        named += [layer.renamed(f"{prefix}/{layer.name}") for layer in layers]
     return tuple(named)
 
 

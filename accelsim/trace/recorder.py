@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from functools import cache
 from math import gcd
 from typing import Any
 
@@ -34,7 +34,7 @@ from accelsim.trace.products import (
     grouped,
     recurrent,
 )
-from accelsim.trace.quantised import quantised
+from accelsim.trace.quantised import NAMESPACES, quantised
 from accelsim.trace.scopes import Scopes, held_tensors, storage_key
 from accelsim.workload import Attention, Layer, Matmul, Unknown
 
@@ -102,7 +102,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if layer is not None:
                 seen[layer.name] += 1
                 times = seen[layer.name]
-                named.append(replace(layer, name=f"{layer.name}#{times}") if times > 1 else layer)
+                named.append(layer.renamed(f"{layer.name}#{times}") if times > 1 else layer)
         return tuple(named)
 
     def decided(self, compute: Callable[[], tuple[Any, Attention]]) -> Any:
@@ -112,7 +112,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result, attention = compute()
         finally:
             self._paused = False
-        self._layers.append(replace(attention, name=self._scopes.label))
+        self._layers.append(attention.renamed(self._scopes.label))
         for tensor in _tensors(result):
             self._flow.set(tensor, Mark(origin=Origin.INPUT))
         return result
@@ -126,17 +126,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if isinstance(function, HigherOrderOperator):
             return self._higher_order(function, args, kwargs)
         packet = function._overloadpacket
-        if not self._understands(packet) and torch._C._dispatch_has_kernel_for_dispatch_key(
-            function.name(), "CompositeImplicitAutograd"
-        ):
+        if _opens(function):
             with self:
                 opened = function.decompose(*args, **kwargs)
             if opened is not NotImplemented:
                 return opened
         result = function(*args, **kwargs)
-        sources, results = _tensors((args, kwargs)), _tensors(result)
-        self._flow.step(sources, results)
-        self._record(function, packet, self._filled(bound(function, args, kwargs)), result)
+        self._flow.step(_operands((args, kwargs)), _operands(result))
+        if _matters(packet):
+            self._record(packet, self._filled(bound(function, args, kwargs)), result)
         return result
 
     def _higher_order(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -165,10 +163,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._flow.set(filled[name], self._flow.of(value))
         return filled
 
-    def _understands(self, packet: Any) -> bool:
-        return packet in PRODUCTS or packet in CONVOLUTIONS or packet in RECURRENT or packet in ATTENTIONS
-
-    def _record(self, function: Any, packet: Any, call: Bound, result: Any) -> None:
+    def _record(self, packet: Any, call: Bound, result: Any) -> None:
         if packet in PRODUCTS:
             for product in PRODUCTS[packet](call):
                 self._product(product, result)
@@ -343,6 +338,41 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 reason=NOT_UNDERSTOOD if macs else UNCOUNTED,
             )
         )
+
+
+@cache
+def _understands(packet: Any) -> bool:
+    return packet in PRODUCTS or packet in CONVOLUTIONS or packet in RECURRENT or packet in ATTENTIONS
+
+
+@cache
+def _opens(function: Any) -> bool:
+    """Whether an operator is made of others, which say more than itself."""
+    return not _understands(function._overloadpacket) and torch._C._dispatch_has_kernel_for_dispatch_key(
+        function.name(), "CompositeImplicitAutograd"
+    )
+
+
+@cache
+def _matters(packet: Any) -> bool:
+    """Whether an operator makes products, normalises scores, or may hide multiplications: few of all do."""
+    name = str(packet._qualified_op_name)
+    ours = _understands(packet) or packet in SOFTMAXES or name in GROUPED
+    return ours or name.partition("::")[0] in NAMESPACES or may_hide_products(packet)
+
+
+def _operands(tree: Any) -> list[torch.Tensor]:
+    """The tensors among an operator's arguments or results, which are plain sequences and dictionaries."""
+    if isinstance(tree, torch.Tensor):
+        return [tree]
+    parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list | tuple) else ()
+    found: list[torch.Tensor] = []
+    for part in parts:
+        if isinstance(part, torch.Tensor):
+            found.append(part)
+        elif isinstance(part, list | tuple | dict):
+            found += _operands(part)
+    return found
 
 
 def _tensors(tree: Any) -> list[torch.Tensor]:
