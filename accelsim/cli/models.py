@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from accelsim.cli.options import Explain, Json, On, Prune, Seed, Settings, count_option, machine
-from accelsim.cli.output import check_destination, progress, show, show_all, step
+from accelsim.cli.output import Stopwatch, check_destination, progress, show, show_all, step
 from accelsim.report import Accuracy
 from accelsim.run import run
 from accelsim.workload import Workload
@@ -85,11 +85,16 @@ def run_model(
         raise ValueError(f"--evaluate needs a model, not the workload file {model!r}")
     if evaluate and source.is_network:
         raise ValueError(f"--evaluate needs a model with weights; of {model!r} only the shapes are known")
+    watch = Stopwatch()
     workload = source.workload()
+    watch.lap("read" if source.is_workload else "loaded and traced")
     with progress(f"{workload.model} on {on}") as advance:
         report = run(workload, target.accelerator, preset=target.preset, progress=advance)
+    watch.lap("simulated")
     if evaluate:
         report = replace(report, accuracy=source.accuracy())
+        watch.lap("evaluated")
+    watch.say(workload.model)
     show(report, json, explain=explain)
 
 

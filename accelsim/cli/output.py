@@ -62,6 +62,26 @@ def step(title: str, *, lines: bool = True) -> Iterator[None]:
         line.cancel()
 
 
+class Stopwatch:
+    """Says on stderr where the time went, if it was long; never in a result, whose bytes must not depend on it."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, work: str) -> None:
+        """What was done since the last lap."""
+        now = time.monotonic()
+        self._laps[work] = now - self._last
+        self._last = now
+
+    def say(self, title: str) -> None:
+        """One line, on a terminal or if the whole took longer than a user waits without one."""
+        if sys.stderr.isatty() or sum(self._laps.values()) >= SECONDS_BETWEEN_LINES:
+            laps = ", ".join(f"{work} in {seconds:.1f} s" for work, seconds in self._laps.items())
+            print(f"{title}: {laps}", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def progress(title: str) -> Iterator[Progress]:
     """A callback for `run`: a bar on a terminal, else a line now and then."""
