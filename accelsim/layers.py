@@ -27,7 +27,8 @@ SCORE_ONE = 4096  # a probability of 1
 DECISIONS: dict[str, tuple[type[np.generic], tuple[str, ...], int | str | None]] = {
     "values": (np.int32, ("batch", "heads", "queries"), "keys"),
     "refetch": (np.bool_, ("batch", "heads", "queries"), None),
-    "scores": (np.uint16, ("batch", "heads", "queries", "keys"), SCORE_ONE),
+    "score_rows": (np.int32, ("scored",), None),
+    "scores": (np.uint16, ("batch", "heads", "scored", "keys"), SCORE_ONE),
     "tokens": (np.int32, ("batch", "keys"), None),
     "token_scores": (np.uint32, ("batch", "keys"), None),
     "head_ids": (np.int32, ("heads",), None),
@@ -183,7 +184,10 @@ class Attention(_Layer):
     `values`  (batch, heads, queries)        V vectors kept for each row by local value pruning
     `refetch` (batch, heads, queries)  bool  rows that fetched their LSBs and were recomputed
     `scores`  (batch, heads, queries, keys)  uint16, probabilities x 4096 (rounded), on which local values
-                                             and the re-fetch were decided
+                                             and the re-fetch were decided; with `score_rows` of those
+                                             queries alone
+    `score_rows` (scored,)                   queries whose scores are here, rising; None: all. Each other
+                                             one is stood for by the nearest (`accelsim.sampling`)
     `tokens`  (batch, keys)                  positions, in the unpruned sequence, of the keys that are here
                                              (rising)
     `token_scores` (batch, keys)             uint32, cumulative importance x 4096 after this layer; the next
@@ -207,6 +211,7 @@ class Attention(_Layer):
     values: npt.NDArray[np.int32] | None = None
     refetch: npt.NDArray[np.bool_] | None = None
     scores: npt.NDArray[np.uint16] | None = None
+    score_rows: npt.NDArray[np.int32] | None = None
     tokens: npt.NDArray[np.int32] | None = None
     token_scores: npt.NDArray[np.uint32] | None = None
     token_keep: int = 0
@@ -229,6 +234,11 @@ class Attention(_Layer):
         for name in DECISIONS:
             if getattr(self, name) is not None:
                 self._check_decision(name)
+        rows = self.score_rows
+        if rows is not None and (
+            self.scores is None or rows[-1] >= self.queries or (rows[1:] <= rows[:-1]).any()
+        ):
+            raise self._refusal(f"score_rows must rise and be < queries ({self.queries}), and have scores")
         self._check_cascade("token", self.tokens, "keys")
         self._check_cascade("head", self.head_ids, "heads")
 
@@ -253,6 +263,8 @@ class Attention(_Layer):
             found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else reprlib.repr(array)
             raise self._refusal(f"{name} must be {np.dtype(dtype)} {shape}, not {found}")
         largest = getattr(self, limit) if isinstance(limit, str) else limit
+        if not array.size:
+            raise self._refusal(f"{name} must not be empty")
         if array.dtype.kind == "i" and array.min() < 0:
             raise self._refusal(f"{name} must be >= 0, not {array.min()}")
         if largest is not None and array.max() > largest:
@@ -275,6 +287,11 @@ class Attention(_Layer):
     def op(self) -> str:
         """`attention`."""
         return "attention"
+
+    @property
+    def scored(self) -> int:
+        """Queries of each head whose scores are here, if any are."""
+        return self.queries if self.score_rows is None else int(np.size(self.score_rows))
 
     @property
     def macs(self) -> int:

@@ -18,6 +18,7 @@ from accelsim.golden.formats import Bitmap
 from accelsim.layers import SCORE_ONE
 from accelsim.models.shapes import Part
 from accelsim.prune.recipes import Magnitude, Recipe, Spatten
+from accelsim.sampling import kept_rows
 from accelsim.synthetic import draw_mask, spread
 from accelsim.workload import Attention, Layer, Matmul
 
@@ -122,10 +123,9 @@ class _Cascade:
         self.heads = [keep_count(heads, fraction) for fraction in kept]
         self.token_ids = np.broadcast_to(np.arange(count, dtype=np.int32), (self.layer.batch, count))
         self.head_ids = np.arange(heads, dtype=np.int32)
-        decides = self.recipe.values < 1 or (self.recipe.bits is not None and self.recipe.bits[1] > 0)
         shapes = set(zip(self.heads, self.tokens, strict=True))
-        needed = sum(self.layer.batch * here * left * left for here, left in shapes)
-        if decides and needed > MOST_SCORES:
+        needed = sum(self.layer.batch * here * left * _scored(self._kept(here, left), left) for here, left in shapes)
+        if self.recipe.decides_rows and needed > MOST_SCORES:
             raise ValueError(f"scores to draw must be at most {MOST_SCORES}, not {needed}: use fewer tokens")
 
     def reduced(self, layer: Matmul | Attention, block: int) -> Matmul | Attention:
@@ -176,24 +176,41 @@ class _Cascade:
         if self.recipe.bits is not None and self.recipe.bits[1]:
             decided["refetch"] = spread(int(np.prod(shape)), REFETCH_SHARE).reshape(shape)
         if decided:
+            kept = self._kept(*shape[1:])
             if shape not in self.scores:
-                self.scores[shape] = _scores(shape, causal, self.generator)
+                self.scores[shape] = _scores(shape, kept, causal, self.generator)
             decided["scores"] = self.scores[shape]
+            decided["score_rows"] = None if kept is None else kept.astype(np.int32)
         return decided
+
+    def _kept(self, heads: int, tokens: int) -> npt.NDArray[np.int64] | None:
+        return kept_rows(tokens, self.layer.batch * heads * tokens)
 
     def _importance(self, *shape: int) -> npt.NDArray[np.uint32]:
         return self.generator.integers(2**20, size=shape, dtype=np.uint32)
 
 
+def _scored(kept: npt.NDArray[np.int64] | None, tokens: int) -> int:
+    return tokens if kept is None else kept.size
+
+
 def _scores(
-    shape: tuple[int, int, int], causal: bool, generator: np.random.Generator
+    shape: tuple[int, int, int],
+    kept: npt.NDArray[np.int64] | None,
+    causal: bool,
+    generator: np.random.Generator,
 ) -> npt.NDArray[np.uint16]:
-    """Softmax of normal scores x 4096, head by head; with `causal` a row sees no later key."""
+    """Softmax of normal scores x 4096, head by head, for all rows or those `kept`.
+
+    With `causal` a row sees no later key.
+    """
     batch, heads, tokens = shape
-    scores = np.empty((*shape, tokens), np.uint16)
+    rows = np.arange(tokens) if kept is None else kept
+    unseen = np.arange(tokens) > rows[:, None]
+    scores = np.empty((batch, heads, rows.size, tokens), np.uint16)
     for place in np.ndindex(batch, heads):
-        weights = np.exp(generator.standard_normal((tokens, tokens), dtype=np.float32))
+        weights = np.exp(generator.standard_normal((rows.size, tokens), dtype=np.float32))
         if causal:
-            weights = np.tril(weights)
+            weights[unseen] = 0
         scores[place] = np.rint(weights / weights.sum(axis=-1, keepdims=True) * SCORE_ONE)
     return scores

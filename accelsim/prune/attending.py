@@ -6,6 +6,7 @@ recorded is exactly what was decided on.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +24,16 @@ from accelsim.golden.attention import (
 from accelsim.golden.fixed import join_lsb, split_lsb, symmetric_quantise
 from accelsim.layers import SCORE_ONE
 from accelsim.prune.recipes import Spatten
+from accelsim.sampling import kept_rows
 
 Array = npt.NDArray[Any]
 
 HIGHEST_SCORE = 2**32 - 1
 """Cumulative scores saturate here, in the recorded width."""
+
+
+MOST_AT_ONCE = 2**23
+"""Scores that are made together: some 300 MB with all that is made of them."""
 
 
 @dataclass(kw_only=True)
@@ -67,6 +73,7 @@ class Decisions:
     values: npt.NDArray[np.int32] | None = None
     refetch: npt.NDArray[np.bool_] | None = None
     scores: npt.NDArray[np.uint16] | None = None
+    score_rows: npt.NDArray[np.int32] | None = None
 
 
 def attend(
@@ -82,32 +89,62 @@ def attend(
 
     query, key, value: (batch, heads, tokens, dim); mask: added to the scores,
     (batch or 1, heads or 1, tokens, tokens). Returns (batch, tokens, heads, dim), zero where a
-    head is pruned, in the query's type.
+    head is pruned, in the query's type. Scores are made block by block, `MOST_AT_ONCE` at a time; those of
+    all rows are recorded, or of some at even distances (`accelsim.sampling`).
     """
     group = query.shape[1] // key.shape[1]
     Q = _of_heads(query, left.heads)
     K, V = (_of_heads(shared.repeat_interleave(group, dim=1), left.heads) for shared in (key, value))
-    added = None if mask is None else _of_heads(mask.expand(-1, query.shape[1], -1, -1), left.heads)
-    probabilities, refetch = _probabilities(Q, K, added, scale, recipe)
-    rounded = np.rint(probabilities * SCORE_ONE).astype(np.int64)
     if recipe.bits is not None:
         V = _quantised(V, recipe.bits[0])[0]
-    values = None
-    if recipe.values < 1:
-        count = keep_count(V.shape[2], recipe.values)
-        probabilities = np.where(local_values(rounded, count), probabilities, 0)
-        values = np.full(rounded.shape[:3], count, np.int32)
-    output = probabilities @ V
-    left.token_scores = np.minimum(token_importance(left.token_scores, rounded), HIGHEST_SCORE)
+    batch, heads, queries, keys = *Q.shape[:3], K.shape[2]
+    count = keep_count(keys, recipe.values)
+    score_rows = kept_rows(queries, batch * heads * keys)
+    kept = np.arange(queries) if score_rows is None else score_rows
+    scores = np.empty((batch, heads, kept.size, keys), np.uint16) if recipe.decides_rows else None
+    refetch = np.zeros(Q.shape[:3], np.bool_) if recipe.bits and recipe.bits[1] else None
+    output = np.empty((*Q.shape[:3], V.shape[3]), np.float32)
+    rows = _Rows(Q, K, mask, scale, recipe, left.heads)
+    for place in _blocks(batch, heads, queries, keys):
+        samples, some, several = place
+        probabilities, again = rows.probabilities(place)
+        rounded = np.rint(probabilities * SCORE_ONE).astype(np.uint16)
+        if refetch is not None:
+            refetch[place] = again
+        if scores is not None:
+            recorded = slice(*np.searchsorted(kept, (several.start, several.stop)))
+            scores[samples, some, recorded] = rounded[:, :, kept[recorded] - several.start]
+        if recipe.values < 1:
+            probabilities = np.where(local_values(rounded, count), probabilities, 0)
+        output[place] = probabilities @ V[samples, some]
+        left.token_scores[samples] = token_importance(left.token_scores[samples], rounded)
+    left.token_scores = np.minimum(left.token_scores, HIGHEST_SCORE)
     in_units = np.rint(output.astype(np.float64) * SCORE_ONE).astype(np.int64)
     left.head_scores = np.minimum(head_importance(left.head_scores, in_units), HIGHEST_SCORE)
-    decides = values is not None or refetch is not None
     whole = np.zeros((*query.shape[:3], output.shape[3]), output.dtype)
     np.put_along_axis(whole, left.heads[:, :, None, None], output, axis=1)
     attended = torch.from_numpy(whole.swapaxes(1, 2).copy()).to(query.device, query.dtype)
     return attended, Decisions(
-        values=values, refetch=refetch, scores=rounded.astype(np.uint16) if decides else None
+        values=np.full(Q.shape[:3], count, np.int32) if recipe.values < 1 else None,
+        refetch=refetch,
+        scores=scores,
+        score_rows=score_rows.astype(np.int32) if score_rows is not None and scores is not None else None,
     )
+
+
+def _blocks(batch: int, heads: int, queries: int, keys: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Samples, heads and rows that are computed together: all, else whole heads of a sample, else rows."""
+    several = max(1, min(queries, MOST_AT_ONCE // keys))
+    some = max(1, min(heads, MOST_AT_ONCE // (queries * keys)))
+    samples = max(1, MOST_AT_ONCE // (heads * queries * keys))
+    for sample in range(0, batch, samples):
+        for head in range(0, heads, some):
+            for row in range(0, queries, several):
+                yield (
+                    slice(sample, min(batch, sample + samples)),
+                    slice(head, min(heads, head + some)),
+                    slice(row, min(queries, row + several)),
+                )
 
 
 def _of_heads(tensor: torch.Tensor, heads: npt.NDArray[np.int64]) -> Array:
@@ -119,32 +156,66 @@ def _of_heads(tensor: torch.Tensor, heads: npt.NDArray[np.int64]) -> Array:
     return taken
 
 
-def _probabilities(
-    query: Array, key: Array, added: Array | None, scale: float, recipe: Spatten
-) -> tuple[Array, npt.NDArray[np.bool_] | None]:
-    """Softmax of the scores; with LSBs, flat rows of the first pass are computed again from all bits."""
-    if recipe.bits is None:
-        return _softmax(query, key, added, scale), None
-    msb, lsb = recipe.bits
-    whole_query, coarse_query = _quantised(query, msb, lsb)
-    whole_key, coarse_key = _quantised(key, msb, lsb)
-    coarse = _softmax(coarse_query, coarse_key, added, scale)
-    if not lsb:
-        return coarse, None
-    rounded = np.rint(coarse * SCORE_ONE)
-    refetch = needs_lsb(rounded, recipe.threshold * SCORE_ONE)
-    if refetch.any():
-        coarse = np.where(refetch[..., None], _softmax(whole_query, whole_key, added, scale), coarse)
-    return coarse, refetch
+class _Rows:
+    """Probabilities of any rows, after the decision which of them are computed again from all bits."""
 
+    def __init__(
+        self,
+        query: Array,
+        key: Array,
+        mask: torch.Tensor | None,
+        scale: float,
+        recipe: Spatten,
+        heads: npt.NDArray[np.int64],
+    ) -> None:
+        self._mask: Array | None = None
+        if mask is not None:
+            self._mask = mask.detach().to(device="cpu", dtype=torch.float32).numpy()
+        self._heads, self._scale, self._threshold = heads, np.float32(scale), recipe.threshold * SCORE_ONE
+        self._whole: tuple[Array, Array] | None = None
+        self._first = query, key
+        if recipe.bits is not None:
+            (whole_query, coarse_query), (whole_key, coarse_key) = (
+                _quantised(vectors, *recipe.bits) for vectors in (query, key)
+            )
+            self._first = coarse_query, coarse_key
+            self._whole = (whole_query, whole_key) if recipe.bits[1] else None
 
-def _softmax(query: Array, key: Array, added: Array | None, scale: float) -> Array:
-    scores: Array = query @ key.swapaxes(-1, -2) * np.float32(scale)
-    if added is not None:
-        scores = scores + added
-    exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    probabilities: Array = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return probabilities
+    def probabilities(
+        self, place: tuple[slice, slice, slice]
+    ) -> tuple[Array, npt.NDArray[np.bool_] | None]:
+        """Softmax of the rows at `place`, and which of them fetched their LSBs (None: there are none)."""
+        first = self._softmax(self._first, place)
+        if self._whole is None:
+            return first, None
+        again = needs_lsb(np.rint(first * SCORE_ONE), self._threshold)
+        if again.any():
+            first = np.where(again[..., None], self._softmax(self._whole, place), first)
+        return first, again
+
+    def _softmax(self, vectors: tuple[Array, Array], place: tuple[slice, slice, slice]) -> Array:
+        samples, some, _ = place
+        query, key = vectors[0][place], vectors[1][samples, some]
+        scores: Array = query @ key.swapaxes(-1, -2)
+        scores *= self._scale
+        if self._mask is not None:
+            scores += self._added(place)
+        scores -= scores.max(axis=-1, keepdims=True)
+        exponentials = np.exp(scores, out=scores)
+        exponentials /= exponentials.sum(axis=-1, keepdims=True)
+        return exponentials
+
+    def _added(self, place: tuple[slice, slice, slice]) -> Array:
+        """The part of the mask for these rows, which heads and samples may share."""
+        mask, (samples, some, several) = self._mask, place
+        assert mask is not None
+        if len(mask) > 1:
+            mask = mask[samples]
+        if mask.shape[1] == 1:
+            return mask[:, :, several]
+        heads = self._heads[samples if len(mask) > 1 else slice(0, 1), some]
+        added: Array = np.take_along_axis(mask[:, :, several], heads[:, :, None, None], axis=1)
+        return added
 
 
 def _quantised(vectors: Array, msb: int, lsb: int = 0) -> tuple[Array, Array]:

@@ -287,6 +287,7 @@ class Cascade:
             values=decisions.values,
             refetch=decisions.refetch,
             scores=decisions.scores,
+            score_rows=decisions.score_rows,
             tokens=left.tokens.astype(np.int32) if tokens < self._length else None,
             token_scores=np.maximum(ranks, 0).astype(np.uint32) if cascades_tokens else None,
             token_keep=next_tokens if cascades_tokens and next_tokens < tokens else 0,

@@ -83,6 +83,12 @@ class Spatten:
         return self.tokens == self.heads == self.values == 1 and self.bits is None
 
 
+    @property
+    def decides_rows(self) -> bool:
+        """Row by row, something is decided on the scores: which values, or whether to fetch LSBs."""
+        return self.values < 1 or (self.bits is not None and self.bits[1] > 0)
+
+
 Recipe = Magnitude | Spatten
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.plan import Flags, Integers
+from accelsim.sampling import standing
 from accelsim.workload import Attention
 
 
@@ -16,7 +17,8 @@ class Decisions:
     """One entry per row: sequence by sequence, head by head, query by query.
 
     sequence, head: (rows,); stored: (rows,), the KV head in memory, of `stored_heads`.
-    values: (rows,), V vectors kept; again: (rows,), rows that re-fetch; scores: (rows, keys) or None.
+    values: (rows,), V vectors kept; again: (rows,), rows that re-fetch; scores: (scored, keys) or None;
+    source: (rows,), which of them are a row's own, or stand for it.
     positions: (batch, keys), ascending, below `length`.
     """
 
@@ -27,6 +29,7 @@ class Decisions:
     values: Integers
     again: Flags
     scores: npt.NDArray[np.uint16] | None
+    source: Integers
     positions: Integers
     length: int
 
@@ -60,9 +63,20 @@ def read_decisions(layer: Attention) -> Decisions:
         values=values.ravel().astype(np.int64),
         again=np.zeros(sequence.size, np.bool_) if layer.refetch is None else layer.refetch.ravel(),
         scores=None if layer.scores is None else layer.scores.reshape(-1, layer.keys),
+        source=_sources(layer),
         positions=np.broadcast_to(tokens, (layer.batch, layer.keys)).astype(np.int64),
         length=layer.dense_keys or layer.keys,
     )
+
+
+def _sources(layer: Attention) -> Integers:
+    """Where each row finds its scores."""
+    rows = layer.batch * layer.heads * layer.queries
+    if layer.score_rows is None:
+        return np.arange(rows)
+    own = standing(layer.score_rows, layer.queries)
+    first = np.arange(layer.batch * layer.heads) * layer.scored
+    return (first[:, None] + own).ravel()
 
 
 def _stored_heads(layer: Attention) -> Integers:

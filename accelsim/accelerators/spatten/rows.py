@@ -8,6 +8,7 @@ from accelsim.accelerators.base import LayerPlan
 from accelsim.accelerators.spatten.decisions import Decisions, read_decisions
 from accelsim.accelerators.spatten.layout import layout
 from accelsim.accelerators.spatten.parameters import Parameters
+from accelsim.accelerators.spatten.selection import local_select_cycles, sampled_scores
 from accelsim.accelerators.spatten.topk import row_lines, select_cycles
 from accelsim.accelerators.spatten.traffic import Fetch, Store, Traffic
 from accelsim.plan import Flags, Integers, Plan
@@ -99,9 +100,7 @@ class Builder:
         """Local V: load at the softmax's rate, quick-select on the real scores, filter in order."""
         plan, engine, keys = self.plan, self.machine.topk, self.layer.keys
         rows = np.flatnonzero(self.selects)
-        if rows.size and self.decided.scores is not None:
-            cycles, _ = select_cycles(engine, self.decided.scores[rows], self.decided.values[rows], rows)
-            self.select_cycles[rows] = cycles
+        self.select_cycles[rows] = local_select_cycles(engine, self.decided, rows, self.decided.source[rows])
         load = row_lines(keys, min(engine.width, self.machine.softmax.parallelism))
         select, filter_ = plan.layout.stage("select"), plan.layout.stage("filter")
         plan.busy[:, select] = load + self.select_cycles
@@ -153,12 +152,13 @@ def plan_rows(machine: Parameters, layer: Attention) -> LayerPlan:
     dense_rows = layer.batch * (layer.dense_heads or layer.heads) * (layer.dense_queries or layer.queries)
     again = int(decided.again.sum()) * layer.keys * layer.dim
     ranked = builder.select_cycles[builder.selects]
+    notes, facts = sampled_scores(machine.topk, layer, decided, builder.select_cycles)
     return LayerPlan(
         plan=plan,
         macs_dense=dense_rows * (layer.dense_keys or layer.keys) * (layer.dim + layer.value_dim),
         macs_done=decided.rows * layer.keys * layer.dim + again + int(decided.values.sum()) * layer.value_dim,
         launches=1,
-        notes=_notes(machine, layer),
+        notes=(*_notes(machine, layer), *notes),
         facts={
             "tokens": layer.keys,
             "heads": layer.heads,
@@ -166,6 +166,7 @@ def plan_rows(machine: Parameters, layer: Attention) -> LayerPlan:
             "refetched_share": float(decided.again.mean()),
             "macs_again": again,
             "select_cycles_mean": float(ranked.mean()) if ranked.size else 0.0,
+            **facts,
         },
     )
 

@@ -110,7 +110,7 @@ class Traffic:
             rows = np.flatnonzero(decided.values == keep)
             kept = np.broadcast_to(np.arange(keep), (rows.size, keep))
             if scores is not None and 0 < keep < decided.positions.shape[1]:
-                kept = top_k_indices(scores[rows], keep)
+                kept = top_k_indices(scores[decided.source[rows]], keep)
             for row, columns in zip(rows.tolist(), kept, strict=True):
                 sequence = int(decided.sequence[row])
                 positions = decided.positions[sequence, columns]
