@@ -172,8 +172,8 @@ def _read_file(file: BinaryIO, kind: str, version: int) -> Archive:
         for name, layout in layouts.items()
     }
     for name, array in stored.items():
-        if (found := _bytes_digest(array)) != (said := entries[name]["sha256"]):
-            raise ValueError(f"array {name!r}: sha256 must be {found[:16]}..., not {reprlib.repr(said)}")
+        if (own := _bytes_digest(array)) != (said := entries[name]["sha256"]):
+            raise ValueError(f"array {name!r}: sha256 must be {own[:16]}..., not {reprlib.repr(said)}")
     if (digest := _digest(header, entries)) != claimed:
         raise ValueError(f"content hash must be {digest[:16]}..., not {reprlib.repr(claimed)}")
     return Archive(header, {name: stored[source] for name, source in sources.items()})
@@ -189,7 +189,9 @@ def _source(name: str, entries: Mapping[str, Any]) -> str:
     other = entries.get(entry["same"]) if isinstance(entry["same"], str) else None
     if entry.keys() != {"same"} or not isinstance(other, dict) or "same" in other:
         shown = reprlib.repr(entry)
-        raise ValueError(f"array {reprlib.repr(name)} must be the same as an array that is stored, not {shown}")
+        raise ValueError(
+            f"array {reprlib.repr(name)} must be the same as an array that is stored, not {shown}"
+        )
     return str(entry["same"])
 
 
@@ -307,7 +309,7 @@ def _dtype(shown: str, described: object) -> np.dtype[Any]:
 def _prepare(
     arrays: Mapping[str, Array],
 ) -> tuple[dict[str, Array], dict[str, dict[str, Any]], dict[str, _Layout]]:
-    """What is stored, little-endian, C-ordered and packed; the header entries of all; layouts of the stored."""
+    """What is stored (little-endian, C-ordered, packed), the entries of all, and layouts of the stored."""
     plain: dict[str, Array] = {}
     entries: dict[str, dict[str, Any]] = {}
     layouts: dict[str, _Layout] = {}
@@ -322,7 +324,7 @@ def _prepare(
                 raise ValueError(_bad_name(name))
             entries[name] = {"same": known[place][0]}
             continue
-        entry = {"dtype": _described(array), "shape": list(array.shape), "sha256": ""}
+        entry: dict[str, Any] = {"dtype": _described(array), "shape": list(array.shape), "sha256": ""}
         layout = _layout(name, entry)
         content = np.asarray(array, dtype=layout.dtype, order="C")
         _check_elements(name, content)

@@ -9,16 +9,16 @@ from __future__ import annotations
 import copy
 import math
 import reprlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from accelsim.golden.formats import Bitmap
+from accelsim.plain import check_plain, field_names, is_text, is_whole
 
-LARGEST_SIZE = 2**31 - 1
 LARGEST_COUNT = 2**63 - 1
 MOST_BITS = 32
 SCORE_ONE = 4096  # a probability of 1
@@ -234,9 +234,9 @@ class Attention(_Layer):
         for name in DECISIONS:
             if getattr(self, name) is not None:
                 self._check_decision(name)
-        rows = self.score_rows
-        if rows is not None and (
-            self.scores is None or rows[-1] >= self.queries or (rows[1:] <= rows[:-1]).any()
+        kept = self.score_rows
+        if kept is not None and (
+            self.scores is None or kept[-1] >= self.queries or (kept[1:] <= kept[:-1]).any()
         ):
             raise self._refusal(f"score_rows must rise and be < queries ({self.queries}), and have scores")
         self._check_cascade("token", self.tokens, "keys")
@@ -385,40 +385,6 @@ def split(layer: _Layer) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         elif value is not None:
             arrays[name] = value
     return plain, arrays
-
-
-def check_plain(record: Any, refusal: Callable[[str], ValueError], *, largest: int = LARGEST_SIZE) -> None:
-    """Check numbers, flags and text of a dataclass by its annotations; 0 and "" only where default."""
-    for entry in fields(record):
-        name, value = entry.name, getattr(record, entry.name)
-        least = 0 if entry.default == 0 else 1
-        if entry.type == "int":
-            if not is_whole(value) or not least <= value <= largest:
-                raise refusal(
-                    f"{name} must be a whole number from {least} to {largest}, not {reprlib.repr(value)}"
-                )
-            object.__setattr__(record, name, int(value))
-        elif entry.type == "bool":
-            if not isinstance(value, bool | np.bool_):
-                raise refusal(f"{name} must be True or False, not {reprlib.repr(value)}")
-            object.__setattr__(record, name, bool(value))
-        elif entry.type == "str" and not (is_text(value) and (value or entry.default == "")):
-            raise refusal(f"{name} must be one printable line, not {reprlib.repr(value)}")
-
-
-def is_whole(value: object) -> bool:
-    """An integer of Python or numpy, and no boolean."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def is_text(value: object) -> bool:
-    """Printable, so that a name from a stranger's file cannot steer a terminal."""
-    return isinstance(value, str) and value.isprintable()
-
-
-def field_names(record: type[Any]) -> list[str]:
-    """The names of a dataclass's fields, in order."""
-    return [entry.name for entry in fields(record)]
 
 
 def _part(here: int, unpruned: int) -> str:

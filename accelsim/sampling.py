@@ -32,3 +32,13 @@ def standing(rows: npt.NDArray[np.integer], queries: int) -> Integers:
     """For each query the index into `rows` of the nearest one; of two as near, the earlier."""
     between = (rows[1:].astype(np.int64) + rows[:-1]) // 2
     return np.searchsorted(between, np.arange(queries)).astype(np.int64)
+
+
+def said(scored: int, queries: int) -> str:
+    """What a report says of layers of which `scored` of `queries` rows kept their scores; "" if all did."""
+    if scored == queries:
+        return ""
+    return (
+        f"scores: beyond {MOST_SCORES:,} a layer, those of rows at even distances are kept "
+        f"({scored / queries:.0%} of the rows of such layers), each for the rows that are nearest to it"
+    )

@@ -17,19 +17,8 @@ import numpy.typing as npt
 
 from accelsim import archive
 from accelsim.golden.formats import Bitmap
-from accelsim.layers import (
-    DECISIONS,
-    LAYERS,
-    Attention,
-    Layer,
-    Matmul,
-    Unknown,
-    check_plain,
-    field_names,
-    is_text,
-    is_whole,
-    split,
-)
+from accelsim.layers import DECISIONS, LAYERS, Attention, Layer, Matmul, Unknown, split
+from accelsim.plain import check_plain, field_names, is_text, is_whole
 
 __all__ = ["Attention", "Layer", "Matmul", "Unknown", "Workload", "WorkloadError"]
 

@@ -113,7 +113,13 @@ def test_equal_arrays_are_stored_once_and_share_memory_when_read(tmp_path: Path)
     """Of equal type, shape and bytes, that is: the same bytes as another type are another array."""
     path = tmp_path / "a.npz"
     ones = np.ones((1000, 8), np.uint8)
-    content = {"b": ones, "a": ones.copy(), "c": ones[::-1], "d": ones.view(np.int8), "e": ones.reshape(8, -1)}
+    content = {
+        "b": ones,
+        "a": ones.copy(),
+        "c": ones[::-1],
+        "d": ones.view(np.int8),
+        "e": ones.reshape(8, -1),
+    }
     digest = archive.write(path, HEADER, content)
     assert path.stat().st_size < 3 * ones.nbytes + 3000
     assert members(path).keys() == {"header.json", "a.npy", "d.npy", "e.npy"}

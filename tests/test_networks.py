@@ -218,7 +218,7 @@ def test_rows_of_a_decoder_see_no_later_key() -> None:
         ("run bert-base --text README.md --on stc", "only shapes are known"),
         ("run bert-base --evaluate --on stc", "only the shapes are known"),
         ("run bert-base --tokens 0 --on stc", "from 1 to"),
-        ("run llama-2-7b --tokens 4096 --prune spatten,values=0.5 --on spatten", "use fewer tokens"),
+        ("run llama-2-7b --batch 65536 --prune spatten,values=0.5 --on spatten", "use fewer tokens"),
     ],
 )
 def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: str, expected: str) -> None:

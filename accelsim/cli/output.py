@@ -63,7 +63,7 @@ def step(title: str, *, lines: bool = True) -> Iterator[None]:
 
 
 class Stopwatch:
-    """Says on stderr where the time went, if it was long; never in a result, whose bytes must not depend on it."""
+    """Says on stderr where the time went, if it was long. Never in a result: equal inputs, equal bytes."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()

@@ -18,15 +18,18 @@ from accelsim.golden.formats import Bitmap
 from accelsim.layers import SCORE_ONE
 from accelsim.models.shapes import Part
 from accelsim.prune.recipes import Magnitude, Recipe, Spatten
-from accelsim.sampling import kept_rows
+from accelsim.sampling import kept_rows, said
 from accelsim.synthetic import draw_mask, spread
 from accelsim.workload import Attention, Layer, Matmul
 
 REFETCH_SHARE = 0.059
 """Share of the rows that fetch their LSBs: the mean that the SpAtten paper states."""
 
-MOST_SCORES = 2**28
+MOST_SCORES = 2**30
 """Bound on the drawn scores of a network, 2 bytes each."""
+
+MOST_ROWS = 2**24
+"""Bound on the rows of one layer, of which each decides something."""
 
 
 def drawn(
@@ -98,6 +101,11 @@ def _cascaded(
         notes.append(
             f"{REFETCH_SHARE:.1%} of the rows fetch their LSBs, spread evenly: the mean of the paper"
         )
+    sampled = [
+        part.layer for part in made if isinstance(part.layer, Attention) and part.layer.score_rows is not None
+    ]
+    rule = said(sum(layer.scored for layer in sampled), sum(layer.queries for layer in sampled))
+    notes += [rule] if rule else []
     return made, notes
 
 
@@ -113,7 +121,7 @@ class _Cascade:
     heads: list[int] = field(default_factory=list)
     token_ids: npt.NDArray[Any] = field(init=False)
     head_ids: npt.NDArray[Any] = field(init=False)
-    scores: dict[tuple[int, ...], npt.NDArray[np.uint16]] = field(default_factory=dict)
+    drawn: dict[tuple[int, ...], dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count, heads = self.layer.keys, self.layer.heads
@@ -123,10 +131,21 @@ class _Cascade:
         self.heads = [keep_count(heads, fraction) for fraction in kept]
         self.token_ids = np.broadcast_to(np.arange(count, dtype=np.int32), (self.layer.batch, count))
         self.head_ids = np.arange(heads, dtype=np.int32)
-        shapes = set(zip(self.heads, self.tokens, strict=True))
-        needed = sum(self.layer.batch * here * left * _scored(self._kept(here, left), left) for here, left in shapes)
-        if self.recipe.decides_rows and needed > MOST_SCORES:
-            raise ValueError(f"scores to draw must be at most {MOST_SCORES}, not {needed}: use fewer tokens")
+        if self.recipe.decides_rows:
+            self._check_size()
+
+    def _check_size(self) -> None:
+        """Refuse what would not fit a memory, before anything is drawn."""
+        batch, shapes = self.layer.batch, set(zip(self.heads, self.tokens, strict=True))
+        rows = batch * self.layer.heads * self.layer.keys
+        if rows > MOST_ROWS:
+            raise ValueError(f"rows of a layer must be at most {MOST_ROWS}, not {rows}: use fewer tokens")
+        scores = 0
+        for heads, tokens in shapes:
+            kept = self._kept(heads, tokens)
+            scores += batch * heads * tokens * (tokens if kept is None else kept.size)
+        if scores > MOST_SCORES:
+            raise ValueError(f"scores to draw must be at most {MOST_SCORES}, not {scores}: use fewer tokens")
 
     def reduced(self, layer: Matmul | Attention, block: int) -> Matmul | Attention:
         """The layer with the tokens and heads that are left in its block."""
@@ -169,29 +188,25 @@ class _Cascade:
         return made
 
     def _rows(self, shape: tuple[int, int, int], causal: bool) -> dict[str, Any]:
-        """Values, re-fetches and scores of the rows (batch, heads, queries)."""
-        decided: dict[str, Any] = {}
-        if self.recipe.values < 1:
-            decided["values"] = np.full(shape, keep_count(shape[2], self.recipe.values), np.int32)
-        if self.recipe.bits is not None and self.recipe.bits[1]:
-            decided["refetch"] = spread(int(np.prod(shape)), REFETCH_SHARE).reshape(shape)
-        if decided:
+        """Values, re-fetches and scores of the rows (batch, heads, queries); equal shapes share them."""
+        if not self.recipe.decides_rows:
+            return {}
+        if shape not in self.drawn:
             kept = self._kept(*shape[1:])
-            if shape not in self.scores:
-                self.scores[shape] = _scores(shape, kept, causal, self.generator)
-            decided["scores"] = self.scores[shape]
+            decided: dict[str, Any] = {"scores": _scores(shape, kept, causal, self.generator)}
             decided["score_rows"] = None if kept is None else kept.astype(np.int32)
-        return decided
+            if self.recipe.values < 1:
+                decided["values"] = np.full(shape, keep_count(shape[2], self.recipe.values), np.int32)
+            if self.recipe.bits is not None and self.recipe.bits[1]:
+                decided["refetch"] = spread(int(np.prod(shape)), REFETCH_SHARE).reshape(shape)
+            self.drawn[shape] = decided
+        return self.drawn[shape]
 
     def _kept(self, heads: int, tokens: int) -> npt.NDArray[np.int64] | None:
         return kept_rows(tokens, self.layer.batch * heads * tokens)
 
     def _importance(self, *shape: int) -> npt.NDArray[np.uint32]:
         return self.generator.integers(2**20, size=shape, dtype=np.uint32)
-
-
-def _scored(kept: npt.NDArray[np.int64] | None, tokens: int) -> int:
-    return tokens if kept is None else kept.size
 
 
 def _scores(

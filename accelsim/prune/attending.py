@@ -181,9 +181,7 @@ class _Rows:
             self._first = coarse_query, coarse_key
             self._whole = (whole_query, whole_key) if recipe.bits[1] else None
 
-    def probabilities(
-        self, place: tuple[slice, slice, slice]
-    ) -> tuple[Array, npt.NDArray[np.bool_] | None]:
+    def probabilities(self, place: tuple[slice, slice, slice]) -> tuple[Array, npt.NDArray[np.bool_] | None]:
         """Softmax of the rows at `place`, and which of them fetched their LSBs (None: there are none)."""
         first = self._softmax(self._first, place)
         if self._whole is None:

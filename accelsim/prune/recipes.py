@@ -82,7 +82,6 @@ class Spatten:
         """Everything is kept, as it is: the forward pass is the model's own."""
         return self.tokens == self.heads == self.values == 1 and self.bits is None
 
-
     @property
     def decides_rows(self) -> bool:
         """Row by row, something is decided on the scores: which values, or whether to fetch LSBs."""

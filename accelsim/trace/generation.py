@@ -23,9 +23,6 @@ from accelsim.prune.recipes import Recipe, Spatten
 from accelsim.trace.recorder import Recorder
 from accelsim.workload import Layer
 
-SAID_SCORES = 1 << 28
-"""Bytes of stored scores from which a note says how many there are."""
-
 
 def generated_layers(
     module: nn.Module, inputs: Any, steps: int, recipes: Sequence[Recipe]
@@ -64,7 +61,7 @@ def prefixed(passes: Sequence[Sequence[Layer]]) -> tuple[Layer, ...]:
 
 
 def generation_notes(passes: Sequence[Sequence[Layer]], recipes: Sequence[Recipe]) -> tuple[str, ...]:
-    """What a report says of the generation: which tokens ran, which stay, and how large the trace is."""
+    """What a report says of the generation: which tokens ran, and which stay."""
     steps = len(passes) - 1
     notes = [
         f"generation: one pass over the prompt, then {steps} tokens one by one (greedy, with the KV cache)"
@@ -75,14 +72,6 @@ def generation_notes(passes: Sequence[Sequence[Layer]], recipes: Sequence[Recipe
                 "cascade in generation: each token starts with all keys again; the prompt's last token, in "
                 f"its own pass, and the newest {recipe.recent} generated are kept (recent={recipe.recent})"
             )
-    stored = sum(
-        scores.nbytes
-        for layers in passes
-        for scores in (getattr(layer, "scores", None) for layer in layers)
-        if scores is not None
-    )
-    if stored >= SAID_SCORES:
-        notes.append(f"scores of the decided rows take {stored / 2**20:,.0f} MiB; none is left out")
     return tuple(notes)
 
 

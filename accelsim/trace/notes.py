@@ -1,14 +1,33 @@
-"""Which layers of a sparse model are dense, and why: told from the zeros, so that it holds for any origin."""
+"""What every report must say of a trace, told from its layers, so that it holds for any origin.
+
+Which layers of a sparse model are dense, and why; how many scores were kept.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from accelsim.golden.formats import nm_pattern
-from accelsim.workload import Layer, Matmul
+from accelsim.sampling import said
+from accelsim.workload import Attention, Layer, Matmul
 
 GROUP_SIZES = (4, 8, 16, 32)
 """Values of M that are looked for, the smallest that explains all masks first."""
+
+SAID_SCORES = 1 << 28
+"""Bytes of stored scores from which a note says how many there are."""
+
+
+def scores_notes(layers: Sequence[Layer]) -> tuple[str, ...]:
+    """Which rows' scores were kept, if not all, and how much room they take, if much."""
+    scored = [layer for layer in layers if isinstance(layer, Attention) and layer.scores is not None]
+    sampled = [layer for layer in scored if layer.score_rows is not None]
+    rule = said(sum(layer.scored for layer in sampled), sum(layer.queries for layer in sampled))
+    stored = sum(layer.scores.nbytes for layer in scored if layer.scores is not None)
+    if stored >= SAID_SCORES:
+        size = f"scores of the decided rows take {stored / 2**20:,.0f} MiB"
+        return (rule, size) if rule else (size,)
+    return (rule,) if rule else ()
 
 
 def dense_layers_note(layers: Sequence[Layer]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from accelsim.models.stand_ins import dense_stand_ins
 from accelsim.prune.applying import pruned
 from accelsim.prune.recipes import Recipe, Spatten, parse_all
 from accelsim.trace.generation import generated_layers, generation_notes, prefixed
-from accelsim.trace.notes import dense_layers_note
+from accelsim.trace.notes import dense_layers_note, scores_notes
 from accelsim.trace.recorder import Recorder
 from accelsim.workload import Attention, Layer, Matmul, Workload
 
@@ -49,7 +49,7 @@ def trace_module(
     return Workload(
         model=name or type(module).__name__,
         layers=layers,
-        notes=(*notes, *dense_layers_note(layers)),
+        notes=(*notes, *scores_notes(layers), *dense_layers_note(layers)),
     )
 
 
@@ -69,8 +69,13 @@ def _generation(
         passes[0] = with_unpruned_sizes(passes[0], generated_layers(module, inputs, 0, ())[0][0])
     return Workload(
         model=name or type(module).__name__,
-        layers=prefixed(passes),
-        notes=(*notes, *generation_notes(passes, recipes), *dense_layers_note(passes[0])),
+        layers=(layers := prefixed(passes)),
+        notes=(
+            *notes,
+            *generation_notes(passes, recipes),
+            *scores_notes(layers),
+            *dense_layers_note(passes[0]),
+        ),
     )
 
 

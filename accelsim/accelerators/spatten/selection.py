@@ -55,11 +55,12 @@ def sampled_scores(
     neighbour = np.append(decided.source[own[1:]], decided.source[own[-2]])
     change = local_select_cycles(engine, decided, own, neighbour) - cycles[own]
     error = abs(float(change.mean())) + 2 * float(change.std()) / math.sqrt(own.size)
-    facts["select_cycles_error"] = error / float(cycles[own].mean())
-    bound = next((step for step in STEPS if facts["select_cycles_error"] <= step), None)
-    off = f"by less than {bound:.1%}" if bound else f"by more than {STEPS[-1]:.0%}"
+    error /= float(cycles[own].mean())
+    facts["select_cycles_error"] = error
+    bound = next((step for step in STEPS if error <= step), None)
+    off = f"less than {bound:.1%}" if bound else f"more than {STEPS[-1]:.0%}"
     return (
-        f"{said}: other rows select among those of the nearest kept one, cycles of selections may be off {off}",
+        f"{said}: others select among those of the nearest kept row, in cycles that are off by {off}",
     ), facts
 
 
