@@ -7,7 +7,7 @@ recorded is exactly what was decided on.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,17 @@ class Survivors:
             self.all_heads = heads
             self.heads = np.broadcast_to(np.arange(heads), (len(self.tokens), heads)).copy()
             self.head_scores = np.zeros_like(self.heads)
+
+    def newest(self, count: int) -> Survivors:
+        """The last `count` tokens alone."""
+        tokens, scores = self.tokens[:, -count:], self.token_scores[:, -count:]
+        return replace(self, tokens=tokens, token_scores=scores)
+
+    def take_from(self, newest: Survivors) -> None:
+        """Keep what was learnt of the newest tokens, and of the heads."""
+        count = newest.tokens.shape[1]
+        self.token_scores = np.concatenate([self.token_scores[:, :-count], newest.token_scores], axis=1)
+        self.head_scores = newest.head_scores
 
     def shared_head_scores(self) -> npt.NDArray[np.int64]:
         """Importance of the heads over the whole batch, when all samples keep the same ones."""
@@ -197,16 +208,15 @@ class _Rows:
         scores: Array = query @ key.swapaxes(-1, -2)
         scores *= self._scale
         if self._mask is not None:
-            scores += self._added(place)
+            scores += self._added(self._mask, place)
         scores -= scores.max(axis=-1, keepdims=True)
         exponentials = np.exp(scores, out=scores)
         exponentials /= exponentials.sum(axis=-1, keepdims=True)
         return exponentials
 
-    def _added(self, place: tuple[slice, slice, slice]) -> Array:
+    def _added(self, mask: Array, place: tuple[slice, slice, slice]) -> Array:
         """The part of the mask for these rows, which heads and samples may share."""
-        mask, (samples, some, several) = self._mask, place
-        assert mask is not None
+        samples, some, several = place
         if len(mask) > 1:
             mask = mask[samples]
         if mask.shape[1] == 1:

@@ -52,7 +52,7 @@ def cascade(
     encoder, layers, causal = _repeated_layers(module)
     kind = DecoderCascade if causal else Cascade
     name = type(encoder).__name__
-    state = kind(name, recipe, len(layers), decided or (lambda compute: compute()[0]), heads_per_sample)
+    state = kind(encoder, recipe, len(layers), decided or (lambda compute: compute()[0]), heads_per_sample)
     stored = getattr(encoder.config, "num_key_value_heads", None)
     if recipe.heads < 1 and stored not in (None, encoder.config.num_attention_heads):
         raise ValueError(SHARED_HEADS)
@@ -103,13 +103,13 @@ class Cascade:
 
     def __init__(
         self,
-        model: str,
+        encoder: Any,
         recipe: Spatten,
         layers: int,
         decided: Callable[[Callable[[], tuple[Any, Attention]]], Any],
         heads_per_sample: bool,
     ) -> None:
-        self._model = model
+        self._model = type(encoder).__name__
         self._recipe = recipe
         self._token_fractions = schedule(layers, recipe.tokens, TOKEN_START)
         self._head_fractions = schedule(layers, recipe.heads, HEAD_START)
@@ -163,7 +163,9 @@ class Cascade:
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
 
         def compute() -> tuple[torch.Tensor, Attention]:
-            output, decisions = attend(query, key, value, attention_mask, scale, self._recipe, left)
+            seen = self._seen(left)
+            output, decisions = attend(query, key, value, attention_mask, scale, self._recipe, seen)
+            left.take_from(seen)
             self._remember(left)
             return output, self._described(query, key, value, decisions)
 
@@ -205,6 +207,18 @@ class Cascade:
                 f"not {query.shape[2]} x {key.shape[2]}"
             )
         return key, value, mask
+
+    def _seen(self, left: Survivors) -> Survivors:
+        """Of those that are left, the tokens that this layer looks at."""
+        return left
+
+    def _reach(self) -> int:
+        """How many tokens this layer looks at in the unpruned model."""
+        return self._length
+
+    def _positions(self, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Where the tokens lie among those that this layer can reach."""
+        return tokens
 
     def _remember(self, left: Survivors) -> None:
         """Nothing outlives a pass of an encoder."""
@@ -266,10 +280,13 @@ class Cascade:
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, decisions: Decisions
     ) -> Attention:
         left, recipe, following = self._survivors(), self._recipe, self._layer + 1
-        batch, tokens = left.tokens.shape
+        seen, reach = self._seen(left), self._reach()
+        batch, tokens = seen.tokens.shape
         heads = left.heads.shape[1]
         last = following == len(self._token_fractions)
         ranks, next_tokens = (left.token_scores, tokens) if last else self._ranks(following, left)
+        # Tokens outside a window are ranked too, and their time is left out.
+        ranks = ranks[:, -tokens:]
         next_heads = heads if last else self._head_count(following, left.all_heads)
         cascades_tokens, cascades_heads = recipe.tokens < 1, recipe.heads < 1
         return Attention(
@@ -288,14 +305,14 @@ class Cascade:
             refetch=decisions.refetch,
             scores=decisions.scores,
             score_rows=decisions.score_rows,
-            tokens=left.tokens.astype(np.int32) if tokens < self._length else None,
+            tokens=self._positions(seen.tokens).astype(np.int32) if tokens < reach else None,
             token_scores=np.maximum(ranks, 0).astype(np.uint32) if cascades_tokens else None,
             token_keep=next_tokens if cascades_tokens and next_tokens < tokens else 0,
             head_ids=left.heads[0].astype(np.int32) if heads < left.all_heads else None,
             head_scores=left.shared_head_scores().astype(np.uint32) if cascades_heads else None,
             head_keep=next_heads if cascades_heads and next_heads < heads else 0,
             dense_queries=self._rows,
-            dense_keys=self._length,
+            dense_keys=reach,
             dense_heads=left.all_heads,
         )
 

@@ -33,8 +33,9 @@ class DecoderCascade(Cascade):
     may be important now whose row was pruned on the way through the prompt.
     """
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, encoder: Any, *args: Any) -> None:
+        super().__init__(encoder, *args)
+        self._windows = _windows(encoder.config)
         self._prompt = 0
         self._importance: Positions = np.zeros((0, 0), np.int64)
         self._head_importance: Positions = np.zeros((0, 0), np.int64)
@@ -111,16 +112,44 @@ class DecoderCascade(Cascade):
             mask = torch.full((query.shape[2], key.shape[2]), -torch.inf).triu(1)[None, None]
         if self._prunes_rows:
             return key, value, mask
-        places = np.stack([np.searchsorted(*pair) for pair in zip(held, left.tokens, strict=True)])
+        seen = self._seen(left).tokens
+        places = np.stack([np.searchsorted(*pair) for pair in zip(held, seen, strict=True)])
         if mask is not None:
-            mask = _columns(mask.expand(len(places), -1, -1, -1), left.tokens, axis=3)
+            mask = _columns(mask.expand(len(places), -1, -1, -1), seen, axis=3)
         return _columns(key, places, axis=2), _columns(value, places, axis=2), mask
+
+    def _seen(self, left: Survivors) -> Survivors:
+        """In a step, those in the layer's window. All sequences have as many: the mask hides the others."""
+        within = int((left.tokens >= self._length - self._reach()).sum(axis=1).max())
+        return left if self._prunes_rows or within == left.tokens.shape[1] else left.newest(within)
+
+    def _reach(self) -> int:
+        window = self._windows.get(self._layer, self._length)
+        return self._length if self._prunes_rows else min(window, self._length)
+
+    def _positions(self, tokens: Positions) -> Positions:
+        """Counted from the window's first; what the mask hides takes places in it that are free."""
+        placed = tokens - (self._length - self._reach())
+        for row in placed:
+            hidden = int((row < 0).sum())
+            row[:hidden] = np.setdiff1d(np.arange(self._reach()), row[hidden:])[:hidden]
+            row.sort()
+        return placed
 
     def _remember(self, left: Survivors) -> None:
         np.put_along_axis(self._importance, left.tokens, left.token_scores, axis=1)
         if not self._head_importance.size:
             self._head_importance = np.zeros((len(left.tokens), left.all_heads), np.int64)
         np.put_along_axis(self._head_importance, left.heads, left.head_scores, axis=1)
+
+
+def _windows(config: Any) -> dict[int, int]:
+    """Sliding windows by layer, as the model's own cache has them."""
+    from transformers import DynamicCache
+
+    layers: Any = DynamicCache(config=config).layers
+    sliding = {at: layer for at, layer in enumerate(layers) if getattr(layer, "is_sliding", False)}
+    return {at: int(layer.sliding_window) for at, layer in sliding.items()}
 
 
 def _columns(tensor: torch.Tensor, places: Positions, axis: int) -> torch.Tensor:

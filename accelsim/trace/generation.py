@@ -82,6 +82,8 @@ def _prompt(module: nn.Module, inputs: Any, steps: int) -> dict[str, Any]:
     config: Any = getattr(module, "config", None)
     if generates is None or not generates() or getattr(config, "is_encoder_decoder", False):
         raise ValueError(f"generation needs a decoder of transformers that predicts tokens, not {name}")
+    if "past_key_values" not in inspect.signature(module.forward).parameters:
+        raise ValueError(f"generation needs a decoder with a KV cache, and {name} keeps another state")
     given = dict(inputs) if isinstance(inputs, dict) else {"input_ids": inputs}
     ids = given.get("input_ids")
     if not isinstance(ids, torch.Tensor) or ids.dim() != 2:
@@ -108,16 +110,28 @@ def _calls(
     config: Any = module.config
     cache = DynamicCache(config=config) if sliding else DynamicCache()
     common: dict[str, Any] = {"past_key_values": cache, "use_cache": True}
-    if "logits_to_keep" in inspect.signature(module.forward).parameters:
+    takes = inspect.signature(module.forward).parameters
+    if "logits_to_keep" in takes:
         common["logits_to_keep"] = 1
+    shown: Any = given.get("attention_mask")
+    # Padded on the left, sequences begin at different places, and positions count from there.
+    counts = shown is not None and shown.dim() == 2 and not shown.all() and "position_ids" in takes
+    if counts and "position_ids" not in given:
+        common["position_ids"] = positions(shown)
     yield {**given, **common}
-    shown = given.get("attention_mask")
     for _ in range(steps):
         call = {"input_ids": chosen[-1], **common}
         if shown is not None:
             shown = torch.cat([shown, shown.new_ones(len(shown), 1)], dim=1)
             call["attention_mask"] = shown
+        if counts:
+            call["position_ids"] = positions(shown)[:, -1:]
         yield call
+
+
+def positions(shown: torch.Tensor) -> torch.Tensor:
+    """Positions of (batch, tokens) counted from each sequence's first that is shown, as `generate` does."""
+    return (shown.long().cumsum(-1) - 1).clamp(min=0)
 
 
 def _logits(module: nn.Module, output: Any) -> torch.Tensor:

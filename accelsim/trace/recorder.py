@@ -311,7 +311,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         query, key, value = call["query"], call["key"], call["value"]
         *batch, heads, queries, dim = (int(n) for n in query.shape)
         stored = int(key.shape[-3])
-        if stored == heads:
+        if stored == heads and self._packs(heads, queries):
+            heads, queries = heads * queries, 1
+        elif stored == heads:
             stored = self._key_heads(heads, _equal_neighbours(key.reshape(-1, *key.shape[-2:])))
         self._layers.append(
             Attention(
@@ -327,6 +329,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 causal=bool(call.get("is_causal", False)) or _masks_the_future(call.get("attn_mask")),
             )
         )
+
+    def _packs(self, heads: int, queries: int) -> bool:
+        """Whether the "queries" are the heads that share one KV head, each with its single row.
+
+        So `transformers` calls a fused attention for one token, where a mask forbids grouped heads.
+        """
+        groups = self._scopes.running("num_key_value_groups")
+        return groups == queries > 1 and self._scopes.configured("num_attention_heads") == heads * groups
 
     def _unknown(self, packet: Any, call: Bound, result: Any) -> None:
         macs = counted(packet, call, result)

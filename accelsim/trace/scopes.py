@@ -101,6 +101,14 @@ class Scopes:
                 return value
         return None
 
+    def configured(self, attribute: str) -> int | None:
+        """The integer in the configuration of the innermost running module that has one with it."""
+        for module in reversed(self._running):
+            value = getattr(getattr(module, "config", None), attribute, None)
+            if isinstance(value, int):
+                return value
+        return None
+
     def owns(self, tensor: torch.Tensor) -> bool:
         """Whether the tensor lies in the memory of a parameter."""
         return storage_key(tensor) in self._owners

@@ -30,7 +30,37 @@ KINDS: dict[str, dict[str, Any]] = {
     "Mixtral": {"num_key_value_heads": 2, "num_local_experts": 4},
     "Falcon": {},
     "Mistral": {"num_key_value_heads": 2, "sliding_window": 6},
+    "Qwen3": {"num_key_value_heads": 2, "head_dim": 8},
+    "Gemma2": {"num_key_value_heads": 2, "head_dim": 8, "sliding_window": 6},
+    "Gemma3Text": {"num_key_value_heads": 2, "head_dim": 8, "sliding_window": 6},
+    "GPTNeoX": {},
+    "GPTNeo": {
+        "num_layers": LAYERS,
+        "num_heads": HEADS,
+        "attention_types": [[["global", "local", "global"], 1]],
+        "window_size": 6,
+    },
+    "GPTJ": {"n_embd": 32, "n_layer": LAYERS, "n_head": HEADS, "rotary_dim": 4},
+    "GPTBigCode": {"n_embd": 32, "n_layer": LAYERS, "n_head": HEADS},
+    "Phi": {},
+    "Phi3": {"num_key_value_heads": 2},
+    "OPT": {"ffn_dim": 48, "word_embed_proj_dim": 32},
+    "Bloom": {"n_layer": LAYERS, "n_head": HEADS},
+    "StableLm": {"num_key_value_heads": 2},
+    "Cohere": {"num_key_value_heads": 2},
+    "Olmo2": {"num_key_value_heads": 2},
+    "Starcoder2": {"num_key_value_heads": 2},
+    "Granite": {"num_key_value_heads": 2},
+    "GptOss": {"num_key_value_heads": 2, "head_dim": 8, "num_local_experts": 4, "sliding_window": 6},
+    "Jamba": {
+        "num_key_value_heads": 2,
+        "num_experts": 2,
+        "use_mamba_kernels": False,
+        "attn_layer_period": 3,
+        "attn_layer_offset": 1,
+    },
 }
+HEADS_NAMED = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM"}
 
 
 def tiny(kind: str, **changes: Any) -> Any:
@@ -48,7 +78,7 @@ def tiny(kind: str, **changes: Any) -> Any:
         "attn_implementation": "eager",
     }
     config = getattr(transformers, f"{kind}Config")(**{**sizes, **KINDS[kind], **changes})
-    head = "GPT2LMHeadModel" if kind == "GPT2" else f"{kind}ForCausalLM"
+    head = HEADS_NAMED.get(kind, f"{kind}ForCausalLM")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return getattr(transformers, head)(config).eval().requires_grad_(False)
@@ -75,6 +105,28 @@ def test_tokens_and_products_are_those_of_transformers(kind: str, batch: int) ->
     assert workload.macs == counter.get_total_flops() // 2
     with still(model):
         assert torch.equal(generated_layers(model, {"input_ids": prompt}, STEPS, ())[1], expected[:, PROMPT:])
+
+
+@pytest.mark.parametrize("kind", ["Llama", "GPT2", "GPTBigCode", "OPT", "Bloom", "Mistral", "Gemma3Text"])
+def test_sequences_padded_on_the_left_generate_as_with_transformers(kind: str) -> None:
+    model, prompt = tiny(kind), ids(batch=2)
+    shown = torch.ones_like(prompt)
+    shown[0, :5] = prompt[0, :5] = 0
+    given = {"input_ids": prompt, "attention_mask": shown}
+    expected = model.generate(**given, max_new_tokens=STEPS + 1, do_sample=False)
+    with still(model):
+        assert torch.equal(generated_layers(model, given, STEPS, ())[1], expected[:, PROMPT:])
+
+
+@pytest.mark.parametrize("kind", ["Llama", "Mistral", "Qwen3"])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_fused_attention_says_the_same_as_an_eager_one(kind: str, batch: int) -> None:
+    """Also where one token's heads are passed as the rows of their KV head."""
+    inputs = {"input_ids": ids(batch=batch)}
+    fused, eager = (
+        trace(tiny(kind, attn_implementation=way), inputs, generate=2).layers for way in ("sdpa", "eager")
+    )
+    assert fused == eager
 
 
 def test_layers_say_in_which_pass_they_ran() -> None:
@@ -136,6 +188,13 @@ def test_every_machine_runs_every_pass(machine: str) -> None:
         (lambda: torch.nn.Linear(4, 4), 3, "decoder of transformers that predicts tokens, not Linear"),
         (lambda: tiny("Llama").model, 3, "not LlamaModel"),
         (lambda: transformers.BertModel(transformers.BertConfig(num_hidden_layers=1)), 3, "not BertModel"),
+        (
+            lambda: transformers.MambaForCausalLM(
+                transformers.MambaConfig(vocab_size=64, hidden_size=8, num_hidden_layers=1)
+            ),
+            3,
+            "needs a decoder with a KV cache, and MambaForCausalLM keeps another state",
+        ),
         (lambda: tiny("Llama"), 29, r"40 positions of LlamaForCausalLM: 12 tokens of prompt and 29"),
         (lambda: tiny("Llama"), 0, "generate must be >= 1, not 0"),
     ],
