@@ -288,3 +288,40 @@ def test_attention_out_of_reach_is_refused_by_name(kind: str) -> None:
     ) as refusal:
         trace(model, {"input_ids": ids()}, "spatten,tokens=0.6", generate=1)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", ["Mistral", "Gemma2"])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_window_bounds_what_a_layer_fetches_and_changes_no_token(
+    kind: str, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mask hides what lies outside anyway: a token there adds nothing, and is not fetched."""
+    window, recipe = 6, "spatten,tokens=0.6,recent=2"
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=64,
+        hidden_size=32,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=2,
+        head_dim=DIM,
+        intermediate_size=48,
+        sliding_window=window,
+        initializer_range=0.3,
+        eos_token_id=None,
+        attn_implementation="eager",
+    )
+    torch.manual_seed(0)
+    model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
+    inputs = {"input_ids": ids(batch=batch)}
+    slides = [getattr(config, "layer_types", ["sliding_attention"] * LAYERS)[at] for at in range(LAYERS)]
+    workload = trace(model, inputs, recipe, generate=STEPS)
+    for index, layer in enumerate(attentions(workload)[LAYERS:], start=LAYERS):
+        reach = PROMPT + index // LAYERS
+        if slides[index % LAYERS] == "sliding_attention":
+            reach = min(window, reach)
+        assert layer.keys <= (layer.dense_keys or layer.keys) == reach
+    assert workload.dense().layers == trace(model, inputs, generate=STEPS).dense().layers
+    with still(model):
+        tokens = generated_layers(model, inputs, STEPS, (parse(recipe),))[1]
+        monkeypatch.setattr("accelsim.prune.generating._windows", lambda config: {})
+        assert torch.equal(generated_layers(model, inputs, STEPS, (parse(recipe),))[1], tokens)
