@@ -22,6 +22,7 @@ FLOORS = (
     ("parameters", "plan", "synthetic"),
     ("engine",),
     ("machine",),
+    ("units",),
     ("accelerators",),
     ("energy",),
     ("report",),
@@ -59,7 +60,7 @@ OUTSIDE = {
 FORBIDDEN = {"pickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 
 # What the packages beside accelsim may look at.
-SIDE = {"accelsim_rtl": {"golden", "accelerators"}, "accelsim_kernels": {"golden"}}
+SIDE = {"accelsim_rtl": {"golden", "accelerators", "units", "words"}, "accelsim_kernels": {"golden"}}
 
 
 @dataclass(frozen=True)

@@ -31,13 +31,13 @@ def check_destination(path: str | None, *, flag: str = "--json") -> None:
 
 def show(report: Report, json: str | None, *, explain: bool = False) -> None:
     """Print a report, or its JSON alone."""
-    if not _write(report.to_dict(), json):
+    if not write_json(report.to_dict(), json):
         print_report(report, explain=explain)
 
 
 def show_all(reports: list[Report], json: str | None) -> None:
     """Print several reports side by side, or the list of their JSON alone."""
-    if not _write([report.to_dict() for report in reports], json):
+    if not write_json([report.to_dict() for report in reports], json):
         print_comparison(reports)
 
 
@@ -113,7 +113,7 @@ def _lines(title: str) -> Progress:
     return advance
 
 
-def _write(values: Any, path: str | None) -> bool:
+def write_json(values: Any, path: str | None) -> bool:
     """Write JSON if it was asked for; True if that was to stdout."""
     if path == "-":
         sys.stdout.write(as_json(values))

@@ -1,0 +1,135 @@
+"""`verilog`, `verify`, `synth`, `units`: the hardware, its benches and its size."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from accelsim.cli.options import Settings, seed
+from accelsim.cli.output import check_destination, step, write_json
+from accelsim.extras import require
+from accelsim.parameters import parse_settings, replace_all
+from accelsim.words import unknown
+
+if TYPE_CHECKING:
+    from accelsim_rtl.kit.unit import Unit
+
+CHECK_FAILED = 1
+SHOWN_COMPLAINTS = 10
+MOST_SEEDS = 10_000
+
+UnitName = Annotated[str, typer.Argument(metavar="UNIT[:PRESET]", help="See `accelsim units`.")]
+Preset = Annotated[str | None, typer.Option("--preset", metavar="P", help="Parameters by name.")]
+Json = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE", help="Write JSON; - means stdout, and nothing else there."),
+]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the commands of this file on the command line."""
+    app.command("verify")(verify)
+    app.command("units")(units)
+
+
+def verify(
+    unit: UnitName,
+    preset: Preset = None,
+    settings: Settings = None,
+    simulator: Annotated[
+        str, typer.Option("--simulator", metavar="NAME", help="icarus, verilator, amaranth or all.")
+    ] = "icarus",
+    seeds: Annotated[
+        list[str] | None,
+        typer.Option("--seed", metavar="N|N..M", help="Seed, or seeds, of stimulus and stalls."),
+    ] = None,
+    waves: Annotated[
+        str | None, typer.Option("--waves", metavar="FILE", help="Write the waves (VCD; Icarus: FST).")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Run a unit's bench: outputs against golden, every row and all cycles against the model.
+
+    \b
+    Example:
+      accelsim verify spatten.zero_eliminator --set lanes=4 --seed 1..20 --simulator all
+    """
+    check_destination(json)
+    check_destination(waves, flag="--waves")
+    found, parameters = _unit("accelsim verify", unit, preset or "tiny", settings)
+    wanted = _seeds(seeds or ["0"])
+    from accelsim_rtl.kit.simulators import SIMULATORS
+    from accelsim_rtl.kit.verify import verify as check
+
+    if simulator != "all" and simulator not in SIMULATORS:
+        raise ValueError(unknown("--simulator", simulator, [*SIMULATORS, "all"]))
+    names = SIMULATORS if simulator == "all" else (simulator,)
+    if waves and len(names) > 1:
+        raise ValueError(f"--waves needs one simulator, not {simulator!r}")
+    verdicts = []
+    for name in names:
+        with step(f"{found.name} on {name}"):
+            verdicts += check(
+                found,
+                parameters,
+                simulator=name,
+                seeds=wanted,
+                waves=Path(waves).resolve() if waves else None,
+            )
+    values = [verdict.as_dict() for verdict in verdicts]
+    if not write_json(values[0] if len(values) == 1 else values, json):
+        for verdict in verdicts:
+            typer.echo("  ".join(f"{key} {value}" for key, value in verdict.as_dict().items()))
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    for verdict in failed:
+        for line in verdict.complaints[:SHOWN_COMPLAINTS]:
+            print(f"{verdict.simulator} seed {verdict.seed}: {line}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(CHECK_FAILED)
+
+
+def units() -> None:
+    """List the hardware units, one line each.
+
+    \b
+    Example:
+      accelsim units
+    """
+    require("accelsim units", "amaranth", extra="rtl")
+    from accelsim_rtl.units import UNITS
+
+    width = max(map(len, UNITS))
+    for name, unit in UNITS.items():
+        typer.echo(f"{name:<{width}}  {unit.sentence} [{', '.join(unit.presets)}]")
+
+
+def _unit(caller: str, name: str, preset: str | None, settings: list[str] | None) -> tuple[Unit, Any]:
+    """The unit that the user named, and its parameters; without a preset the first."""
+    require(caller, "amaranth", extra="rtl")
+    from accelsim_rtl.units import find
+
+    word, colon, given = name.partition(":")
+    unit = find(word)
+    preset = given if colon else preset or next(iter(unit.presets))
+    if preset not in unit.presets:
+        raise ValueError(unknown(f"preset of {word}", preset, unit.presets))
+    return unit, replace_all(unit.presets[preset], parse_settings(settings or []))
+
+
+def _seeds(texts: list[str]) -> list[int]:
+    """Seeds from words such as `3`, `1..20` and `1,5`."""
+    wanted: list[int] = []
+    for text in (part for word in texts for part in word.split(",")):
+        match = re.fullmatch(r"(\d+)\.\.(\d+)", text.strip())
+        if match is None:
+            wanted.append(seed(text))
+            continue
+        first, last = seed(match[1]), seed(match[2])
+        if first > last or last - first >= MOST_SEEDS:
+            raise ValueError(f"--seed N..M must rise and hold at most {MOST_SEEDS} seeds, not {text!r}")
+        wanted += range(first, last + 1)
+    return wanted

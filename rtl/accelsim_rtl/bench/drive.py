@@ -1,0 +1,161 @@
+"""Drives one scenario into anything that has a clock, and keeps what came out.
+
+The step model, Amaranth's simulator and cocotb are driven by this one class, so that a difference
+between their rows is a difference between the designs. Standard library only.
+
+A scenario is plain data (see `scenario`); a row is what the outputs of a unit are just before a clock edge.
+"""
+
+from __future__ import annotations
+
+Row = list  # of int, or None for a payload that is not valid, or "x" for an unknown value
+DRAIN = 12
+"""Clocks that are watched after the last expected beat: a beat too many is seen."""
+
+
+def scenario(name, *, sources, expected, idle=None, ready=None, resets=(), junk=None, patience=10_000):
+    """One run of a unit, from a synchronous reset on.
+
+    sources: payloads of every input stream; expected: payloads of every output stream, both in order.
+    idle: for an input stream a text of 0 and 1, used over and over: at 1 no new beat is offered.
+    ready: the same for an output stream: at 1 a beat is taken. resets: clocks in which reset is high; the
+    sources then begin anew. junk: what an input's payload is while it is not valid.
+    patience: clocks without any beat after which a run is given up.
+    """
+    return {
+        "name": name,
+        "sources": {stream: list(payloads) for stream, payloads in sources.items()},
+        "expected": {stream: list(payloads) for stream, payloads in expected.items()},
+        "idle": {stream: (idle or {}).get(stream, "0") for stream in sources},
+        "ready": {stream: (ready or {}).get(stream, "1") for stream in expected},
+        "resets": list(resets),
+        "junk": {stream: (junk or {}).get(stream, 0) for stream in sources},
+        "patience": patience,
+    }
+
+
+class Drive:
+    """The sources and sinks of one scenario.
+
+    While `running`: give `inputs()` to the unit, let it settle, hand the outputs to `sampled()`, clock it.
+    `columns`: names of the outputs, in the order of a row.
+    """
+
+    def __init__(self, scenario, columns):
+        self.scenario, self.columns = scenario, list(columns)
+        self.rows = []
+        self.running = True
+        self.clock = 0
+        self._begin()
+
+    def _begin(self):
+        """What a reset does to the sources and sinks."""
+        self.position = dict.fromkeys(self.scenario["sources"], 0)
+        self.offered = dict.fromkeys(self.scenario["sources"], False)
+        self.taken = {stream: [] for stream in self.scenario["expected"]}
+        self.cycles = None
+        self.started = self.clock
+        self.last_beat = self.clock
+
+    def inputs(self):
+        """Values of all inputs of the unit in this clock, reset among them."""
+        values = {"rst": int(self.clock in self.scenario["resets"])}
+        for stream, payloads in self.scenario["sources"].items():
+            # A beat that was offered stays until it is taken.
+            if not self.offered[stream] and self.position[stream] < len(payloads):
+                self.offered[stream] = not self._bit("idle", stream)
+            values[f"{stream}_valid"] = int(self.offered[stream])
+            values[f"{stream}_payload"] = (
+                payloads[self.position[stream]] if self.offered[stream] else self.scenario["junk"][stream]
+            )
+        for stream in self.scenario["expected"]:
+            values[f"{stream}_ready"] = self._bit("ready", stream)
+        return values
+
+    def sampled(self, outputs):
+        """Take the row that stands before the clock edge: `outputs` by name."""
+        self.rows.append([self._cell(name, outputs) for name in self.columns])
+        beat = False
+        for stream in self.scenario["sources"]:
+            if self.offered[stream] and outputs[f"{stream}_ready"] == 1:
+                self.offered[stream] = False
+                self.position[stream] += 1
+                beat = True
+        for stream, taken in self.taken.items():
+            if outputs[f"{stream}_valid"] == 1 and self._bit("ready", stream):
+                taken.append(outputs[f"{stream}_payload"])
+                beat = True
+        reset = self.clock in self.scenario["resets"]
+        self.clock += 1
+        if reset:
+            self._begin()
+            return
+        if beat:
+            self.last_beat = self.clock
+        self._end()
+
+    def _end(self):
+        expected = self.scenario["expected"]
+        if self.cycles is None and all(len(self.taken[s]) >= len(expected[s]) for s in expected):
+            self.cycles = self.clock - self.started
+        exhausted = all(self.position[s] == len(p) for s, p in self.scenario["sources"].items())
+        quiet = self.clock - self.last_beat
+        finished = self.cycles is not None and exhausted and quiet >= DRAIN
+        pending = any(self.clock <= clock for clock in self.scenario["resets"])
+        self.running = pending or not (finished or quiet >= self.scenario["patience"])
+
+    def _bit(self, kind, stream):
+        bits = self.scenario[kind][stream]
+        return int(bits[self.clock % len(bits)])
+
+    def _cell(self, name, outputs):
+        stream, _, part = name.rpartition("_")
+        if part == "payload" and outputs.get(f"{stream}_valid") != 1:
+            return None
+        return outputs[name]
+
+
+def replay(model, drive):
+    """Run a step model: `step(inputs)` gives the row and clocks it, `reset()` is the edge of a reset."""
+    while drive.running:
+        inputs = drive.inputs()
+        row = model.step(inputs)
+        if inputs["rst"]:
+            model.reset()
+        drive.sampled(row)
+
+
+def differences(columns, expected, found):
+    """One line for every row that is not as expected, in order."""
+    lines = []
+    for clock, (right, row) in enumerate(zip(expected, found, strict=False)):
+        wrong = [
+            f"{name} is {shown(value)}, not {shown(wanted)}"
+            for name, wanted, value in zip(columns, right, row, strict=False)
+            if wanted != value and not (name.endswith("_payload") and wanted is None)
+        ]
+        if wrong:
+            lines.append(f"clock {clock}: {', '.join(wrong)}")
+    if len(expected) != len(found):
+        lines.append(f"{len(found)} clocks, not {len(expected)}")
+    return lines
+
+
+def wrong_beats(expected, taken):
+    """One line for every output beat that is not the expected one, in order."""
+    lines = []
+    for stream, payloads in expected.items():
+        beats = taken[stream]
+        lines += [
+            f"{stream} beat {number} is {shown(value)}, not {shown(wanted)}"
+            for number, (wanted, value) in enumerate(zip(payloads, beats, strict=False))
+            if wanted != value
+        ]
+        if len(beats) != len(payloads):
+            lines.append(f"{stream} gave {len(beats)} beats, not {len(payloads)}")
+    return lines
+
+
+def shown(value):
+    """A value as text: payloads in hexadecimal."""
+    return f"0x{value:x}" if isinstance(value, int) and value > 1 else str(value)

@@ -1,0 +1,1 @@
+"""What the kit must know of each unit: one file a unit, listed in `accelsim_rtl.units`."""

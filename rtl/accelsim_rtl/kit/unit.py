@@ -1,0 +1,44 @@
+"""What the kit must know of a unit to write, verify and list it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Transaction = dict[str, list[int]]
+"""Payloads of every input stream, in order: one piece of work for a unit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """A unit by its dotted name.
+
+    presets: parameters by name, `tiny` among them; the first is what `verilog` and `synth` take by default.
+    component: from parameters to an Amaranth component, whose members are streams and plain probes.
+    model: from parameters to the step model (`accelsim.units`).
+    stimulus: from parameters and a generator to transactions, corner cases among them. They are offered
+    back to back, stream by stream.
+    expected: from parameters and transactions to the payloads of every output stream, in order, by
+    `accelsim.golden` alone.
+    cycles: from parameters and transactions to the clocks from the first input beat offered to the last
+    output beat taken, if no source idles and every sink is always ready.
+    latency: from parameters to what the documents say of latency and throughput, by name.
+    patience: clocks that may pass without any beat.
+    """
+
+    name: str
+    sentence: str
+    presets: Mapping[str, Any]
+    component: Callable[[Any], Any]
+    model: Callable[[Any], Any]
+    stimulus: Callable[[Any, np.random.Generator], list[Transaction]]
+    expected: Callable[[Any, list[Transaction]], dict[str, list[int]]]
+    cycles: Callable[[Any, list[Transaction]], int]
+    latency: Callable[[Any], dict[str, int]]
+    patience: int = 10_000
+
+    @property
+    def top(self) -> str:
+        """Name of the Verilog module: `spatten.topk` is `spatten_topk`."""
+        return self.name.replace(".", "_")

@@ -1,0 +1,109 @@
+"""Holds a unit's RTL against its model and golden: the work of `accelsim verify`."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelsim_rtl.bench.drive import differences, wrong_beats
+from accelsim_rtl.kit import amaranth_simulator, simulators
+from accelsim_rtl.kit.ports import columns, ports
+from accelsim_rtl.kit.scenarios import Prepared, prepare, total
+from accelsim_rtl.kit.unit import Unit
+from accelsim_rtl.kit.verilog import verilog
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What one simulator said of one seed.
+
+    checked: rows and beats that were compared. mismatches: those that differ, between RTL and step model,
+    RTL and golden, step model and golden, step model and `cycles()`. complaints: a line for each.
+    """
+
+    unit: str
+    simulator: str
+    seed: int
+    checked: int
+    complaints: list[str]
+    model_cycles: int | None
+    rtl_cycles: int | None
+
+    @property
+    def passed(self) -> bool:
+        """Nothing differs."""
+        return not self.complaints and self.cycle_difference == 0
+
+    @property
+    def cycle_difference(self) -> int | None:
+        """RTL minus model; None if one of them did not end."""
+        if self.model_cycles is None or self.rtl_cycles is None:
+            return None
+        return self.rtl_cycles - self.model_cycles
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "unit": self.unit,
+            "simulator": self.simulator,
+            "seed": self.seed,
+            "checked": self.checked,
+            "mismatches": len(self.complaints),
+            "model_cycles": self.model_cycles,
+            "rtl_cycles": self.rtl_cycles,
+            "cycle_difference": self.cycle_difference,
+        }
+
+
+def verify(
+    unit: Unit, parameters: Any, *, simulator: str, seeds: Sequence[int], waves: Path | None = None
+) -> list[Verdict]:
+    """One verdict a seed, from one run of the simulator.
+
+    waves: a file for the waves of all scenarios. Raises MissingToolError.
+    """
+    simulators.require(simulator)
+    component = unit.component(parameters)
+    found = ports(component)
+    prepared = [prepare(unit, parameters, found, seed) for seed in seeds]
+    scenarios = [scenario for each in prepared for scenario in each.scenarios]
+    if simulator == "amaranth":
+        results = amaranth_simulator.run(component, scenarios, waves)
+    else:
+        results = _in_cocotb(unit, verilog(component, unit.top), found, scenarios, simulator, waves)
+    verdicts = []
+    for each in prepared:
+        own, results = results[: len(each.scenarios)], results[len(each.scenarios) :]
+        verdicts.append(_verdict(unit, simulator, columns(found), each, own))
+    return verdicts
+
+
+def _in_cocotb(unit, text, found, scenarios, simulator, waves) -> list[dict[str, Any]]:
+    folder = simulators.build(text, unit.top, simulator, waves=waves is not None)
+    with tempfile.TemporaryDirectory(prefix="accelsim-") as place:
+        bench, results = Path(place) / "bench.json", Path(place) / "results.json"
+        bench.write_text(json.dumps({"columns": columns(found), "scenarios": scenarios}))
+        simulators.run(folder, unit.top, simulator, bench=bench, results=results, waves=waves)
+        return json.loads(results.read_text())
+
+
+def _verdict(unit, simulator, names, prepared: Prepared, results) -> Verdict:
+    complaints, checked = list(prepared.complaints), 0
+    for scenario, result in zip(prepared.scenarios, results, strict=True):
+        lines = differences(names, scenario["rows"], result["rows"])
+        lines += wrong_beats(scenario["expected"], result["taken"])
+        complaints += [f"{scenario['name']}: {line}" for line in lines]
+        checked += len(scenario["rows"]) + sum(map(len, scenario["expected"].values()))
+    return Verdict(
+        unit=unit.name,
+        simulator=simulator,
+        seed=prepared.seed,
+        checked=checked,
+        complaints=complaints,
+        model_cycles=prepared.cycles,
+        rtl_cycles=total(result["cycles"] for result in results),
+    )

@@ -1,0 +1,16 @@
+"""The units there are, by their dotted names."""
+
+from __future__ import annotations
+
+from accelsim.words import unknown
+from accelsim_rtl.entries import zero_eliminator
+from accelsim_rtl.kit.unit import Unit
+
+UNITS: dict[str, Unit] = {unit.name: unit for unit in (zero_eliminator.UNIT,)}
+
+
+def find(name: str) -> Unit:
+    """The unit of a dotted name. Raises ValueError, with the nearest name, if there is none."""
+    if name not in UNITS:
+        raise ValueError(unknown("unit", name, UNITS))
+    return UNITS[name]
