@@ -5,6 +5,8 @@ sum, sent to lane (waiting + elements before it) mod lanes by a butterfly, and j
 rotation and compaction are one network. Least significant destination bit first: no two elements meet.
 """
 
+from dataclasses import dataclass
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -35,6 +37,12 @@ def kept_layout(parameters):
     )
 
 
+@dataclass(frozen=True)
+class _Beat:
+    lanes: list[Signal]
+    end: Signal
+
+
 class ZeroEliminator(wiring.Component):
     """Streams `rows` in, `kept` out; probe `waiting`: elements in the join register.
 
@@ -63,54 +71,55 @@ class ZeroEliminator(wiring.Component):
         m.d.comb += self.rows.ready.eq(advance)
         return m
 
-    @property
-    def _beat_layout(self):
-        """A row on its way. `place`: first the inclusive sum, then the lane that the element goes to."""
+    def _beat(self, name):
+        """A row on its way. `place` of a lane: first the inclusive sum, then the lane that it goes to."""
         parameters = self.parameters
         lane = data.StructLayout({"element": parameters.bits, "keep": 1, "place": parameters.layers + 1})
-        return data.StructLayout(
-            {
-                "lanes": data.ArrayLayout(lane, parameters.lanes),
-                "total": parameters.layers + 1,
-                "last": 1,
-                "valid": 1,
-            }
-        )
+        end = data.StructLayout({"total": parameters.layers + 1, "last": 1, "valid": 1})
+        lanes = [Signal(lane, name=f"{name}_{number}") for number in range(parameters.lanes)]
+        return _Beat(lanes=lanes, end=Signal(end, name=f"{name}_end"))
 
     def _register(self, m, advance, beat, name):
-        registered = Signal(self._beat_layout, name=name)
+        registered = self._beat(name)
         with m.If(advance):
-            m.d.sync += registered.eq(beat)
+            m.d.sync += registered.end.eq(beat.end)
+            m.d.sync += [after.eq(lane) for after, lane in zip(registered.lanes, beat.lanes, strict=True)]
         return registered
 
     def _counted(self, m, advance):
         """The prefix sum over the keep bits."""
-        beat = Signal(self._beat_layout, name="arriving")
-        m.d.comb += [beat.last.eq(self.rows.payload.last), beat.valid.eq(self.rows.valid)]
-        for lane, element, keep in zip(
-            beat.lanes, self.rows.payload.elements, self.rows.payload.keep, strict=True
-        ):
+        payload, beat = self.rows.payload, self._beat("arriving")
+        m.d.comb += [beat.end.last.eq(payload.last), beat.end.valid.eq(self.rows.valid)]
+        for lane, element, keep in zip(beat.lanes, payload.elements, payload.keep, strict=True):
             m.d.comb += [lane.element.eq(element), lane.keep.eq(keep), lane.place.eq(keep)]
         layers, every = self.parameters.layers, self.parameters.registers == "max_frequency"
         for layer in range(layers):
-            summed = Signal(self._beat_layout, name=f"summed_{layer}")
-            m.d.comb += summed.eq(beat)
+            summed = self._beat(f"summed_{layer}")
             sums = sum_layer([lane.place for lane in beat.lanes], 1 << layer)
-            m.d.comb += [lane.place.eq(total) for lane, total in zip(summed.lanes, sums, strict=True)]
-            last = layer == layers - 1
-            beat = self._register(m, advance, summed, f"counted_{layer}") if every and not last else summed
+            m.d.comb += summed.end.eq(beat.end)
+            for after, lane, total in zip(summed.lanes, beat.lanes, sums, strict=True):
+                m.d.comb += [after.element.eq(lane.element), after.keep.eq(lane.keep), after.place.eq(total)]
+            inner = every and layer < layers - 1
+            beat = self._register(m, advance, summed, f"counted_{layer}") if inner else summed
         return self._register(m, advance, beat, "counted")
 
     def _placed(self, m, advance, beat):
         """Destinations, from the elements before and those that will wait. The top bit: in the next row."""
-        parameters = self.parameters
+        parameters, placed = self.parameters, self._beat("placed")
         fill = Signal(range(max(2, parameters.lanes)))
-        placed = Signal(self._beat_layout, name="placed")
-        m.d.comb += [placed.eq(beat), placed.total.eq(fill + beat.lanes[parameters.lanes - 1].place)]
-        for before, lane in zip(beat.lanes, placed.lanes, strict=True):
-            m.d.comb += lane.place.eq(fill + before.place - before.keep)
-        with m.If(advance & beat.valid):
-            m.d.sync += fill.eq(Mux(beat.last, 0, placed.total[: parameters.layers]))
+        m.d.comb += [
+            placed.end.last.eq(beat.end.last),
+            placed.end.valid.eq(beat.end.valid),
+            placed.end.total.eq(fill + beat.lanes[-1].place),
+        ]
+        for after, lane in zip(placed.lanes, beat.lanes, strict=True):
+            m.d.comb += [
+                after.element.eq(lane.element),
+                after.keep.eq(lane.keep),
+                after.place.eq(fill + lane.place - lane.keep),
+            ]
+        with m.If(advance & beat.end.valid):
+            m.d.sync += fill.eq(Mux(beat.end.last, 0, placed.end.total[: parameters.layers]))
         every = parameters.registers == "max_frequency" or parameters.layers == 0
         return self._register(m, advance, placed, "sent") if every else placed
 
@@ -118,14 +127,15 @@ class ZeroEliminator(wiring.Component):
         """The butterfly: in layer b the lanes that differ in bit b exchange elements."""
         layers, every = self.parameters.layers, self.parameters.registers == "max_frequency"
         for layer in range(layers):
-            routed = Signal(self._beat_layout, name=f"routed_{layer}")
-            m.d.comb += routed.eq(beat)
+            routed = self._beat(f"routed_{layer}")
+            m.d.comb += routed.end.eq(beat.end)
             for number, lane in enumerate(routed.lanes):
                 here, there = beat.lanes[number], beat.lanes[number ^ 1 << layer]
                 side = number >> layer & 1
-                stays = here.keep & (here.place[layer] == side)
-                comes = there.keep & (there.place[layer] == side)
+                stays, comes = Signal(name=f"stays_{layer}_{number}"), Signal(name=f"comes_{layer}_{number}")
                 m.d.comb += [
+                    stays.eq(here.keep & (here.place[layer] == side)),
+                    comes.eq(there.keep & (there.place[layer] == side)),
                     lane.element.eq(Mux(stays, here.element, there.element)),
                     lane.place.eq(Mux(stays, here.place, there.place)),
                     lane.keep.eq(stays | comes),
@@ -136,29 +146,30 @@ class ZeroEliminator(wiring.Component):
 
     def _joined(self, m, advance, beat):
         """The rows that a routed row completes: at most two, if it is the last of its group."""
-        lanes, layers = self.parameters.lanes, self.parameters.layers
-        held = Signal(data.ArrayLayout(self.parameters.bits, lanes))
-        full, rest = beat.total[layers], beat.total[:layers]
+        lanes, layers, end = self.parameters.lanes, self.parameters.layers, beat.end
+        full, rest = end.total[layers], end.total[:layers]
         first, second = (Signal(self._slot_layout, name=name) for name in ("first", "second"))
         m.d.comb += [
-            first.valid.eq(beat.valid & (full | beat.last)),
+            first.valid.eq(end.valid & (full | end.last)),
             first.row.count.eq(Mux(full, lanes, rest)),
-            first.row.last.eq(beat.last & ~(full & (rest != 0))),
-            second.valid.eq(beat.valid & beat.last & full & (rest != 0)),
+            first.row.last.eq(end.last & ~(full & (rest != 0))),
+            second.valid.eq(end.valid & end.last & full & (rest != 0)),
             second.row.count.eq(rest),
             second.row.last.eq(1),
         ]
         for number, lane in enumerate(beat.lanes):
-            next_row = lane.place[layers]
-            here = Mux(lane.keep & ~next_row, lane.element, held[number])
+            held = Signal(self.parameters.bits, name=f"held_{number}")
+            later = lane.place[layers]
             m.d.comb += [
-                first.row.elements[number].eq(Mux(full | (number < rest), here, 0)),
-                second.row.elements[number].eq(Mux(lane.keep & next_row, lane.element, 0)),
+                first.row.elements[number].eq(
+                    Mux(full | (number < rest), Mux(lane.keep & ~later, lane.element, held), 0)
+                ),
+                second.row.elements[number].eq(Mux(lane.keep & later, lane.element, 0)),
             ]
-            with m.If(advance & beat.valid & lane.keep):
-                m.d.sync += held[number].eq(lane.element)
-        with m.If(advance & beat.valid):
-            m.d.sync += self.waiting.eq(Mux(beat.last, 0, rest))
+            with m.If(advance & end.valid & lane.keep):
+                m.d.sync += held.eq(lane.element)
+        with m.If(advance & end.valid):
+            m.d.sync += self.waiting.eq(Mux(end.last, 0, rest))
         return first, second
 
     @property
