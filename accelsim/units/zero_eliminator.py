@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from accelsim.units.checks import Registers, check_lanes, check_registers
 from accelsim.units.step import Row, pack, unpack
 
-LARGEST_LANES = 64
 LARGEST_BITS = 64
 QUEUE_ROWS = 2
 """Rows that wait for the sink. Two: the last row of a group may complete two rows in one clock."""
@@ -32,15 +31,13 @@ class ZeroEliminator:
 
     lanes: int = 16
     bits: int = 12
-    registers: Literal["low_latency", "max_frequency"] = "low_latency"
+    registers: Registers = "low_latency"
 
     def __post_init__(self) -> None:
-        if self.lanes < 1 or self.lanes > LARGEST_LANES or self.lanes & (self.lanes - 1):
-            raise ValueError(f"lanes must be a power of two from 1 to {LARGEST_LANES}, not {self.lanes}")
+        check_lanes(self.lanes)
         if not 1 <= self.bits <= LARGEST_BITS:
             raise ValueError(f"bits must be from 1 to {LARGEST_BITS}, not {self.bits}")
-        if self.registers not in ("low_latency", "max_frequency"):
-            raise ValueError(f"registers must be low_latency or max_frequency, not {self.registers!r}")
+        check_registers(self.registers)
 
     @property
     def layers(self) -> int:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from accelsim.words import unknown
-from accelsim_rtl.entries import zero_eliminator
+from accelsim_rtl.entries import prefix_sum, zero_eliminator
 from accelsim_rtl.kit.unit import Unit
 
-UNITS: dict[str, Unit] = {unit.name: unit for unit in (zero_eliminator.UNIT,)}
+UNITS: dict[str, Unit] = {
+    unit.name: unit
+    for unit in (
+        prefix_sum.UNIT,
+        zero_eliminator.UNIT,
+    )
+}
 
 
 def find(name: str) -> Unit:

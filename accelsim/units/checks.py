@@ -1,0 +1,22 @@
+"""Refusals that several units share: the value, what was expected, and the name of the parameter."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+LARGEST_LANES = 64
+
+Registers = Literal["low_latency", "max_frequency"]
+"""Where a pipeline has registers: as few as its paths allow, or behind every layer of logic."""
+
+
+def check_lanes(lanes: int) -> None:
+    """Refuse a width that is not a power of two from 1 to LARGEST_LANES: the networks halve it."""
+    if not 1 <= lanes <= LARGEST_LANES or lanes & (lanes - 1):
+        raise ValueError(f"lanes must be a power of two from 1 to {LARGEST_LANES}, not {lanes}")
+
+
+def check_registers(registers: str) -> None:
+    """Refuse another word than those of `Registers`."""
+    if registers not in ("low_latency", "max_frequency"):
+        raise ValueError(f"registers must be low_latency or max_frequency, not {registers!r}")
