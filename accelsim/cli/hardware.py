@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from accelsim.cli.options import Settings, seed
+from accelsim import __version__
+from accelsim.cli.options import Seed, Settings
+from accelsim.cli.options import seed as seed_of
 from accelsim.cli.output import check_destination, step, write_json
 from accelsim.extras import require
-from accelsim.parameters import parse_settings, replace_all
+from accelsim.parameters import as_dict, parse_settings, replace_all
+from accelsim.report import write_atomically
 from accelsim.words import unknown
 
 if TYPE_CHECKING:
@@ -30,10 +34,52 @@ Json = Annotated[
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A unit as the user named it."""
+
+    unit: Unit
+    preset: str
+    parameters: Any
+
+
 def add_commands(app: typer.Typer) -> None:
     """Put the commands of this file on the command line."""
+    app.command("verilog")(verilog)
     app.command("verify")(verify)
     app.command("units")(units)
+
+
+def verilog(
+    unit: UnitName,
+    output: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
+    preset: Preset = None,
+    settings: Settings = None,
+    seed: Seed = 0,
+) -> None:
+    """Write a unit's Verilog, its ports and parameters, and a bench that runs anywhere.
+
+    \b
+    Example:
+      accelsim verilog spatten.zero_eliminator --set lanes=8 -o build/
+    """
+    folder = _folder(output)
+    chosen = _unit("accelsim verilog", unit, preset, settings)
+    from accelsim_rtl.kit.folder import contents
+
+    with step(f"Verilog of {chosen.unit.name}"):
+        texts = contents(
+            chosen.unit,
+            chosen.parameters,
+            values=as_dict(chosen.parameters),
+            preset=chosen.preset,
+            seed=seed,
+            accelsim=__version__,
+        )
+    (folder / "bench").mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        write_atomically(str(folder / name), text)
+        typer.echo(folder / name)
 
 
 def verify(
@@ -60,7 +106,7 @@ def verify(
     """
     check_destination(json)
     check_destination(waves, flag="--waves")
-    found, parameters = _unit("accelsim verify", unit, preset or "tiny", settings)
+    chosen = _unit("accelsim verify", unit, preset or "tiny", settings)
     wanted = _seeds(seeds or ["0"])
     from accelsim_rtl.kit.simulators import SIMULATORS
     from accelsim_rtl.kit.verify import verify as check
@@ -72,10 +118,10 @@ def verify(
         raise ValueError(f"--waves needs one simulator, not {simulator!r}")
     verdicts = []
     for name in names:
-        with step(f"{found.name} on {name}"):
+        with step(f"{chosen.unit.name} on {name}"):
             verdicts += check(
-                found,
-                parameters,
+                chosen.unit,
+                chosen.parameters,
                 simulator=name,
                 seeds=wanted,
                 waves=Path(waves).resolve() if waves else None,
@@ -107,7 +153,7 @@ def units() -> None:
         typer.echo(f"{name:<{width}}  {unit.sentence} [{', '.join(unit.presets)}]")
 
 
-def _unit(caller: str, name: str, preset: str | None, settings: list[str] | None) -> tuple[Unit, Any]:
+def _unit(caller: str, name: str, preset: str | None, settings: list[str] | None) -> Chosen:
     """The unit that the user named, and its parameters; without a preset the first."""
     require(caller, "amaranth", extra="rtl")
     from accelsim_rtl.units import find
@@ -117,7 +163,16 @@ def _unit(caller: str, name: str, preset: str | None, settings: list[str] | None
     preset = given if colon else preset or next(iter(unit.presets))
     if preset not in unit.presets:
         raise ValueError(unknown(f"preset of {word}", preset, unit.presets))
-    return unit, replace_all(unit.presets[preset], parse_settings(settings or []))
+    parameters = replace_all(unit.presets[preset], parse_settings(settings or []))
+    return Chosen(unit=unit, preset=preset, parameters=parameters)
+
+
+def _folder(text: str) -> Path:
+    """The folder to write to; its parent must be there."""
+    folder = Path(text)
+    if not text or (folder.exists() and not folder.is_dir()) or not folder.absolute().parent.is_dir():
+        raise ValueError(f"-o must be a folder, or a new one in a folder that exists, not {text!r}")
+    return folder
 
 
 def _seeds(texts: list[str]) -> list[int]:
@@ -126,9 +181,9 @@ def _seeds(texts: list[str]) -> list[int]:
     for text in (part for word in texts for part in word.split(",")):
         match = re.fullmatch(r"(\d+)\.\.(\d+)", text.strip())
         if match is None:
-            wanted.append(seed(text))
+            wanted.append(seed_of(text))
             continue
-        first, last = seed(match[1]), seed(match[2])
+        first, last = seed_of(match[1]), seed_of(match[2])
         if first > last or last - first >= MOST_SEEDS:
             raise ValueError(f"--seed N..M must rise and hold at most {MOST_SEEDS} seeds, not {text!r}")
         wanted += range(first, last + 1)

@@ -50,13 +50,18 @@ def columns(found: list[Port]) -> list[str]:
     ]
 
 
-def layouts(component) -> dict[str, Any]:
-    """The layout of every payload, as plain data for JSON."""
+def payload_shapes(component) -> dict[str, Any]:
+    """The shape of the payload of every stream."""
     return {
-        "_".join(map(str, path)): describe(member.shape)
+        "_".join(map(str, path[:-1])): member.shape
         for path, member, _ in component.signature.flatten(component)
         if path[-1] == "payload"
     }
+
+
+def layouts(component) -> dict[str, Any]:
+    """The layout of every payload, by its port, as plain data for JSON."""
+    return {f"{stream}_payload": describe(shape) for stream, shape in payload_shapes(component).items()}
 
 
 def describe(shape) -> dict[str, Any]:

@@ -18,13 +18,17 @@ from accelsim_rtl.kit.ports import ports
 
 DIRECTIONS = {"input": PortDirection.Input, "output": PortDirection.Output}
 # Only what reads better: no optimisation across registers, none that merges what was meant to be double.
+INTERNAL = " ".join(
+    f"-remove {name}" for name in ("generator", "src", "top", "amaranth.hierarchy", "amaranth.decoding")
+)
 PASSES = (
     "proc -norom",
     "memory_collect",
     "opt_expr",
     "opt_dff",
     "opt_clean -purge",
-    "attrmap -remove generator -remove src -remove top -remove amaranth.hierarchy -remove amaranth.decoding",
+    f"attrmap {INTERNAL}",
+    f"attrmap -modattr {INTERNAL}",
     "write_verilog",
 )
 

