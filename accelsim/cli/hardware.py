@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from accelsim import __version__
-from accelsim.cli.options import Seed, Settings
+from accelsim.cli.options import Seed, Settings, count_option
 from accelsim.cli.options import seed as seed_of
 from accelsim.cli.output import check_destination, step, write_json
 from accelsim.extras import require
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CHECK_FAILED = 1
 SHOWN_COMPLAINTS = 10
 MOST_SEEDS = 10_000
+MOST_PLACER_SEEDS = 100
 
 UnitName = Annotated[str, typer.Argument(metavar="UNIT[:PRESET]", help="See `accelsim units`.")]
 Preset = Annotated[str | None, typer.Option("--preset", metavar="P", help="Parameters by name.")]
@@ -47,6 +48,7 @@ def add_commands(app: typer.Typer) -> None:
     """Put the commands of this file on the command line."""
     app.command("verilog")(verilog)
     app.command("verify")(verify)
+    app.command("synth")(synth)
     app.command("units")(units)
 
 
@@ -136,6 +138,59 @@ def verify(
             print(f"{verdict.simulator} seed {verdict.seed}: {line}", file=sys.stderr)
     if failed:
         raise typer.Exit(CHECK_FAILED)
+
+
+def synth(
+    unit: UnitName,
+    target: Annotated[str, typer.Option("--target", metavar="NAME", help="xilinx, ecp5 or ice40.")],
+    preset: Preset = None,
+    settings: Settings = None,
+    route: Annotated[
+        bool, typer.Option("--route", help="Place and route, for the clock (ecp5; minutes).")
+    ] = False,
+    seeds: Annotated[
+        int, count_option("--seeds", "Placer seeds; the clock is their median.", most=MOST_PLACER_SEEDS)
+    ] = 3,
+    json: Json = None,
+) -> None:
+    """Count a unit's LUT, FF, DSP and BRAM with Yosys; with --route also its clock, with nextpnr.
+
+    \b
+    Example:
+      accelsim synth spatten.zero_eliminator --target ecp5 --route
+    """
+    check_destination(json)
+    chosen = _unit("accelsim synth", unit, preset, settings)
+    from accelsim_rtl.kit import synthesis
+    from accelsim_rtl.kit.ports import ports
+    from accelsim_rtl.kit.verilog import verilog as text_of
+
+    if target not in synthesis.TARGETS:
+        raise ValueError(unknown("--target", target, synthesis.TARGETS))
+    if route and target != "ecp5":
+        raise ValueError(f"--route needs --target ecp5, not {target!r}")
+    synthesis.require(route=route)
+    component = chosen.unit.component(chosen.parameters)
+    text = text_of(component, chosen.unit.top)
+    with step(f"synthesis of {chosen.unit.name} for {target}"):
+        found = synthesis.synthesise(text, chosen.unit.top, target)
+    clock: dict[str, Any] = {"fmax_mhz": None, "fmax_mhz_by_seed": None}
+    if route:
+        with step(f"place and route of {chosen.unit.name}, {seeds} seeds"):
+            clock = synthesis.route(text, chosen.unit.top, ports(component), seeds=seeds)
+    cells = found.pop("cells")
+    values = {"unit": chosen.unit.name, "target": target, **found, **clock}
+    values |= {
+        "preset": chosen.preset,
+        "parameters": as_dict(chosen.parameters),
+        "device": synthesis.TARGETS[target].device,
+        "cells": cells,
+        "versions": synthesis.versions(route=route),
+    }
+    if not write_json(values, json):
+        for name, value in values.items():
+            if value is not None and not isinstance(value, dict):
+                typer.echo(f"{name:<16} {value}")
 
 
 def units() -> None:

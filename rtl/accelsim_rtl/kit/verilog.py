@@ -19,7 +19,8 @@ from accelsim_rtl.kit.ports import ports
 DIRECTIONS = {"input": PortDirection.Input, "output": PortDirection.Output}
 # Only what reads better: no optimisation across registers, none that merges what was meant to be double.
 INTERNAL = " ".join(
-    f"-remove {name}" for name in ("generator", "src", "top", "amaranth.hierarchy", "amaranth.decoding")
+    f"-remove {name}"
+    for name in ("generator", "src", "top", "unused_bits", "amaranth.hierarchy", "amaranth.decoding")
 )
 PASSES = (
     "proc -norom",
@@ -34,6 +35,7 @@ PASSES = (
 
 _MODULE = re.compile(r"^(?:attribute [^\n]*\n)*module (?P<name>\\\S+)\n.*?^end\n", re.M | re.S)
 _CELL = re.compile(r"^  cell (\\\S+) ", re.M)
+_PORT = re.compile(r"^(  wire (?:width \d+ |signed )*(?:input|output) )\d+( +\\(\S+))$", re.M)
 _NAME = re.compile(r"\\\S+")
 
 
@@ -50,7 +52,13 @@ def rtlil(component, top: str) -> str:
     wanted = {port.name: (port.value, DIRECTIONS[port.direction]) for port in ports(component)}
     text, _ = convert_fragment(Fragment.get(component, None), wanted, top, emit_src=False)
     modules = {match["name"]: match[0] for match in _MODULE.finditer(text)}
+    modules[f"\\{top}"] = _ordered(modules[f"\\{top}"], ["clk", "rst", *wanted])
     return _renamed("".join(_one_of_each(modules).values()))
+
+
+def _ordered(module: str, names: list[str]) -> str:
+    """A module whose ports stand in the order of `names`."""
+    return _PORT.sub(lambda port: f"{port[1]}{1 + names.index(port[3])}{port[2]}", module)
 
 
 def _one_of_each(modules: dict[str, str]) -> dict[str, str]:
