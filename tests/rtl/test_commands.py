@@ -1,4 +1,4 @@
-"""`verilog`, `verify`, `synth`, `units` as a user types them: output, exit status, and one line for a mistake."""
+"""`verilog`, `verify`, `synth`, `units` as typed: output, exit status, and one line for a mistake."""
 
 from __future__ import annotations
 

@@ -80,10 +80,10 @@ def _with_cells(module: str, types: dict[str, str]) -> str:
 
 
 def _renamed(text: str) -> str:
-    """RTLIL whose public names are letters, digits, underscores and, inside, dollar signs."""
+    """RTLIL whose public names are letters, digits and underscores."""
     lines = text.splitlines(keepends=True)
     names = {name for line in lines if not _is_attribute(line) for name in _NAME.findall(line)}
-    plain = {name: name for name in names if re.fullmatch(r"\\[A-Za-z_][\w$]*", name)}
+    plain = {name: name for name in names if re.fullmatch(r"\\[A-Za-z_]\w*", name)}
     taken = set(plain)
     for name in sorted(names - taken):
         new = "\\" + re.sub(r"\W+", "_", name[1:].replace("]", "")).strip("_")
