@@ -6,6 +6,7 @@ tool, so that another seed costs no build.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -70,29 +71,30 @@ def cache_folder() -> Path:
 def build(text: str, top: str, simulator: str, *, waves: bool) -> Path:
     """Folder of the simulation of a Verilog text, built if there is none yet."""
     arguments = BUILD_ARGUMENTS[simulator]
-    words = [text, top, simulator, *arguments, str(waves), _version(simulator)]
+    words = [text, top, simulator, *arguments, str(waves), _version(simulator), version("cocotb")]
     folder = cache_folder() / f"{top}-{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:20]}"
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Verilator's makefiles name their folder, so it is built where it stays; a half-built one has no stamp.
-    working = Path(tempfile.mkdtemp(prefix=f"{top}-", dir=folder.parent))
-    source = working / f"{top}.v"
-    source.write_text(text)
-    _call(
-        f"""
+    # Built aside and then renamed, so that a build that was cut short is never taken for a whole one.
+    with tempfile.TemporaryDirectory(
+        prefix=f"{top}-", dir=folder.parent, ignore_cleanup_errors=True
+    ) as aside:
+        working = Path(aside)
+        source = working / f"{top}.v"
+        source.write_text(text)
+        _call(
+            f"""
 from cocotb_tools.runner import get_runner
 runner = get_runner({simulator!r})
 runner.build(sources=[{str(source)!r}], hdl_toplevel={top!r}, build_args={arguments!r}, always=True,
              build_dir={str(working)!r}, timescale={TIMESCALE!r}, waves={waves!r})
 """,
-        environment(simulator),
-        working / "build.log",
-    )
-    try:
-        working.rename(folder)
-    except OSError:  # another process was quicker
-        shutil.rmtree(working)
+            environment(simulator),
+            working / "build.log",
+        )
+        with contextlib.suppress(OSError):  # another process was quicker
+            working.rename(folder)
     return folder
 
 
