@@ -31,6 +31,7 @@ ATTENTION = [
     "2",
 ]
 COMMANDS = ["run", "trace", "compare", "gemm", "attention", "models", "accelerators", "recipes"]
+COMMANDS += ["verilog", "verify", "synth", "units"]
 
 
 @pytest.fixture

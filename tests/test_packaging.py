@@ -158,6 +158,7 @@ def readme_commands() -> list[str]:
 def _marks(command: str) -> list[pytest.MarkDecorator]:
     words = shlex.split(command, comments=True)
     marks = [pytest.mark.torch] if words[1] in ("run", "trace", "compare") else []
+    marks += [pytest.mark.rtl] if words[1] in ("verilog", "verify", "synth", "units") else []
     return marks + ([pytest.mark.slow] if "--evaluate" in words else [])
 
 
@@ -201,6 +202,15 @@ def test_the_readme_shows_what_make_run_prints(command: str, shown: list[str], f
     # The cascade's decisions follow the last bits of the model's scores, which differ among processors.
     close = "--on spatten" in command and len(wrong) < len(shown) / 2
     assert not wrong or close, "\n".join(wrong)
+
+
+@pytest.mark.rtl
+def test_the_readme_shows_what_verify_prints(folder: Path) -> None:
+    shown = next(block for _, block in readme_blocks() if block.startswith("$ accelsim verify "))
+    command, *lines = shown[2:].splitlines()
+    verdicts = [line for line in lines if line.startswith("unit ")]
+    assert output(command, folder).splitlines() == verdicts
+    assert verdicts
 
 
 @pytest.mark.torch
