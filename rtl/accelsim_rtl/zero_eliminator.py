@@ -72,10 +72,16 @@ class ZeroEliminator(wiring.Component):
         return m
 
     def _beat(self, name):
-        """A row on its way. `place` of a lane: first the inclusive sum, then the lane that it goes to."""
+        """A row on its way. `place` of a lane: first the inclusive sum, then the lane that it goes to.
+
+        How many rows it completes is known with its total, and travels with it: the decision whether there is
+        room for them, on which all registers wait, begins at registers.
+        """
         parameters = self.parameters
         lane = data.StructLayout({"element": parameters.bits, "keep": 1, "place": parameters.layers + 1})
-        end = data.StructLayout({"total": parameters.layers + 1, "last": 1, "valid": 1})
+        end = data.StructLayout(
+            {"total": parameters.layers + 1, "last": 1, "valid": 1, "completes_one": 1, "completes_two": 1}
+        )
         lanes = [Signal(lane, name=f"{name}_{number}") for number in range(parameters.lanes)]
         return _Beat(lanes=lanes, end=Signal(end, name=f"{name}_end"))
 
@@ -107,10 +113,15 @@ class ZeroEliminator(wiring.Component):
         """Destinations, from the elements before and those that will wait. The top bit: in the next row."""
         parameters, placed = self.parameters, self._beat("placed")
         fill = Signal(range(max(2, parameters.lanes)))
+        total = Signal(parameters.layers + 1)
+        full, rest = total[parameters.layers], total[: parameters.layers]
         m.d.comb += [
             placed.end.last.eq(beat.end.last),
             placed.end.valid.eq(beat.end.valid),
-            placed.end.total.eq(fill + beat.lanes[-1].place),
+            total.eq(fill + beat.lanes[-1].place),
+            placed.end.total.eq(total),
+            placed.end.completes_one.eq(beat.end.valid & (full | beat.end.last)),
+            placed.end.completes_two.eq(beat.end.valid & beat.end.last & full & (rest != 0)),
         ]
         for after, lane in zip(placed.lanes, beat.lanes, strict=True):
             m.d.comb += [
@@ -119,7 +130,7 @@ class ZeroEliminator(wiring.Component):
                 after.place.eq(fill + lane.place - lane.keep),
             ]
         with m.If(advance & beat.end.valid):
-            m.d.sync += fill.eq(Mux(beat.end.last, 0, placed.end.total[: parameters.layers]))
+            m.d.sync += fill.eq(Mux(beat.end.last, 0, rest))
         every = parameters.registers == "max_frequency" or parameters.layers == 0
         return self._register(m, advance, placed, "sent") if every else placed
 
@@ -150,10 +161,10 @@ class ZeroEliminator(wiring.Component):
         full, rest = end.total[layers], end.total[:layers]
         first, second = (Signal(self._slot_layout, name=name) for name in ("first", "second"))
         m.d.comb += [
-            first.valid.eq(end.valid & (full | end.last)),
+            first.valid.eq(end.completes_one),
             first.row.count.eq(Mux(full, lanes, rest)),
-            first.row.last.eq(end.last & ~(full & (rest != 0))),
-            second.valid.eq(end.valid & end.last & full & (rest != 0)),
+            first.row.last.eq(end.last & ~end.completes_two),
+            second.valid.eq(end.completes_two),
             second.row.count.eq(rest),
             second.row.last.eq(1),
         ]
