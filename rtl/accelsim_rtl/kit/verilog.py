@@ -36,7 +36,8 @@ PASSES = (
 _MODULE = re.compile(r"^(?:attribute [^\n]*\n)*module (?P<name>\\\S+)\n.*?^end\n", re.M | re.S)
 _CELL = re.compile(r"^  cell (\\\S+) ", re.M)
 _PORT = re.compile(r"^(  wire (?:width \d+ |signed )*(?:input|output) )\d+( +\\(\S+))$", re.M)
-_NAME = re.compile(r"\\\S+")
+# Also inside the string that names a memory, where the backslash is doubled.
+_NAME = re.compile(r'(?<!")\\[^\s"]+')
 
 
 def verilog(component, top: str) -> str:
