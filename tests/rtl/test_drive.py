@@ -121,6 +121,29 @@ def test_a_payload_is_compared_only_where_it_is_valid() -> None:
     assert differences(COLUMNS, right.rows, other.rows) == []
 
 
+class Withdrawing(Register):
+    """Offers a beat, and offers nothing in the next clock although it was not taken; then again."""
+
+    def step(self, inputs: Mapping[str, int]) -> dict[str, int]:
+        row = super().step(inputs)
+        return row | {"out_valid": 0, "in_ready": 0} if self.clock == 6 else row
+
+
+class Changing(Register):
+    """Another payload while it waits."""
+
+    def step(self, inputs: Mapping[str, int]) -> dict[str, int]:
+        row = super().step(inputs)
+        return row | {"out_payload": row["out_payload"] + self.clock % 2}
+
+
+def test_an_offer_that_does_not_stay_is_seen_though_model_and_unit_agree() -> None:
+    waiting = {"ready": {"out": "0001"}}
+    assert driven(Register(), **waiting).broken == []
+    assert driven(Withdrawing(), **waiting).broken == ["clock 5: out offered 0xb, then None"]
+    assert "clock 2: out offered 0xa, then 0xb" in driven(Changing(), **waiting).broken
+
+
 class Dropping(Register):
     def step(self, inputs: Mapping[str, int]) -> dict[str, int]:
         row = super().step(inputs)

@@ -27,10 +27,11 @@ async def rows_are_those_of_the_model(dut):
         await run(dut, drive)
         lines = differences(bench["columns"], scenario["rows"], drive.rows)
         lines += wrong_beats(scenario["expected"], drive.taken)
+        lines += drive.broken
         if drive.cycles != scenario["cycles"]:
             lines.append(f"{drive.cycles} cycles, not {scenario['cycles']}")
         complaints += [f"{scenario['name']}: {line}" for line in lines]
-        results.append({"rows": drive.rows, "taken": drive.taken, "cycles": drive.cycles})
+        results.append(drive.result())
     if "RESULTS" in os.environ:
         Path(os.environ["RESULTS"]).write_text(json.dumps(results))
     assert not complaints, "\n".join([f"{len(complaints)} differences", *complaints[:20]])
@@ -78,7 +79,3 @@ class _Reading:
             return int(self._outputs[name].value)
         except ValueError:
             return "x"
-
-    def get(self, name):
-        """The value, or None if there is no such output."""
-        return self[name] if name in self._outputs else None

@@ -38,12 +38,14 @@ class Drive:
     """The sources and sinks of one scenario.
 
     While `running`: give `inputs()` to the unit, let it settle, hand the outputs to `sampled()`, clock it.
-    `columns`: names of the outputs, in the order of a row.
+    `columns`: names of the outputs, in the order of a row; of a stream, `valid` comes before `payload`.
+    `broken`: a line for every beat that was offered and did not stay until it was taken.
     """
 
     def __init__(self, scenario, columns):
         self.scenario, self.columns = scenario, list(columns)
         self.rows = []
+        self.broken = []
         self.running = True
         self.clock = 0
         self._begin()
@@ -53,6 +55,7 @@ class Drive:
         self.position = dict.fromkeys(self.scenario["sources"], 0)
         self.offered = dict.fromkeys(self.scenario["sources"], False)
         self.taken = {stream: [] for stream in self.scenario["expected"]}
+        self.held = dict.fromkeys(self.scenario["expected"])
         self.cycles = None
         self.started = self.clock
         self.last_beat = self.clock
@@ -74,16 +77,24 @@ class Drive:
 
     def sampled(self, outputs):
         """Take the row that stands before the clock edge: `outputs` by name."""
-        self.rows.append([self._cell(name, outputs) for name in self.columns])
+        row = self._row(outputs)
+        self.rows.append(list(row.values()))
         beat = False
         for stream in self.scenario["sources"]:
-            if self.offered[stream] and outputs[f"{stream}_ready"] == 1:
+            if self.offered[stream] and row[f"{stream}_ready"] == 1:
                 self.offered[stream] = False
                 self.position[stream] += 1
                 beat = True
         for stream, taken in self.taken.items():
-            if outputs[f"{stream}_valid"] == 1 and self._bit("ready", stream):
-                taken.append(outputs[f"{stream}_payload"])
+            payload, held = row[f"{stream}_payload"], self.held[stream]
+            if held not in (None, payload):
+                self.broken.append(
+                    f"clock {self.clock}: {stream} offered {shown(held)}, then {shown(payload)}"
+                )
+            self.held[stream] = payload
+            if payload is not None and self._bit("ready", stream):
+                taken.append(payload)
+                self.held[stream] = None
                 beat = True
         reset = self.clock in self.scenario["resets"]
         self.clock += 1
@@ -93,6 +104,10 @@ class Drive:
         if beat:
             self.last_beat = self.clock
         self._end()
+
+    def result(self):
+        """What came out, as plain data."""
+        return {"rows": self.rows, "taken": self.taken, "cycles": self.cycles, "broken": self.broken}
 
     def _end(self):
         expected = self.scenario["expected"]
@@ -108,11 +123,14 @@ class Drive:
         bits = self.scenario[kind][stream]
         return int(bits[self.clock % len(bits)])
 
-    def _cell(self, name, outputs):
-        stream, _, part = name.rpartition("_")
-        if part == "payload" and outputs.get(f"{stream}_valid") != 1:
-            return None
-        return outputs[name]
+    def _row(self, outputs):
+        """The outputs by name; a payload that is not valid is None."""
+        row = {}
+        for name in self.columns:
+            stream, _, part = name.rpartition("_")
+            idle = part == "payload" and row[f"{stream}_valid"] != 1
+            row[name] = None if idle else outputs[name]
+        return row
 
 
 def replay(model, drive):

@@ -10,7 +10,7 @@ PERIOD_SECONDS = 10e-9
 
 
 def run(component, scenarios, waves=None) -> list[dict]:
-    """Rows, taken beats and cycles of every scenario; `waves`: a VCD file of all of them."""
+    """`Drive.result` of every scenario; `waves`: a VCD file of all of them."""
     found = ports(component)
     names, pins = columns(found), {port.name: port.value for port in found}
     module = Module()
@@ -26,7 +26,7 @@ def run(component, scenarios, waves=None) -> list[dict]:
                 context.set(pins[name], value)
             await context.tick()
             await _drive(context, drive, pins)
-            results.append({"rows": drive.rows, "taken": drive.taken, "cycles": drive.cycles})
+            results.append(drive.result())
 
     simulator = Simulator(module)
     simulator.add_clock(PERIOD_SECONDS)

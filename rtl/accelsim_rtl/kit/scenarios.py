@@ -52,7 +52,8 @@ def prepare(unit: Unit, parameters: Any, found: list[Port], seed: int) -> Prepar
         drive = Drive(each, names)
         replay(unit.model(parameters), drive)
         each["rows"], each["cycles"] = drive.rows, drive.cycles
-        complaints += [f"{each['name']}: model: {line}" for line in wrong_beats(expected, drive.taken)]
+        lines = wrong_beats(expected, drive.taken) + drive.broken
+        complaints += [f"{each['name']}: model: {line}" for line in lines]
         if number == 0 and drive.cycles != (fast := unit.cycles(parameters, transactions)):
             complaints.append(f"{each['name']}: cycles() says {fast}, the model takes {drive.cycles}")
     return Prepared(seed=seed, transactions=transactions, scenarios=scenarios, complaints=complaints)
