@@ -1,7 +1,7 @@
-"""The bench under cocotb: every scenario of the file that BENCH names, one after the other.
+"""The bench under cocotb: every scenario of the file that BENCH_SCENARIOS names, one after the other.
 
-What came out is written to the file that RESULTS names, if there is one. The clock is driven here: inputs
-change on its falling edge, outputs are read just before the rising one.
+What came out is written to the file that BENCH_RESULTS names, if there is one. The clock is driven here:
+inputs change on its falling edge, outputs are read just before the rising one.
 """
 
 import json
@@ -20,7 +20,7 @@ HALF_PERIOD = 5
 @cocotb.test()
 async def rows_are_those_of_the_model(dut):
     """Every row, every beat and every total is that of the file."""
-    bench = json.loads(Path(os.environ["BENCH"]).read_text())
+    bench = json.loads(Path(os.environ["BENCH_SCENARIOS"]).read_text())
     results, complaints = [], []
     for scenario in bench["scenarios"]:
         drive = Drive(scenario, bench["columns"])
@@ -32,8 +32,8 @@ async def rows_are_those_of_the_model(dut):
             lines.append(f"{drive.cycles} cycles, not {scenario['cycles']}")
         complaints += [f"{scenario['name']}: {line}" for line in lines]
         results.append(drive.result())
-    if "RESULTS" in os.environ:
-        Path(os.environ["RESULTS"]).write_text(json.dumps(results))
+    if "BENCH_RESULTS" in os.environ:
+        Path(os.environ["BENCH_RESULTS"]).write_text(json.dumps(results))
     assert not complaints, "\n".join([f"{len(complaints)} differences", *complaints[:20]])
 
 

@@ -114,7 +114,7 @@ runner.test(test_module="accelsim_rtl.bench.cocotb_bench", hdl_toplevel={top!r},
             hdl_toplevel_lang="verilog", test_dir={place!r}, timescale={TIMESCALE!r}, waves={bool(waves)!r},
             results_xml={str(Path(place) / "results.xml")!r}, plusargs={plusargs!r})
 """,
-            {"BENCH": str(bench), "RESULTS": str(results), "COCOTB_LOG_LEVEL": "WARNING"},
+            {"BENCH_SCENARIOS": str(bench), "BENCH_RESULTS": str(results), "COCOTB_LOG_LEVEL": "WARNING"},
             log,
             check=lambda: results.exists(),
         )
