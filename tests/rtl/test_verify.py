@@ -11,9 +11,11 @@ import pytest
 pytest.importorskip("amaranth")
 pytest.importorskip("cocotb")
 
+from accelsim_rtl.kit import simulators
 from accelsim_rtl.kit.simulators import SIMULATORS
 from accelsim_rtl.kit.unit import Unit
 from accelsim_rtl.kit.verify import Verdict, verify
+from accelsim_rtl.kit.verilog import verilog
 from accelsim_rtl.units import UNITS, find
 from accelsim_rtl.zero_eliminator import ZeroEliminator
 
@@ -139,3 +141,14 @@ def test_a_unit_that_never_answers_ends_and_fails() -> None:
     assert verdict.rtl_cycles is None
     assert verdict.as_dict()["cycle_difference"] is None
     assert not verdict.passed
+
+
+def test_a_simulator_from_which_nothing_comes_is_an_error(tmp_path: Path) -> None:
+    unit = find("spatten.prefix_sum")
+    text = verilog(unit.component(unit.presets["tiny"]), unit.top)
+    folder = simulators.build(text, unit.top, "icarus", waves=False)
+    missing = tmp_path / "missing.json"
+    with pytest.raises(RuntimeError, match="the simulator failed"):
+        simulators.run(
+            folder, unit.top, "icarus", bench=missing, results=tmp_path / "results.json", waves=None
+        )

@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -116,16 +115,17 @@ runner.test(test_module="accelsim_rtl.bench.cocotb_bench", hdl_toplevel={top!r},
 """,
             {"BENCH_SCENARIOS": str(bench), "BENCH_RESULTS": str(results), "COCOTB_LOG_LEVEL": "WARNING"},
             log,
-            check=lambda: results.exists(),
+            came_out=results,
         )
         if waves and simulator == "verilator":
             shutil.move(Path(place) / "dump.vcd", waves)
 
 
-def _call(
-    script: str, variables: dict[str, str], log: Path, check: Callable[[], bool] = lambda: False
-) -> None:
-    """Run a Python script in a process of its own: the runner ends the interpreter when a bench fails."""
+def _call(script: str, variables: dict[str, str], log: Path, came_out: Path | None = None) -> None:
+    """Run a Python script in a process of its own: the runner ends the interpreter when a bench fails.
+
+    Good if it ends well, or, with `came_out`, if that file is there: a bench that finds differences is good.
+    """
     with log.open("w") as file:
         done = subprocess.run(
             [sys.executable, "-c", script],
@@ -134,7 +134,8 @@ def _call(
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
         )
-    if done.returncode and not check():
+    good = came_out.exists() if came_out else done.returncode == 0
+    if not good:
         last = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
         raise RuntimeError(f"the simulator failed:\n{last}")
 
