@@ -41,7 +41,7 @@ def main() -> None:
         rows.append(measure(form, given.seeds))
         print(json.dumps(rows[-1]), flush=True)
         results = {
-            "command": "python benchmarks/hardware.py",
+            "command": " ".join(["python benchmarks/hardware.py", *given.forms]),
             "date": given.date,
             "versions": {"accelsim": accelsim.__version__} | synthesis.versions(route=True),
             "devices": {target: synthesis.TARGETS[target].device for target in ("ecp5", "xilinx")},
