@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     ("golden",),
     ("compiled", "extras", "plain", "sampling", "words"),
-    ("archive", "layers"),
+    ("archive", "layers", "datasets"),
     ("workload", "dram"),
     ("parameters", "plan", "synthetic"),
     ("engine",),
@@ -29,7 +29,7 @@ FLOORS = (
     ("run",),
     ("prune",),
     ("models",),
-    ("trace", "plot", "sweep"),
+    ("trace", "plot", "sweep", "accuracy"),
     ("cli",),
     ("accelsim", "__main__"),  # the package's own __init__ names what is public
 )
@@ -43,11 +43,12 @@ OUTSIDE = {
     "rich": {"report", "cli"},
     "typer": {"cli"},
     "click": {"cli"},
-    "torch": {"models", "prune", "trace"},
+    "torch": {"models", "prune", "trace", "accuracy"},
     "gguf": {"models", "prune", "trace"},
     "huggingface_hub": {"models"},
-    "transformers": {"models", "prune", "trace"},
+    "transformers": {"models", "prune", "trace", "accuracy"},
     "safetensors": {"models", "prune", "trace"},
+    "PIL": {"datasets"},
     "matplotlib": {"plot"},
     "dask": {"sweep"},
     "distributed": {"sweep"},

@@ -12,7 +12,7 @@ import pytest
 
 from accelsim import __version__
 from accelsim.machine import CAUSES
-from accelsim.report import Accuracy, LayerRow, Report, StageRow, as_json, write_atomically
+from accelsim.report import Accuracy, LayerRow, Report, Spread, StageRow, as_json, write_atomically
 from accelsim.report.table import print_comparison, print_report, seconds, size
 
 KEYS = [
@@ -191,6 +191,8 @@ def test_accuracy_is_in_the_json() -> None:
         "pruned": 0.5,
         "samples": 10,
         "refitted": 0.7,
+        "spread": None,
+        "others": (),
     }
 
 
@@ -292,12 +294,19 @@ def test_explain_lists_facts_and_stages() -> None:
     assert "upstream" in text
 
 
-def test_accuracy_is_printed_with_both_heads() -> None:
-    measured = Accuracy(metric="accuracy", dense=0.75, pruned=0.5, samples=10, refitted=0.7)
+def test_accuracy_is_printed_with_both_heads_its_spread_and_the_other_metrics() -> None:
+    spread = Spread(method="95 % interval", dense=(0.7, 0.8), pruned=(0.4, 0.6), difference=(-0.3, -0.1))
+    other = Accuracy(metric="perplexity", dense=24.125, pruned=2248.3, samples=32)
+    measured = Accuracy(
+        metric="accuracy", dense=0.75, pruned=0.5, samples=1000, refitted=0.7, spread=spread, others=(other,)
+    )
     text = str(replace(BOTH, accuracy=measured))
-    assert "accuracy; 10 samples: dense 0.750" in text
-    assert "dense head on pruned embeddings 0.500" in text
-    assert "refitted head 0.700" in text
+    assert (
+        "accuracy; 1,000 samples: dense 0.75, pruned 0.5, pruned with its last layer fitted anew 0.7\n"
+        in text
+    )
+    assert "95 % interval: dense 0.7 to 0.8, pruned 0.4 to 0.6, difference -0.3 to -0.1\n" in text
+    assert "perplexity; 32 samples: dense 24.12, pruned 2,248\n" in text
 
 
 def test_changed_parameters_are_named_beside_the_preset() -> None:

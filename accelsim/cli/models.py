@@ -21,10 +21,12 @@ from accelsim.run import run
 from accelsim.workload import Workload
 
 if TYPE_CHECKING:
+    from accelsim.accuracy import Evaluation
     from accelsim.models.loading import Model as LoadedModel
 
 MOST_ELEMENTS = 2**30
 MOST_COPIES = 65536
+MOST_SAMPLES = 10**6
 
 Model = Annotated[
     str,
@@ -59,6 +61,10 @@ def run_model(
     batch: Batch = 1,
     generate: Generate = None,
     evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure the accuracy, too.")] = False,
+    samples: Annotated[
+        int | None,
+        count_option("--samples", "Windows, sentences or pictures for --evaluate.", most=MOST_SAMPLES),
+    ] = None,
     explain: Explain = False,
     json: Json = None,
     seed: Seed = 0,
@@ -85,14 +91,19 @@ def run_model(
         raise ValueError(f"--evaluate needs a model, not the workload file {model!r}")
     if evaluate and source.is_network:
         raise ValueError(f"--evaluate needs a model with weights; of {model!r} only the shapes are known")
+    if samples is not None and not evaluate:
+        raise ValueError(f"--samples belongs to --evaluate, and {samples} samples are asked for without it")
     watch = Stopwatch()
     workload = source.workload()
     watch.lap("read" if source.is_workload else "loaded and traced")
+    evaluation = source.evaluation(samples) if evaluate else None
+    if evaluation is not None:
+        watch.lap("fetched")
     with progress(f"{workload.model} on {on}") as advance:
         report = run(workload, target.accelerator, preset=target.preset, progress=advance)
     watch.lap("simulated")
-    if evaluate:
-        report = replace(report, accuracy=source.accuracy())
+    if evaluation is not None:
+        report = replace(report, accuracy=source.accuracy(evaluation))
         watch.lap("evaluated")
     watch.say(workload.model)
     show(report, json, explain=explain)
@@ -238,19 +249,20 @@ class Source:
                 generate=self.generate,
             )
 
-    def accuracy(self) -> Accuracy:
-        """Dense, pruned, and pruned with a refitted head. Raises ValueError for a model without a task."""
-        from accelsim.models.evaluate import evaluate
+    def evaluation(self, samples: int | None) -> Evaluation:
+        """How the accuracy will be measured, with the data for it. ValueError if it cannot be."""
+        from accelsim.accuracy import prepare
 
-        with self._foreign_code(), step(f"{self.model}: evaluating"):
-            measured = evaluate(self.loaded, self.recipes or None, seed=self.seed)
-        return Accuracy(
-            metric=str(measured["metric"]),
-            dense=float(measured["dense"]),
-            pruned=float(measured["pruned"]),
-            refitted=float(measured["refitted"]),
-            samples=int(measured["samples"]),
-        )
+        with self._foreign_code(), step(f"{self.model}: fetching what it is evaluated on"):
+            return prepare(self.loaded, self.recipes or None, seed=self.seed, samples=samples)
+
+    def accuracy(self, evaluation: Evaluation) -> Accuracy:
+        """Measure it, dense and pruned."""
+        with (
+            self._foreign_code(),
+            progress(f"{self.model}: evaluating", what="samples") as advance,
+        ):
+            return evaluation.measure(advance)
 
     @contextlib.contextmanager
     def _foreign_code(self) -> Iterator[None]:

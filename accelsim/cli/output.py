@@ -83,10 +83,10 @@ class Stopwatch:
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Progress]:
-    """A callback for `run`: a bar on a terminal, else a line now and then."""
+def progress(title: str, *, what: str = "layers") -> Iterator[Progress]:
+    """A callback for `run`, which counts `what`: a bar on a terminal, else a line now and then."""
     if not sys.stderr.isatty():
-        yield _lines(title)
+        yield _lines(title, what)
         return
     from rich.console import Console
     from rich.progress import Progress as Bar
@@ -101,14 +101,14 @@ def progress(title: str) -> Iterator[Progress]:
         yield advance
 
 
-def _lines(title: str) -> Progress:
+def _lines(title: str, what: str) -> Progress:
     last = time.monotonic()
 
     def advance(layer: str, done: int, total: int) -> None:
         nonlocal last
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            print(f"{title}: {done} of {total} layers, now {layer}", file=sys.stderr, flush=True)
+            print(f"{title}: {done} of {total} {what}, now {layer}", file=sys.stderr, flush=True)
 
     return advance
 

@@ -2,6 +2,6 @@
 
 from accelsim.report.files import as_json, write_atomically
 from accelsim.report.report import Report
-from accelsim.report.rows import Accuracy, LayerRow, StageRow, ratio
+from accelsim.report.rows import Accuracy, LayerRow, Spread, StageRow, ratio
 
-__all__ = ["Accuracy", "LayerRow", "Report", "StageRow", "as_json", "ratio", "write_atomically"]
+__all__ = ["Accuracy", "LayerRow", "Report", "Spread", "StageRow", "as_json", "ratio", "write_atomically"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from accelsim import __version__
@@ -187,7 +187,7 @@ class Report:
             "speedup": self.speedup,
             "dram_reduction": self.dram_reduction,
             "energy_saving": None,
-            "accuracy": vars(self.accuracy) if self.accuracy else None,
+            "accuracy": asdict(self.accuracy) if self.accuracy else None,
             "layers": [_layer_dict(row, dense, simulated_macs) for row, dense in self.pairs()],
         }
 

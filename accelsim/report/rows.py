@@ -62,10 +62,24 @@ class LayerRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Intervals (low, high) around the figures of an `Accuracy`; `method` says what they are.
+
+    `difference` is pruned minus dense, on the same samples.
+    """
+
+    method: str
+    dense: tuple[float, float]
+    pruned: tuple[float, float]
+    difference: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Accuracy:
     """A metric on `samples` samples, of the dense and of the pruned model.
 
-    `refitted`: the pruned model again, with its last layer fitted anew.
+    `refitted`: the pruned model again, with its last layer fitted anew. `others`: further metrics of the
+    same two models.
     """
 
     metric: str
@@ -73,6 +87,8 @@ class Accuracy:
     pruned: float
     samples: int
     refitted: float | None = None
+    spread: Spread | None = None
+    others: tuple[Accuracy, ...] = ()
 
 
 def ratio(dense: float | None, pruned: float | None) -> float | None:

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import IO, TYPE_CHECKING
 
 from accelsim.report.report import Report
-from accelsim.report.rows import LayerRow, ratio
+from accelsim.report.rows import Accuracy, LayerRow, ratio
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -106,7 +106,7 @@ def write_report(console: Console, report: Report, *, explain: bool) -> None:
         _put(console, _totals(console, report))
     console.print()
     if report.accuracy is not None:
-        _write_accuracy(console, report)
+        _write_accuracy(console, report.accuracy)
     for title, lines in (("notes", _notes(report, explain=explain)), ("assumptions", report.assumptions)):
         if lines:
             console.print(f"{title}:")
@@ -278,13 +278,23 @@ def _facts(row: LayerRow) -> str:
     return f"{_short(row.name)}: {', '.join(values) or row.reason or 'nothing to add'}"
 
 
-def _write_accuracy(console: Console, report: Report) -> None:
-    accuracy = report.accuracy
-    assert accuracy is not None
-    console.print(f"{accuracy.metric}; {accuracy.samples} samples: dense {accuracy.dense:.3f}")
-    console.print(f"  dense head on pruned embeddings {accuracy.pruned:.3f}")
+def _write_accuracy(console: Console, accuracy: Accuracy) -> None:
+    figures = f"dense {_figure(accuracy.dense)}, pruned {_figure(accuracy.pruned)}"
     if accuracy.refitted is not None:
-        console.print(f"  refitted head {accuracy.refitted:.3f}")
+        figures += f", pruned with its last layer fitted anew {_figure(accuracy.refitted)}"
+    console.print(f"{accuracy.metric}; {accuracy.samples:,} samples: {figures}")
+    if accuracy.spread is not None:
+        intervals = (
+            f"{name} {' to '.join(_figure(end) for end in getattr(accuracy.spread, name))}"
+            for name in ("dense", "pruned", "difference")
+        )
+        console.print(f"  {accuracy.spread.method}: {', '.join(intervals)}")
+    for other in accuracy.others:
+        _write_accuracy(console, other)
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _write_explanation(console: Console, report: Report) -> None:

@@ -1,0 +1,95 @@
+"""Which way of measuring suits a model, and the measurement: the dense model, then the pruned one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from accelsim.accuracy.agreement import agreement
+from accelsim.accuracy.classes import DATASET, classes, dataset_of
+from accelsim.accuracy.perplexity import perplexity
+from accelsim.accuracy.pictures import shape_of
+from accelsim.accuracy.sentences import sentences
+from accelsim.accuracy.task import AccuracyError, Task
+from accelsim.models.loading import Model
+from accelsim.prune import Recipe, parse_all, pruned
+from accelsim.report import Accuracy
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A model, its recipes, and a task whose data is there."""
+
+    model: Model
+    recipes: tuple[Recipe, ...]
+    task: Task
+
+    def measure(self, progress: Progress | None = None) -> Accuracy:
+        """Run the dense and the pruned model on the task. `progress(which, samples done, samples)`."""
+        module = self.model.module
+        total = self.task.work * (2 if self.recipes else 1)
+        done = 0
+
+        def counted(which: str) -> Callable[[int], None]:
+            def advance(samples: int) -> None:
+                nonlocal done
+                done += samples
+                if progress:
+                    progress(which, done, total)
+
+            return advance
+
+        dense = self.task.outputs(module, counted("dense"))
+        if not self.recipes:
+            return self.task.judged(dense, dense)
+        with pruned(module, self.recipes, heads_per_sample=True):
+            sparse = self.task.outputs(module, counted("pruned"))
+        return self.task.judged(dense, sparse)
+
+
+def prepare(
+    model: Model,
+    prune: str | Recipe | Sequence[str | Recipe] | None = None,
+    *,
+    seed: int = 0,
+    samples: int | None = None,
+) -> Evaluation:
+    """Choose the task and fetch its data, so that what cannot be measured is refused before any work.
+
+    By what the model is: one of Fashion-MNIST its test accuracy; a causal language model its perplexity; a
+    text encoder the accuracy of a head on rated sentences; a model of pictures its agreement with the dense
+    model. `samples`: windows, sentences or pictures to test; None is as many as are customary. Raises
+    AccuracyError for another model, and DatasetError where the data cannot be had.
+    """
+    recipes = parse_all(prune)
+    return Evaluation(model=model, recipes=recipes, task=_task(model, recipes, seed, samples))
+
+
+def _task(model: Model, recipes: tuple[Recipe, ...], seed: int, samples: int | None) -> Task:
+    named = dataset_of(model.module)
+    if named is not None and named != DATASET:
+        raise AccuracyError(f"dataset of {model.name!r} must be {DATASET!r}, not {named!r}")
+    if named is not None:
+        return classes(model, seed=seed, samples=samples)
+    if getattr(model.module, "main_input_name", None) == "input_ids" and model.folder is not None:
+        if _is_causal(model.module):
+            return perplexity(model, recipes, seed=seed, samples=samples)
+        return sentences(model, seed=seed, samples=samples)
+    shape = shape_of(model)
+    if shape is not None and len(shape) == 4 and shape[1] == 3:
+        return agreement(model, seed=seed, samples=samples)
+    raise AccuracyError(
+        "accuracy needs a text model with its tokenizer, a model of 3-channel pictures, or "
+        f"dataset = {DATASET!r} on the module, not {model.name!r}"
+    )
+
+
+def _is_causal(module: Any) -> bool:
+    """Whether the class is one of those that predict the next token."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    generates = getattr(module, "can_generate", lambda: False)()
+    return generates and type(module).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
