@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import nn
+
 from accelsim.accuracy.agreement import agreement
 from accelsim.accuracy.classes import DATASET, classes, dataset_of
 from accelsim.accuracy.perplexity import perplexity
@@ -15,6 +18,8 @@ from accelsim.accuracy.task import AccuracyError, Task
 from accelsim.models.loading import Model
 from accelsim.prune import Recipe, parse_all, pruned
 from accelsim.report import Accuracy
+
+PRUNED_SHARE = 0.01
 
 Progress = Callable[[str, int, int], None]
 
@@ -42,9 +47,10 @@ class Evaluation:
 
             return advance
 
-        dense = self.task.outputs(module, counted("dense"))
+        dense = self.task.outputs(module, counted("dense" if self.recipes else "as it is"))
         if not self.recipes:
-            return self.task.judged(dense, dense)
+            found = self.task.judged(dense, dense)
+            return found.without_dense() if is_pruned(module) else found
         with pruned(module, self.recipes, heads_per_sample=True):
             sparse = self.task.outputs(module, counted("pruned"))
         return self.task.judged(dense, sparse)
@@ -80,11 +86,29 @@ def _task(model: Model, recipes: tuple[Recipe, ...], seed: int, samples: int | N
         return sentences(model, seed=seed, samples=samples)
     shape = shape_of(model)
     if shape is not None and len(shape) == 4 and shape[1] == 3:
+        if not recipes and is_pruned(model.module):
+            raise AccuracyError(
+                f"agreement needs the dense model, and {model.name!r} is pruned already: "
+                "bring the dense one, and prune it by --prune"
+            )
         return agreement(model, seed=seed, samples=samples)
     raise AccuracyError(
         "accuracy needs a text model with its tokenizer, a model of 3-channel pictures, or "
         f"dataset = {DATASET!r} on the module, not {model.name!r}"
     )
+
+
+def is_pruned(module: nn.Module) -> bool:
+    """Whether over 1 % of the weights are zero, by value or by a mask: a few are so by chance."""
+    weights, zeros = 0, 0
+    for child in module.modules():
+        weight = getattr(child, "weight", None)
+        if isinstance(weight, torch.Tensor) and weight.dim() > 1:
+            values = weight.detach()
+            values = values if values.layout == torch.strided else values.to_dense()
+            weights += values.numel()
+            zeros += values.numel() - int(torch.count_nonzero(values))
+    return zeros > PRUNED_SHARE * weights
 
 
 def _is_causal(module: Any) -> bool:

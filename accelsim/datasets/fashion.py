@@ -71,7 +71,8 @@ def _values(name: str) -> npt.NDArray[np.uint8]:
         content = kept(f"{CACHED}{name}", sha256)
     if content is None:
         raise DatasetError(f"{WHAT} needs the file {name}, which vanished from the cache")
-    values: npt.NDArray[Any] = np.frombuffer(content, np.uint8, offset=header)
+    # A copy: what torch is given must be writable.
+    values: npt.NDArray[Any] = np.frombuffer(content, np.uint8, offset=header).copy()
     return values
 
 

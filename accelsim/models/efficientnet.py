@@ -69,7 +69,8 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.config = SimpleNamespace(image_size=SIDE, num_channels=3)
+        half = (0.5, 0.5, 0.5)
+        self.config = SimpleNamespace(image_size=SIDE, num_channels=3, image_mean=half, image_std=half)
         self._conv_stem = SamePadConv2d(3, STEM, 3, 2, bias=False)
         self._bn0 = nn.BatchNorm2d(STEM, eps=EPSILON)
         blocks, channels = [], STEM

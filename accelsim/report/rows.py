@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 Fact = int | float | str
 
@@ -69,26 +69,32 @@ class Spread:
     """
 
     method: str
-    dense: tuple[float, float]
+    dense: tuple[float, float] | None
     pruned: tuple[float, float]
-    difference: tuple[float, float]
+    difference: tuple[float, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
     """A metric on `samples` samples, of the dense and of the pruned model.
 
-    `refitted`: the pruned model again, with its last layer fitted anew. `others`: further metrics of the
-    same two models.
+    `dense` is None where only the pruned model is known. `refitted`: the pruned model again, with its last
+    layer fitted anew. `others`: further metrics of the same two models.
     """
 
     metric: str
-    dense: float
+    dense: float | None
     pruned: float
     samples: int
     refitted: float | None = None
     spread: Spread | None = None
     others: tuple[Accuracy, ...] = ()
+
+    def without_dense(self) -> Accuracy:
+        """The same where the model was pruned before it came, and nobody knows the dense one."""
+        spread = self.spread and replace(self.spread, dense=None, difference=None)
+        others = tuple(other.without_dense() for other in self.others)
+        return replace(self, dense=None, spread=spread, others=others)
 
 
 def ratio(dense: float | None, pruned: float | None) -> float | None:

@@ -285,15 +285,18 @@ def _write_accuracy(console: Console, accuracy: Accuracy) -> None:
     console.print(f"{accuracy.metric}; {accuracy.samples:,} samples: {figures}")
     if accuracy.spread is not None:
         intervals = (
-            f"{name} {' to '.join(_figure(end) for end in getattr(accuracy.spread, name))}"
+            f"{name} {' to '.join(map(_figure, ends))}"
             for name in ("dense", "pruned", "difference")
+            if (ends := getattr(accuracy.spread, name)) is not None
         )
         console.print(f"  {accuracy.spread.method}: {', '.join(intervals)}")
     for other in accuracy.others:
         _write_accuracy(console, other)
 
 
-def _figure(value: float) -> str:
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "unknown"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
