@@ -135,8 +135,9 @@ def test_without_a_client_there_is_one_line(tmp_path: Path, monkeypatch: pytest.
     ("stderr", "expected"),
     [
         (
-            "npm error code ENOTFOUND\nnpm error network request to x failed\nnpm error log: y\n",
-            "network request",
+            "npm error code EX\nnpm error syscall connect\nnpm error errno -1\n"
+            "npm error FetchError: request to x failed\nnpm error log: y\n",
+            "npm error FetchError: request to x failed",
         ),
         ("WARNING: retrying\nERROR: No matching distribution\n\nnotice\n", "ERROR: No matching distribution"),
         ("W: old\nE: Unable to locate package\n", "E: Unable to locate"),
@@ -242,6 +243,27 @@ def test_a_file_that_unpacks_to_more_is_refused(tmp_path: Path, monkeypatch: pyt
     fashion.FILES["train-images-idx3-ubyte"] = (16, 10**8, "")
     with pytest.raises(DatasetError, match="cannot be unpacked"):
         datasets.fashion_mnist()
+
+
+def test_where_apt_does_not_know_a_package_its_lists_are_fetched_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def run(command: list[str], *, cwd: str, **_: Any) -> Any:
+        asked.append([word for word in command if not word.startswith(("-", "Dir::", "APT::"))])
+        status = 100 if len(asked) == 1 else 0
+        if "update" in command:
+            assert f"Dir::State::lists={cwd}/lists" in command
+            assert (Path(cwd) / "lists" / "partial").is_dir()
+        elif not status and "download" in command:
+            (Path(cwd) / "clothes_1_all.deb").touch()
+        return subprocess.CompletedProcess(command, status, b"a tar", b"E: Unable to locate package\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert clients.debian_archive("clothes", "words") == b"a tar"
+    download = ["apt-get", "download", "clothes"]
+    assert asked == [download, ["apt-get", "update"], download, ["dpkg-deb", "clothes_1_all.deb"]]
 
 
 @pytest.mark.slow

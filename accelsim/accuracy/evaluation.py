@@ -81,6 +81,8 @@ def _task(model: Model, recipes: tuple[Recipe, ...], seed: int, samples: int | N
     if named is not None:
         return classes(model, seed=seed, samples=samples)
     if getattr(model.module, "main_input_name", None) == "input_ids" and model.folder is not None:
+        if getattr(getattr(model.module, "config", None), "is_encoder_decoder", False):
+            raise AccuracyError(f"accuracy needs an encoder or a decoder alone, and {model.name!r} is both")
         if _is_causal(model.module):
             return perplexity(model, recipes, seed=seed, samples=samples)
         return sentences(model, seed=seed, samples=samples)

@@ -93,8 +93,10 @@ def embeddings(
 ) -> Floats:
     """Mean of the last hidden states over the tokens that are left, of length 1: (texts, width).
 
-    Texts of equal length share a batch, so that nothing is padded and no text sees another's length.
+    Texts of equal length share a batch, so that nothing is padded and no text sees another's length. Of a
+    model with a head the model below it is asked.
     """
+    encoder = getattr(module, "base_model", module)
     by_length: dict[int, list[int]] = {}
     for index, text in enumerate(ids):
         by_length.setdefault(len(text), []).append(index)
@@ -103,7 +105,7 @@ def embeddings(
         for _, members in sorted(by_length.items()):
             for start in range(0, len(members), BATCH):
                 batch = members[start : start + BATCH]
-                output = module(input_ids=torch.tensor([list(ids[index]) for index in batch]))
+                output = encoder(input_ids=torch.tensor([list(ids[index]) for index in batch]))
                 hidden = getattr(output, "last_hidden_state", None)
                 if hidden is None:
                     raise AccuracyError(

@@ -86,7 +86,9 @@ def debian_archive(package: str, what: str) -> bytes:
         except DatasetError:
             (Path(folder) / "lists" / "partial").mkdir(parents=True)
             private = ["-o", f"Dir::State::lists={folder}/lists", "-o", f"Dir::Cache={folder}"]
-            _run(["apt-get", *private, "--quiet", "update"], "apt-get update", folder, what)
+            all_or_nothing = ["-o", "APT::Update::Error-Mode=any"]
+            update = ["apt-get", *private, *all_or_nothing, "--quiet", "update"]
+            _run(update, "apt-get update", folder, what)
             _run(["apt-get", *private, "--quiet", "download", package], said, folder, what)
         found = sorted(Path(folder).glob(f"{package}_*.deb"))
         if not found:
@@ -142,7 +144,7 @@ def _last_words(stderr: str) -> str:
     errors = [line for line in lines if any(mark in line for mark in marks)]
     # npm says what happened first, and where its log lies last; pip and apt-get end with what matters.
     if errors and errors[0].startswith("npm"):
-        told = [line for line in errors if " code " not in line]
+        told = [line for line in errors if line.split()[2:3] not in (["code"], ["syscall"], ["errno"])]
         return (told or errors)[0]
     return (errors or lines or [""])[-1]
 

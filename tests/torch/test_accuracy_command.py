@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from accelsim.cli import main  # noqa: E402
+from accelsim.cli import main
 
 pytestmark = pytest.mark.torch
 

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 from accelsim.accuracy import AccuracyError, prepare  # noqa: E402
 from accelsim.accuracy.sentences import embeddings, fit_head, tokenized  # noqa: E402
 from accelsim.models import load  # noqa: E402
+from accelsim.models.loading import Model  # noqa: E402
 from accelsim.prune import pruned  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -96,3 +97,22 @@ def test_progress_counts_every_sentence_of_both_models(minilm: Any) -> None:
 def test_more_sentences_than_there_are_and_too_few_are_refused(minilm: Any, count: int) -> None:
     with pytest.raises(AccuracyError, match=f"--samples must be from 10 to 21 sentences, not {count}"):
         prepare(minilm, samples=count)
+
+
+@pytest.mark.usefixtures("_few_sentences")
+def test_a_head_of_the_models_own_is_passed_by(minilm: Any) -> None:
+    transformers = pytest.importorskip("transformers")
+    headed = transformers.BertForSequenceClassification(minilm.module.config).eval()
+    headed.bert = minilm.module
+    ids = tokenized(minilm, GOOD)
+    assert np.array_equal(embeddings(headed, ids), embeddings(minilm.module, ids))
+
+
+def test_an_encoder_with_a_decoder_is_refused(minilm: Any) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.T5Config(vocab_size=8, d_model=8, d_ff=8, d_kv=4, num_layers=1, num_heads=2)
+    both = Model(
+        name="t5", module=transformers.T5ForConditionalGeneration(config), inputs={}, folder=minilm.folder
+    )
+    with pytest.raises(AccuracyError, match="needs an encoder or a decoder alone, and 't5' is both"):
+        prepare(both)
