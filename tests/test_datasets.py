@@ -135,8 +135,10 @@ def test_without_a_client_there_is_one_line(tmp_path: Path, monkeypatch: pytest.
     ("stderr", "expected"),
     [
         (
-            "npm error code EX\nnpm error syscall connect\nnpm error errno -1\n"
-            "npm error FetchError: request to x failed\nnpm error log: y\n",
+            (
+                "npm error code EX\nnpm error syscall connect\nnpm error errno -1\n"
+                "npm error FetchError: request to x failed\nnpm error log: y\n"
+            ),
             "npm error FetchError: request to x failed",
         ),
         ("WARNING: retrying\nERROR: No matching distribution\n\nnotice\n", "ERROR: No matching distribution"),
