@@ -26,7 +26,7 @@ from torch import nn
 from accelsim.accuracy.spread import bootstrap, rounded
 from accelsim.accuracy.task import AccuracyError, Advance, tokenizer_of
 from accelsim.datasets import brown, shakespeare
-from accelsim.models.inputs import maximum_tokens
+from accelsim.models.candidates import maximum_tokens
 from accelsim.models.loading import Model
 from accelsim.prune import Recipe, Spatten
 from accelsim.report import Accuracy
