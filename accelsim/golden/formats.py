@@ -131,6 +131,17 @@ def select_nm(weights: npt.NDArray[Any], n: int, m: int) -> npt.NDArray[np.bool_
     return kept.reshape((*kept.shape[:-2], kept.shape[-2] * m))[..., : weights.shape[-1]]
 
 
+def reduce_nm(words: npt.NDArray[Any], n: int, m: int, bits: int = 16) -> NM:
+    """What the selection unit makes of numbers of `bits` bits, the highest of them the sign.
+
+    words: (..., length), unsigned integers that hold the bits of FP16, BF16, FP8 or FP32 numbers. Magnitudes
+    are compared as integers, so that the order is that of `select_nm`, and NaN, which `select_nm` refuses,
+    stands above infinity: it is kept and seen, not pruned away. Kept words are as they came, minus zero too.
+    """
+    kept = select_nm(words & words.dtype.type((1 << (bits - 1)) - 1), n, m)
+    return NM.encode(np.where(kept, words, words.dtype.type(0)), n, m)
+
+
 def nm_pattern(mask: npt.NDArray[np.bool_], m_values: Sequence[int]) -> dict[int, int]:
     """For each M the smallest N such that the mask is N:M: the most ones in any aligned group.
 

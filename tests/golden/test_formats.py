@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from accelsim.golden.formats import NM, Bitmap, Csr, nm_pattern, select_nm
+from accelsim.golden.formats import NM, Bitmap, Csr, nm_pattern, reduce_nm, select_nm
 
 patterns = st.integers(1, 9).flatmap(lambda m: st.tuples(st.integers(1, m), st.just(m)))
 weights = hnp.arrays(
@@ -109,6 +109,25 @@ def test_a_tiny_value_is_never_lost_to_the_filler():
 def test_the_most_negative_integer_has_the_largest_magnitude(dtype):
     lowest = np.iinfo(dtype).min
     assert select_nm(np.array([lowest + 1, lowest, 3, 0], dtype), 1, 4).tolist() == [0, 1, 0, 0]
+
+
+@given(
+    hnp.arrays(np.uint16, st.integers(0, 40), elements=st.integers(0, 0xFFFF)),
+    patterns,
+)
+def test_reduced_bits_are_those_of_the_selected_numbers(words, pattern):
+    numbers = words.view(np.float16)
+    words, numbers = words[~np.isnan(numbers)], numbers[~np.isnan(numbers)]
+    code = reduce_nm(words, *pattern)
+    chosen = NM.encode(np.where(select_nm(numbers, *pattern), numbers, np.float16(0)), *pattern)
+    assert np.array_equal(code.indices, chosen.indices)
+    assert np.array_equal(code.values, chosen.values.view(np.uint16))
+
+
+def test_a_reduction_keeps_nan_above_infinity_and_minus_zero_as_it_is():
+    infinity, quiet, minus_zero = 0x7C00, 0xFE00, 0x8000
+    code = reduce_nm(np.array([infinity, 0x3C00, quiet, 0, minus_zero, 0, 0, 0], np.uint16), 1, 4)
+    assert (code.indices.tolist(), code.values.tolist()) == ([[2], [0]], [[quiet], [minus_zero]])
 
 
 def test_a_full_group_is_refused_by_name_and_place():
