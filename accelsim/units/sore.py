@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from accelsim.units.step import Row, pack, unpack
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sore:
-    """`lanes` groups at a time, `n` kept of `m`, numbers of `value_bits` bits of which the highest is the sign."""
+    """`n` kept of `m` in `lanes` groups at a time; numbers of `value_bits` bits, the highest the sign."""
 
     n: int = 2
     m: int = 8
@@ -43,7 +45,7 @@ class Sore:
         return (1 << (self.value_bits - 1)) - 1
 
 
-PRESETS = {"tiny": Sore(n=2, m=4, lanes=4), "paper": Sore()}
+PRESETS = {"paper": Sore(), "tiny": Sore(n=2, m=4, lanes=4)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +57,28 @@ class Pair:
 
 
 def pack_beat(parameters: Sore, values: Sequence[int], last: bool) -> int:
-    """An input beat: one number a lane, lane 0 lowest, and above them whether the group ends with this beat."""
-    return _concatenate([(value, parameters.value_bits) for value in values] + [(int(last), 1)])
+    """An input beat: one number a lane, lane 0 lowest; above them whether the group ends with this beat."""
+    return pack(values, parameters.value_bits) | int(last) << parameters.lanes * parameters.value_bits
+
+
+def unpack_beat(parameters: Sore, payload: int) -> list[int]:
+    """The numbers of an input beat by lane, and after them 1 if the group ends with it."""
+    return [
+        *unpack(payload, parameters.value_bits, parameters.lanes),
+        payload >> parameters.lanes * parameters.value_bits,
+    ]
 
 
 def pack_groups(parameters: Sore, groups: Sequence[Sequence[Pair]]) -> int:
     """An output beat: the N pairs of every lane, lane 0 and the lowest index lowest, value below index."""
-    fields = []
-    for pair in chain.from_iterable(groups):
-        fields += [(pair.value, parameters.value_bits), (pair.index, parameters.index_bits)]
-    return _concatenate(fields)
+    pairs = [pair.value | pair.index << parameters.value_bits for pair in chain.from_iterable(groups)]
+    return pack(pairs, parameters.value_bits + parameters.index_bits)
 
 
-class SoreModel:
-    """SORE clock by clock: ports and probe of the component, as they stand just before each edge.
+class Model:
+    """SORE clock by clock. Streams: `weights` in, `kept` out; probe `position`.
 
-    Streams: `weights` in, `kept` out. Probe: `position`, the numbers that each lane holds of the open group.
+    `position`: numbers that each lane has taken of the open group. A finished group waits in a register.
     """
 
     def __init__(self, parameters: Sore) -> None:
@@ -78,18 +86,18 @@ class SoreModel:
         self.reset()
 
     def reset(self) -> None:
-        """What a clock edge under reset leaves: no open group, nothing to hand out."""
+        """No open group, nothing to hand out."""
         self._position = 0
         self._open = self._fillers()
         self._closed: int | None = None
 
-    def step(self, row: Mapping[str, int]) -> dict[str, int]:
-        """One clock: from the input ports to the output ports, and then to the state after the edge."""
+    def step(self, inputs: Mapping[str, int]) -> Row:
+        """One clock: see `Model` in `accelsim.units.step`."""
         parameters = self.parameters
-        *values, last = self._unpack(row["weights_payload"])
+        *values, last = unpack_beat(parameters, inputs["weights_payload"])
         ends = bool(last) or self._position == parameters.m - 1
-        free = self._closed is None or bool(row["kept_ready"])
-        ports = {
+        free = self._closed is None or bool(inputs["kept_ready"])
+        row = {
             "weights_ready": int(free or not ends),
             "kept_valid": int(self._closed is not None),
             "kept_payload": self._closed or 0,
@@ -97,9 +105,9 @@ class SoreModel:
         }
         if free:
             self._closed = None
-        if row["weights_valid"] and ports["weights_ready"]:
+        if inputs["weights_valid"] and row["weights_ready"]:
             self._take(values, ends)
-        return ports
+        return row
 
     def _take(self, values: list[int], ends: bool) -> None:
         for group, value in zip(self._open, values, strict=True):
@@ -127,25 +135,11 @@ class SoreModel:
         """Zeros at the lowest positions: a group that ends early is as if padded with zeros."""
         return [[Pair(0, index) for index in range(self.parameters.n)] for _ in range(self.parameters.lanes)]
 
-    def _unpack(self, payload: int) -> list[int]:
-        bits, lanes = self.parameters.value_bits, self.parameters.lanes
-        values = [payload >> (lane * bits) & ((1 << bits) - 1) for lane in range(lanes)]
-        return [*values, payload >> (lanes * bits)]
-
 
 def cycles(beats: int) -> int:
-    """Clocks from the first offered beat to the last taken group, when nobody waits.
+    """Clocks from the first beat offered to the last group taken, when source and sink never wait.
 
     A beat a clock whatever N and M, and the last group leaves in the clock after its last beat: a group
     takes M + 1 clocks by itself, and M among others.
     """
     return beats + 1 if beats else 0
-
-
-def _concatenate(fields: Sequence[tuple[int, int]]) -> int:
-    """(value, bits) pairs, the first lowest."""
-    word, place = 0, 0
-    for value, bits in fields:
-        word |= value << place
-        place += bits
-    return word

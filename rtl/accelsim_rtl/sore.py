@@ -3,23 +3,21 @@
 All lanes work in step, so the engine is lanes, one position and one handshake.
 """
 
-from amaranth import Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
-from accelsim.units.sore import Sore
+from accelsim.units.sore import Sore as Parameters
 from accelsim_rtl.sore_lane import SoreLane, pair_layout
 
-__all__ = ["SoreEngine"]
 
-
-class SoreEngine(Component):
+class Sore(Component):
     """Reduces `lanes` groups of M numbers at a time to their N largest magnitudes.
 
-    A beat of `weights` brings the next number of every lane's group: beat b of a group, lane l is element b of
-    group l. Lane l is meant for row l of a tile of `lanes` rows with groups along the row, so that a tile's
-    columns are the beats. `last` ends a group before its M-th number, in all lanes; the free places are filled
-    with zeros at the lowest free indices. A beat of `kept` holds N pairs a lane, indices ascending.
+    A beat of `weights` brings the next number of every lane's group: lane l of beat b is element b of group
+    l. Lane l is meant for row l of a tile of `lanes` rows whose groups lie along the row, so that the beats
+    are the tile's columns. `last` ends a group before its M-th number, in all lanes; the free places are
+    filled with zeros at the lowest free indices. A beat of `kept` holds N pairs a lane, indices ascending.
 
     Latency: a group is on `kept` M clocks after the clock that took its first beat, if beats came without
     gap. Throughput: a beat a clock, a group of every lane each M clocks. While a finished group waits on
@@ -36,7 +34,7 @@ class SoreEngine(Component):
         Probe: numbers that each lane holds of the open group.
     """
 
-    def __init__(self, parameters: Sore):
+    def __init__(self, parameters: Parameters):
         self.parameters = parameters
         beat = data.StructLayout(
             {"values": data.ArrayLayout(parameters.value_bits, parameters.lanes), "last": 1}

@@ -4,16 +4,14 @@ The store is kept in the order of arrival, so that indices ascend without sortin
 rank among the others, so that the weakest is found without comparing slots with each other.
 """
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
-from accelsim.units.sore import Sore
-
-__all__ = ["SoreLane", "pair_layout"]
+from accelsim.units.sore import Sore as Parameters
 
 
-def pair_layout(parameters: Sore) -> data.StructLayout:
+def pair_layout(parameters: Parameters) -> data.StructLayout:
     """A kept number and its index within the group."""
     return data.StructLayout({"value": parameters.value_bits, "index": parameters.index_bits})
 
@@ -38,7 +36,7 @@ class SoreLane(Component):
         N pairs of the last finished group, indices ascending.
     """
 
-    def __init__(self, parameters: Sore):
+    def __init__(self, parameters: Parameters):
         self.parameters = parameters
         pair = pair_layout(parameters)
         super().__init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accelsim.words import unknown
-from accelsim_rtl.entries import prefix_sum, zero_eliminator
+from accelsim_rtl.entries import fifo, prefix_sum, sore, zero_eliminator
 from accelsim_rtl.kit.unit import Unit
 
 UNITS: dict[str, Unit] = {
@@ -11,6 +11,8 @@ UNITS: dict[str, Unit] = {
     for unit in (
         prefix_sum.UNIT,
         zero_eliminator.UNIT,
+        sore.UNIT,
+        fifo.UNIT,
     )
 }
 

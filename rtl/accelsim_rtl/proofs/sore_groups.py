@@ -4,37 +4,29 @@ index, or every number there is stronger.
 Which number is watched is drawn, so that what holds for it holds for all.
 """
 
-from amaranth import Cat, Module, Signal
-from amaranth.hdl import Assert
-from amaranth.lib import data
-from amaranth.lib.wiring import Component
+from amaranth.hdl import Assert, Cat, Module, Signal
 
 from accelsim_rtl.proofs.watching import Harness
-
-__all__ = ["SoreGroups", "taps"]
-
-
-def taps(parameters) -> dict[str, str]:
-    """Store and ranks of lane 0, for the invariants."""
-    names = ("store", "rank") if parameters.n > 1 else ("store",)  # a single slot has no rank
-    return {f"{name}_{slot}": f"lane_0.{name}_{slot}" for name in names for slot in range(parameters.n)}
+from accelsim_rtl.sore import Sore
+from accelsim_rtl.sore_lane import pair_layout
 
 
 class SoreGroups(Harness):
     """Around a SORE engine. Lane 0 is watched; the lanes are alike and share no state."""
 
-    def __init__(self, engine: Component):
+    def __init__(self, engine: Sore):
         parameters = engine.parameters
-        self.pair = data.StructLayout({"value": parameters.value_bits, "index": parameters.index_bits})
-        store = {f"store_{slot}": self.pair for slot in range(parameters.n)}
-        rank = {f"rank_{slot}": range(parameters.n) for slot in range(parameters.n)}
-        super().__init__(engine, watch=1, **store, **rank)
+        slots = range(parameters.n)
+        self.pair = pair_layout(parameters)
+        taps = {f"store_{slot}": (f"lane_0.store_{slot}", self.pair) for slot in slots}
+        if parameters.n > 1:  # a single slot has no rank
+            taps |= {f"rank_{slot}": (f"lane_0.rank_{slot}", range(parameters.n)) for slot in slots}
+        super().__init__(engine, drawn={"watch": 1}, taps=taps)
 
     def claim(self, m: Module):
         super().claim(m)
         parameters = self.dut.parameters
         store = [getattr(self, f"store_{slot}") for slot in range(parameters.n)]
-        ranks = [getattr(self, f"rank_{slot}") for slot in range(parameters.n)]
         result = [self.kept.payload[0][slot] for slot in range(parameters.n)]
 
         take, leave, ends = Signal(), Signal(), Signal()
@@ -69,20 +61,22 @@ class SoreGroups(Harness):
         with m.If(take & ends):
             m.d.sync += length.eq(self.position + 1)
         with m.If(self.kept.valid):
-            m.d.comb += Assert(ascends(parameters, result, length))
+            m.d.comb += Assert(ascends(result, length))
 
-        # What the store looks like while a group is open.
+        # Invariants of the store while a group is open.
         m.d.comb += Assert(self.position < parameters.m)
-        m.d.comb += Assert(ascends(parameters, store, self.position))
-        for slot, (pair, rank) in enumerate(zip(store, ranks)):
-            others = [
-                magnitude(parameters, other) >= magnitude(parameters, pair)
-                if place < slot
-                else magnitude(parameters, other) > magnitude(parameters, pair)
-                for place, other in enumerate(store)
-                if place != slot
-            ]
-            m.d.comb += Assert(rank == sum(others))
+        m.d.comb += Assert(ascends(store, self.position))
+        if parameters.n > 1:
+            for slot in range(parameters.n):
+                m.d.comb += Assert(getattr(self, f"rank_{slot}") == rank(parameters, store, slot))
+
+
+def rank(parameters, store, slot):
+    """How many of the other pairs are stronger; of equals those before it are."""
+    mine = magnitude(parameters, store[slot])
+    before = [magnitude(parameters, pair) >= mine for pair in store[:slot]]
+    behind = [magnitude(parameters, pair) > mine for pair in store[slot + 1 :]]
+    return sum([*before, *behind])
 
 
 def magnitude(parameters, pair):
@@ -103,8 +97,8 @@ def stands(parameters, watched, pairs):
     return Cat(found).any() | (Cat(stronger).all() & Cat(others).all())
 
 
-def ascends(parameters, pairs, length):
-    """Indices ascend, so that they differ; those beyond `length` numbers belong to zeros in their own slot."""
+def ascends(pairs, length):
+    """Indices ascend, so that they differ; beyond `length` numbers they belong to zeros in their own slot."""
     holds = 1
     for slot, pair in enumerate(pairs):
         if slot:

@@ -1,0 +1,84 @@
+"""All proofs there are, by unit."""
+
+from accelsim.units.arbiter import Arbiter as ArbiterParameters
+from accelsim.units.fifo import Fifo as FifoParameters
+from accelsim.units.sore import Sore as SoreParameters
+from accelsim.units.zero_eliminator import ZeroEliminator as ZeroEliminatorParameters
+from accelsim_rtl.arbiter import Arbiter
+from accelsim_rtl.fifo import Fifo
+from accelsim_rtl.proofs.arbiter_grants import ArbiterGrants
+from accelsim_rtl.proofs.fifo_order import FifoOrder
+from accelsim_rtl.proofs.prover import Proof
+from accelsim_rtl.proofs.sore_groups import SoreGroups
+from accelsim_rtl.proofs.watching import Harness
+from accelsim_rtl.sore import Sore
+from accelsim_rtl.zero_eliminator import ZeroEliminator
+
+STREAM_RULE = "valid holds until ready, and the payload with it"
+SORE = "every group's result holds its N strongest numbers, their indices ascending"
+FIFO = "nothing is lost, overtaken or changed, and no more than the depth is inside"
+ARBITER = "a request is served within as many beats as there are sources"
+
+PROOFS = (
+    Proof(
+        unit="sat.sore",
+        claim=SORE,
+        bounds="2:4, 1 lane, 6 bits",
+        harness=lambda: SoreGroups(Sore(SoreParameters(n=2, m=4, lanes=1, value_bits=6))),
+    ),
+    Proof(
+        unit="sat.sore",
+        claim=SORE,
+        bounds="2:8, 1 lane, 16 bits",
+        harness=lambda: SoreGroups(Sore(SoreParameters(n=2, m=8, lanes=1, value_bits=16))),
+    ),
+    Proof(
+        unit="sat.sore",
+        claim=SORE,
+        bounds="3:5, 2 lanes, 5 bits",
+        harness=lambda: SoreGroups(Sore(SoreParameters(n=3, m=5, lanes=2, value_bits=5))),
+    ),
+    Proof(
+        unit="sat.sore",
+        claim=SORE,
+        bounds="1:4, 1 lane, 6 bits",
+        harness=lambda: SoreGroups(Sore(SoreParameters(n=1, m=4, lanes=1, value_bits=6))),
+    ),
+    Proof(
+        unit="kit.fifo",
+        claim=FIFO,
+        bounds="distributed, depth 4, 4 bits",
+        harness=lambda: FifoOrder(Fifo(FifoParameters(depth=4, bits=4))),
+    ),
+    Proof(
+        unit="kit.fifo",
+        claim=FIFO,
+        bounds="block, depth 6, 4 bits",
+        harness=lambda: FifoOrder(Fifo(FifoParameters(depth=6, bits=4, memory="block"))),
+    ),
+    Proof(
+        unit="kit.arbiter",
+        claim=ARBITER,
+        bounds="4 sources, 4 bits",
+        harness=lambda: ArbiterGrants(Arbiter(ArbiterParameters(sources=4, bits=4))),
+    ),
+    Proof(
+        unit="spatten.zero_eliminator",
+        claim=STREAM_RULE,
+        bounds="low_latency, 4 lanes, 4 bits",
+        harness=lambda: Harness(ZeroEliminator(ZeroEliminatorParameters(lanes=4, bits=4))),
+    ),
+    Proof(
+        unit="spatten.zero_eliminator",
+        claim=STREAM_RULE,
+        bounds="max_frequency, 4 lanes, 4 bits",
+        harness=lambda: Harness(
+            ZeroEliminator(ZeroEliminatorParameters(lanes=4, bits=4, registers="max_frequency"))
+        ),
+    ),
+)
+
+
+def proofs_of(unit: str) -> list[Proof]:
+    """The proofs of a unit by its dotted name."""
+    return [proof for proof in PROOFS if proof.unit == unit]
