@@ -14,6 +14,7 @@ from accelsim import __version__
 from accelsim.cli.options import Seed, Settings, count_option
 from accelsim.cli.options import seed as seed_of
 from accelsim.cli.output import check_destination, step, write_json
+from accelsim.cli.proofs import prove_unit
 from accelsim.extras import require
 from accelsim.parameters import as_dict, parse_settings, replace_all
 from accelsim.report import write_atomically
@@ -98,6 +99,9 @@ def verify(
     waves: Annotated[
         str | None, typer.Option("--waves", metavar="FILE", help="Write the waves (VCD; Icarus: FST).")
     ] = None,
+    proofs: Annotated[
+        bool, typer.Option("--prove", help="Run the proofs by induction instead of the bench.")
+    ] = False,
     json: Json = None,
 ) -> None:
     """Run a unit's bench: outputs against golden, every row and all cycles against the model.
@@ -109,6 +113,10 @@ def verify(
     check_destination(json)
     check_destination(waves, flag="--waves")
     chosen = _unit("accelsim verify", unit, preset or "tiny", settings)
+    if proofs:
+        if prove_unit(chosen.unit.name, json):
+            return
+        raise typer.Exit(CHECK_FAILED)
     wanted = _seeds(seeds or ["0"])
     from accelsim_rtl.kit.simulators import SIMULATORS
     from accelsim_rtl.kit.verify import verify as check

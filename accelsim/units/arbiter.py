@@ -65,7 +65,7 @@ def pack_granted(parameters: Arbiter, payload: int, source: int) -> int:
     return payload | source << parameters.bits
 
 
-def cycles(parameters: Arbiter, payloads: Sequence[Sequence[int]]) -> int:
+def cycles(payloads: Sequence[Sequence[int]]) -> int:
     """Clocks from the first payload offered to the last one taken, when sources and sink never wait.
 
     payloads: of every source. A beat a clock; a clock passes first if the source with the grant has none.

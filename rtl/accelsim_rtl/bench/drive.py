@@ -13,13 +13,17 @@ DRAIN = 12
 """Clocks that are watched after the last expected beat: a beat too many is seen."""
 
 
-def scenario(name, *, sources, expected, idle=None, ready=None, resets=(), junk=None, patience=10_000):
+def scenario(
+    name, *, sources, expected, idle=None, ready=None, resets=(), junk=None, merged=None, patience=10_000
+):
     """One run of a unit, from a synchronous reset on.
 
     sources: payloads of every input stream; expected: payloads of every output stream, both in order.
     idle: for an input stream a text of 0 and 1, used over and over: at 1 no new beat is offered.
     ready: the same for an output stream: at 1 a beat is taken. resets: clocks in which reset is high; the
     sources then begin anew. junk: what an input's payload is while it is not valid.
+    merged: for an output stream that several sources share, [offset, bits] of the field of its payload that
+    names the source: only the beats of one source have an order.
     patience: clocks without any beat after which a run is given up.
     """
     return {
@@ -30,6 +34,7 @@ def scenario(name, *, sources, expected, idle=None, ready=None, resets=(), junk=
         "ready": {stream: (ready or {}).get(stream, "1") for stream in expected},
         "resets": list(resets),
         "junk": {stream: (junk or {}).get(stream, 0) for stream in sources},
+        "merged": {stream: list(field) for stream, field in (merged or {}).items()},
         "patience": patience,
     }
 
@@ -159,11 +164,11 @@ def differences(columns, expected, found):
     return lines
 
 
-def wrong_beats(expected, taken):
+def wrong_beats(scenario, taken):
     """One line for every output beat that is not the expected one, in order."""
     lines = []
-    for stream, payloads in expected.items():
-        beats = taken[stream]
+    for stream, payloads in scenario["expected"].items():
+        payloads, beats = (_by_source(scenario, stream, each) for each in (payloads, taken[stream]))
         lines += [
             f"{stream} beat {number} is {shown(value)}, not {shown(wanted)}"
             for number, (wanted, value) in enumerate(zip(payloads, beats, strict=False))
@@ -172,6 +177,12 @@ def wrong_beats(expected, taken):
         if len(beats) != len(payloads):
             lines.append(f"{stream} gave {len(beats)} beats, not {len(payloads)}")
     return lines
+
+
+def _by_source(scenario, stream, payloads):
+    """Source by source, if the stream has several."""
+    offset, bits = scenario["merged"].get(stream, (0, 0))
+    return sorted(payloads, key=lambda payload: payload >> offset & ((1 << bits) - 1)) if bits else payloads
 
 
 def shown(value):

@@ -12,6 +12,7 @@ README.md         what the above is
 
 from __future__ import annotations
 
+import inspect
 import json
 from importlib.metadata import version
 from importlib.resources import files
@@ -75,6 +76,7 @@ def describe(
         "accelsim": accelsim,
         "unit": unit.name,
         "sentence": unit.sentence,
+        "description": inspect.getdoc(component),
         "top": unit.top,
         "preset": preset,
         "parameters": values,

@@ -42,7 +42,7 @@ def prepare(unit: Unit, parameters: Any, found: list[Port], seed: int) -> Prepar
     generator = np.random.default_rng(seed)
     transactions = unit.stimulus(parameters, generator)
     expected = unit.expected(parameters, transactions)
-    scenarios = _scenarios(unit, found, transactions, expected, generator)
+    scenarios = _scenarios(unit, parameters, found, transactions, expected, generator)
     names, complaints = columns(found), []
     for number, each in enumerate(scenarios):
         if each["name"].endswith("reset"):
@@ -52,14 +52,14 @@ def prepare(unit: Unit, parameters: Any, found: list[Port], seed: int) -> Prepar
         drive = Drive(each, names)
         replay(unit.model(parameters), drive)
         each["rows"], each["cycles"] = drive.rows, drive.cycles
-        lines = wrong_beats(expected, drive.taken) + drive.broken
+        lines = wrong_beats(each, drive.taken) + drive.broken
         complaints += [f"{each['name']}: model: {line}" for line in lines]
         if number == 0 and drive.cycles != (fast := unit.cycles(parameters, transactions)):
             complaints.append(f"{each['name']}: cycles() says {fast}, the model takes {drive.cycles}")
     return Prepared(seed=seed, transactions=transactions, scenarios=scenarios, complaints=complaints)
 
 
-def _scenarios(unit, found, transactions, expected, generator) -> list[dict[str, Any]]:
+def _scenarios(unit, parameters, found, transactions, expected, generator) -> list[dict[str, Any]]:
     sources = {
         stream: [payload for transaction in transactions for payload in transaction.get(stream, [])]
         for stream in streams(found, "input")
@@ -83,6 +83,7 @@ def _scenarios(unit, found, transactions, expected, generator) -> list[dict[str,
                 & ((1 << widths[stream]) - 1)
                 for stream in sources
             },
+            merged=unit.merged(parameters),
             patience=unit.patience,
         )
         for name, (idle, ready) in kinds.items()

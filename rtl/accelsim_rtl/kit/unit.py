@@ -24,6 +24,8 @@ class Unit:
     cycles: from parameters and transactions to the clocks from the first input beat offered to the last
     output beat taken, if no source idles and every sink is always ready.
     latency: from parameters to what the documents say of latency and throughput, by name.
+    merged: from parameters to the output streams that several sources share, {stream: (offset, bits)} of the
+    field of the payload that names the source; `expected` then has an order only within a source.
     patience: clocks that may pass without any beat.
     """
 
@@ -36,6 +38,7 @@ class Unit:
     expected: Callable[[Any, list[Transaction]], dict[str, list[int]]]
     cycles: Callable[[Any, list[Transaction]], int]
     latency: Callable[[Any], dict[str, int]]
+    merged: Callable[[Any], Mapping[str, tuple[int, int]]] = lambda parameters: {}
     patience: int = 10_000
 
     @property

@@ -2,20 +2,25 @@
 
 from accelsim.units.arbiter import Arbiter as ArbiterParameters
 from accelsim.units.fifo import Fifo as FifoParameters
+from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
 from accelsim.units.sore import Sore as SoreParameters
 from accelsim.units.zero_eliminator import ZeroEliminator as ZeroEliminatorParameters
+from accelsim.words import unknown
 from accelsim_rtl.arbiter import Arbiter
 from accelsim_rtl.fifo import Fifo
+from accelsim_rtl.prefix_sum import PrefixSum
 from accelsim_rtl.proofs.arbiter_grants import ArbiterGrants
 from accelsim_rtl.proofs.fifo_order import FifoOrder
 from accelsim_rtl.proofs.prover import Proof
 from accelsim_rtl.proofs.sore_groups import SoreGroups
 from accelsim_rtl.proofs.watching import Harness
+from accelsim_rtl.proofs.zero_eliminator_order import ZeroEliminatorOrder
 from accelsim_rtl.sore import Sore
 from accelsim_rtl.zero_eliminator import ZeroEliminator
 
 STREAM_RULE = "valid holds until ready, and the payload with it"
 SORE = "every group's result holds its N strongest numbers, their indices ascending"
+ZERO_ELIMINATOR = "kept elements leave complete and in order, and a group's last row with its last element"
 FIFO = "nothing is lost, overtaken or changed, and no more than the depth is inside"
 ARBITER = "a request is served within as many beats as there are sources"
 
@@ -64,6 +69,26 @@ PROOFS = (
     ),
     Proof(
         unit="spatten.zero_eliminator",
+        claim=ZERO_ELIMINATOR,
+        bounds="low_latency, 2 lanes, 4 bits",
+        harness=lambda: ZeroEliminatorOrder(ZeroEliminator(ZeroEliminatorParameters(lanes=2, bits=4))),
+    ),
+    Proof(
+        unit="spatten.zero_eliminator",
+        claim=ZERO_ELIMINATOR,
+        bounds="max_frequency, 2 lanes, 2 bits",
+        harness=lambda: ZeroEliminatorOrder(
+            ZeroEliminator(ZeroEliminatorParameters(lanes=2, bits=2, registers="max_frequency"))
+        ),
+    ),
+    Proof(
+        unit="spatten.zero_eliminator",
+        claim=ZERO_ELIMINATOR,
+        bounds="low_latency, 4 lanes, 2 bits",
+        harness=lambda: ZeroEliminatorOrder(ZeroEliminator(ZeroEliminatorParameters(lanes=4, bits=2))),
+    ),
+    Proof(
+        unit="spatten.zero_eliminator",
         claim=STREAM_RULE,
         bounds="low_latency, 4 lanes, 4 bits",
         harness=lambda: Harness(ZeroEliminator(ZeroEliminatorParameters(lanes=4, bits=4))),
@@ -76,9 +101,24 @@ PROOFS = (
             ZeroEliminator(ZeroEliminatorParameters(lanes=4, bits=4, registers="max_frequency"))
         ),
     ),
+    Proof(
+        unit="spatten.prefix_sum",
+        claim=STREAM_RULE,
+        bounds="low_latency, 8 lanes",
+        harness=lambda: Harness(PrefixSum(PrefixSumParameters(lanes=8))),
+    ),
+    Proof(
+        unit="spatten.prefix_sum",
+        claim=STREAM_RULE,
+        bounds="max_frequency, 8 lanes",
+        harness=lambda: Harness(PrefixSum(PrefixSumParameters(lanes=8, registers="max_frequency"))),
+    ),
 )
 
 
 def proofs_of(unit: str) -> list[Proof]:
-    """The proofs of a unit by its dotted name."""
-    return [proof for proof in PROOFS if proof.unit == unit]
+    """The proofs of a unit by its dotted name. Raises ValueError if there is none."""
+    found = [proof for proof in PROOFS if proof.unit == unit]
+    if not found:
+        raise ValueError(unknown("unit with proofs", unit, dict.fromkeys(proof.unit for proof in PROOFS)))
+    return found

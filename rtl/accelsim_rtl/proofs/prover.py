@@ -46,6 +46,17 @@ class Verdict:
     clocks: int
     log: str
 
+    def as_dict(self) -> dict[str, str | int]:
+        """Plain values for JSON."""
+        proof = self.proof
+        return {
+            "unit": proof.unit,
+            "claim": proof.claim,
+            "bounds": proof.bounds,
+            "outcome": self.outcome,
+            "clocks": self.clocks,
+        }
+
 
 def prove(proof: Proof) -> Verdict:
     """Prove a claim, or find what breaks it.

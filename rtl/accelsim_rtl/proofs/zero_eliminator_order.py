@@ -57,9 +57,7 @@ class ZeroEliminatorOrder(Harness):
 
         # Rows are full but for a group's last one, and zero beyond their count.
         with m.If(self.kept.valid):
-            m.d.comb += Assert((row.count == self.lanes) | (row.last & (row.count < self.lanes)))
-            for number in range(self.lanes):
-                m.d.comb += Assert((number < row.count) | (row.elements[number] == 0))
+            self._row_is_whole(m, row)
 
         # Kept elements that went in and did not come out.
         inside = Signal(self.counts)
@@ -79,6 +77,11 @@ class ZeroEliminatorOrder(Harness):
             self._element_stands(m, element, before, parts)
         with m.If(awaits):
             self._end_stands(m, ends_before, elements_before, parts)
+
+    def _row_is_whole(self, m: Module, row):
+        m.d.comb += Assert((row.count == self.lanes) | (row.last & (row.count < self.lanes)))
+        for number in range(self.lanes):
+            m.d.comb += Assert((number < row.count) | (row.elements[number] == 0))
 
     def _counted(self, m: Module, part: _Part) -> _Part:
         """The same as signals that are no wider than need be."""
@@ -137,11 +140,7 @@ class ZeroEliminatorOrder(Harness):
         m.d.comb += Assert(self.head.valid | ~self.tail.valid)
         for slot in (self.head, self.tail):
             with m.If(slot.valid):
-                m.d.comb += Assert(
-                    (slot.row.count == self.lanes) | (slot.row.last & (slot.row.count < self.lanes))
-                )
-                for number in range(self.lanes):
-                    m.d.comb += Assert((number < slot.row.count) | (slot.row.elements[number] == 0))
+                self._row_is_whole(m, slot.row)
             parts.append(_Part(Mux(slot.valid, slot.row.count, 0), slot.valid & slot.row.last))
         m.d.comb += Assert(self.waiting < self.lanes)
         parts.append(_Part(self.waiting, Value.cast(0)))

@@ -1,0 +1,201 @@
+"""The mutation table: every unit with a bug in it is caught by `verify`, and by which of its comparisons.
+
+`pytest tests/rtl/test_mutations.py -s` prints the table. Rows: RTL against the step model, clock by clock.
+Beats: RTL, or the step model, against golden. Cycles: `cycles()` against the step model.
+"""
+
+import re
+from contextlib import ExitStack
+
+import pytest
+
+from accelsim.parameters import parse_settings, replace_all
+from accelsim_rtl.kit.verify import verify
+from accelsim_rtl.units import UNITS, find
+from mutants import Bug, planted, rebuilt
+
+pytestmark = pytest.mark.rtl
+
+SEEDS = [1, 2]
+
+# (unit, settings, what goes wrong, the bugs, the comparisons that must see it)
+MUTATIONS = [
+    (
+        "sat.sore",
+        [],
+        "wrong tie: an equal magnitude replaces",
+        [Bug("accelsim_rtl.sore_lane", "self.value[magnitude] > store", "self.value[magnitude] >= store")],
+        {"rows", "beats"},
+    ),
+    (
+        "sat.sore",
+        [],
+        "wrong tie, in RTL and step model alike",
+        [
+            Bug("accelsim_rtl.sore_lane", "self.value[magnitude] > store", "self.value[magnitude] >= store"),
+            Bug(
+                "accelsim.units.sore",
+                "self._magnitude(newcomer) > self._magnitude(weakest)",
+                "self._magnitude(newcomer) >= self._magnitude(weakest)",
+            ),
+        ],
+        {"beats"},
+    ),
+    (
+        "sat.sore",
+        [],
+        "wrong side: the sign takes part in the comparison",
+        [Bug("accelsim_rtl.sore_lane", "slice(0, self.parameters.value_bits - 1)", "slice(0, None)")],
+        {"rows", "beats"},
+    ),
+    (
+        "sat.sore",
+        [],
+        "dropped beat: a finished group is overwritten under back-pressure",
+        [Bug("accelsim_rtl.sore", "~ends | ~self.kept.valid | self.kept.ready", "1")],
+        {"rows", "beats"},
+    ),
+    (
+        "sat.sore",
+        [],
+        "latency off by one: a group waits while the result leaves",
+        [Bug("accelsim_rtl.sore", "~ends | ~self.kept.valid | self.kept.ready", "~ends | ~self.kept.valid")],
+        {"rows"},
+    ),
+    (
+        "sat.sore",
+        [],
+        "latency off by one in cycles()",
+        [Bug("accelsim.units.sore", "return beats + 1 if beats", "return beats if beats")],
+        {"cycles"},
+    ),
+    (
+        "kit.fifo",
+        [],
+        "dropped beat: a full FIFO takes one more",
+        [Bug("amaranth.lib.fifo", "self.w_rdy.eq(self.level != self.depth)", "self.w_rdy.eq(1)")],
+        {"rows", "beats"},
+    ),
+    (
+        "kit.fifo",
+        ["memory=block"],
+        "latency off by one: LUT RAM instead of block RAM",
+        [Bug("accelsim_rtl.fifo", 'self.parameters.memory == "block"', 'self.parameters.memory == "none"')],
+        {"rows"},
+    ),
+    (
+        "kit.fifo",
+        [],
+        "wrong probe: the level as it will be",
+        [
+            Bug(
+                "accelsim_rtl.fifo",
+                "self.level.eq(inner.level)",
+                "self.level.eq(inner.level + (inner.w_en & inner.w_rdy))",
+            )
+        ],
+        {"rows"},
+    ),
+    (
+        "kit.arbiter",
+        [],
+        "wrong tie: the farthest requester comes first",
+        [Bug("accelsim_rtl.arbiter", "in reversed(range(1, sources))", "in range(1, sources)")],
+        {"rows"},
+    ),
+    (
+        "kit.arbiter",
+        [],
+        "dropped beat: every source believes to have the grant",
+        [Bug("accelsim_rtl.arbiter", "(self.grant == source) & self.granted.ready", "self.granted.ready")],
+        {"rows", "beats"},
+    ),
+    (
+        "kit.arbiter",
+        [],
+        "latency off by one: the grant stays for a clock",
+        [Bug("accelsim_rtl.arbiter", "~self.granted.valid | self.granted.ready", "~self.granted.valid")],
+        {"rows"},
+    ),
+    (
+        "spatten.zero_eliminator",
+        [],
+        "dropped beat: no room for the second row",
+        [Bug("accelsim_rtl.zero_eliminator", "& ~(second.valid & head_after.valid)", "")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.zero_eliminator",
+        [],
+        "wrong side: elements are swapped in the butterfly",
+        [
+            Bug(
+                "accelsim_rtl.zero_eliminator",
+                "side = number >> layer & 1",
+                "side = 1 - (number >> layer & 1)",
+            )
+        ],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.zero_eliminator",
+        ["registers=max_frequency"],
+        "latency off by one: a register of the prefix sum is missing",
+        [Bug("accelsim_rtl.zero_eliminator", "inner = every and layer < layers - 1", "inner = False")],
+        {"rows"},
+    ),
+    (
+        "spatten.prefix_sum",
+        [],
+        "wrong side: a lane counts itself",
+        [Bug("accelsim_rtl.prefix_sum", "before.eq(total - flag)", "before.eq(total)")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.prefix_sum",
+        [],
+        "dropped beat: the pipeline moves on under back-pressure",
+        [Bug("accelsim_rtl.prefix_sum", "advance.eq(~valid | self.sums.ready)", "advance.eq(1)")],
+        {"rows", "beats"},
+    ),
+]
+
+
+def caught_by(complaints: list[str]) -> set[str]:
+    """The comparisons that complained."""
+    kinds = {
+        "rows": r": (clock \d+: |\d+ clocks, not)",
+        "beats": r"\w+ (beat \d+ is|gave \d+ beats)",
+        "cycles": r"cycles\(\)",
+    }
+    return {kind for kind, text in kinds.items() if any(re.search(text, line) for line in complaints)}
+
+
+@pytest.mark.parametrize(
+    ("unit", "settings", "wrong", "bugs", "comparisons"),
+    MUTATIONS,
+    ids=[f"{unit}: {wrong}" for unit, _, wrong, _, _ in MUTATIONS],
+)
+def test_a_bug_is_caught(unit, settings, wrong, bugs, comparisons):
+    sound = find(unit)
+    parameters = replace_all(sound.presets["tiny"], parse_settings(settings))
+    with ExitStack() as stack:
+        for bug in bugs:
+            sound = rebuilt(sound, stack.enter_context(planted(bug)))
+        verdicts = verify(sound, parameters, simulator="amaranth", seeds=SEEDS)
+    found = caught_by([line for verdict in verdicts for line in verdict.complaints])
+    print(f"\n{unit} | {wrong} | caught by {', '.join(sorted(found)) or 'nothing'}")
+    assert not all(verdict.passed for verdict in verdicts)
+    assert comparisons <= found
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_unit_without_a_bug_is_not_caught(unit):
+    assert all(
+        verdict.passed
+        for verdict in verify(find(unit), find(unit).presets["tiny"], simulator="amaranth", seeds=SEEDS)
+    )
+
+
+def test_every_unit_is_in_the_table():
+    assert {unit for unit, *_ in MUTATIONS} == set(UNITS)
