@@ -6,6 +6,7 @@ Beats: RTL, or the step model, against golden. Cycles: `cycles()` against the st
 
 import re
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,8 @@ from mutants import Bug, planted, rebuilt
 pytestmark = pytest.mark.rtl
 
 SEEDS = [1, 2]
+PATIENCE_CLOCKS = 300
+"""Where a beat was lost, the bench waits for it; the longest stall is 64 clocks."""
 
 # (unit, settings, what goes wrong, the bugs, the comparisons that must see it)
 MUTATIONS = [
@@ -30,14 +33,10 @@ MUTATIONS = [
     (
         "sat.sore",
         [],
-        "wrong tie, in RTL and step model alike",
+        "wrong side: the same in RTL and step model",
         [
-            Bug("accelsim_rtl.sore_lane", "self.value[magnitude] > store", "self.value[magnitude] >= store"),
-            Bug(
-                "accelsim.units.sore",
-                "self._magnitude(newcomer) > self._magnitude(weakest)",
-                "self._magnitude(newcomer) >= self._magnitude(weakest)",
-            ),
+            Bug("accelsim_rtl.sore_lane", "slice(0, self.parameters.value_bits - 1)", "slice(0, None)"),
+            Bug("accelsim.units.sore", "pair.value & self.parameters.magnitude_mask", "pair.value"),
         ],
         {"beats"},
     ),
@@ -132,7 +131,7 @@ MUTATIONS = [
             Bug(
                 "accelsim_rtl.zero_eliminator",
                 "side = number >> layer & 1",
-                "side = 1 - (number >> layer & 1)",
+                "side = ~number >> layer & 1",
             )
         ],
         {"rows", "beats"},
@@ -177,7 +176,7 @@ def caught_by(complaints: list[str]) -> set[str]:
     ids=[f"{unit}: {wrong}" for unit, _, wrong, _, _ in MUTATIONS],
 )
 def test_a_bug_is_caught(unit, settings, wrong, bugs, comparisons):
-    sound = find(unit)
+    sound = replace(find(unit), patience=PATIENCE_CLOCKS)
     parameters = replace_all(sound.presets["tiny"], parse_settings(settings))
     with ExitStack() as stack:
         for bug in bugs:
@@ -186,7 +185,7 @@ def test_a_bug_is_caught(unit, settings, wrong, bugs, comparisons):
     found = caught_by([line for verdict in verdicts for line in verdict.complaints])
     print(f"\n{unit} | {wrong} | caught by {', '.join(sorted(found)) or 'nothing'}")
     assert not all(verdict.passed for verdict in verdicts)
-    assert comparisons <= found
+    assert found == comparisons
 
 
 @pytest.mark.parametrize("unit", UNITS)
