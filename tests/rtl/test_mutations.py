@@ -10,6 +10,8 @@ from dataclasses import replace
 
 import pytest
 
+pytest.importorskip("amaranth")
+
 from accelsim.parameters import parse_settings, replace_all
 from accelsim_rtl.kit.verify import verify
 from accelsim_rtl.units import UNITS, find

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("amaranth")
+
 import accelsim_rtl
 from accelsim_rtl.proofs import catalogue
 from accelsim_rtl.proofs.prover import Proof, prove
