@@ -96,8 +96,10 @@ def _script(taps: dict[str, str]) -> str:
     """Commands for Yosys. Memories become registers, and only the reset says how registers begin."""
     connections = "".join(f"connect -set {port} {register}; " for port, register in taps.items())
     return (
-        "read_rtlil harness.il; hierarchy -top harness; proc; flatten; memory; "
-        f"cd harness; {connections}cd; "
+        "read_rtlil harness.il; hierarchy -top harness; proc; flatten; "
+        # Of a register with several names none may go before it is tapped.
+        "setattr -set keep 1 w:*; memory; "
+        f"cd harness; {connections}cd; setattr -unset keep w:*; "
         "chformal -lower; async2sync; dffunmap; setattr -unset init w:*; "
         "setundef -undriven -anyseq; opt_clean; "
         "sat -verify -prove-asserts -set-assumes -tempinduct -seq 1 -set-at 1 rst 1 "
