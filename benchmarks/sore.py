@@ -14,15 +14,14 @@ import datetime
 import json
 from pathlib import Path
 
-from accelsim_rtl.kit import synthesis
-from accelsim_rtl.kit.ports import ports
-from accelsim_rtl.kit.verilog import verilog
-from accelsim_rtl.units import find
-
 import accelsim
 from accelsim.parameters import as_dict
 from accelsim.report import write_atomically
 from accelsim.units.sore import Sore
+from accelsim_rtl.kit import synthesis
+from accelsim_rtl.kit.ports import ports
+from accelsim_rtl.kit.verilog import verilog
+from accelsim_rtl.units import find
 
 RESULTS = Path(__file__).parent / "results" / "sore.json"
 PLACER_SEEDS = 3

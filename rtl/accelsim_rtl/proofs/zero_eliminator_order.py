@@ -35,7 +35,9 @@ class ZeroEliminatorOrder(Harness):
         self.stages += ["sent"] if parameters.registers == "max_frequency" else []
         places = parameters.layers + 1
         lane = data.StructLayout({"element": parameters.bits, "keep": 1, "place": places})
-        end = data.StructLayout({"total": places, "last": 1, "valid": 1})
+        end = data.StructLayout(
+            {"total": places, "last": 1, "valid": 1, "completes_one": 1, "completes_two": 1}
+        )
         slot = data.StructLayout({"row": kept_layout(parameters), "valid": 1})
         taps = {"head": ("head", slot), "tail": ("tail", slot), "fill": ("fill", range(self.lanes))}
         for number in range(self.lanes):
@@ -149,6 +151,11 @@ class ZeroEliminatorOrder(Harness):
         for stage in self.stages:
             end, lanes = self._stage(stage)
             kept = sum(lane.keep for lane in lanes)
+            full, rest = end.total >= self.lanes, end.total % self.lanes
+            m.d.comb += [
+                Assert(end.completes_one == end.valid & (full | end.last)),
+                Assert(end.completes_two == end.valid & end.last & full & (rest != 0)),
+            ]
             with m.If(end.valid):
                 m.d.comb += Assert(end.total == waits + kept)
                 for number, lane in enumerate(lanes):
