@@ -26,7 +26,7 @@ async def rows_are_those_of_the_model(dut):
         drive = Drive(scenario, bench["columns"])
         await run(dut, drive)
         lines = differences(bench["columns"], scenario["rows"], drive.rows)
-        lines += wrong_beats(scenario, drive.taken)
+        lines += wrong_beats(scenario["expected"], drive.taken, scenario["merged"])
         lines += drive.broken
         if drive.cycles != scenario["cycles"]:
             lines.append(f"{drive.cycles} cycles, not {scenario['cycles']}")

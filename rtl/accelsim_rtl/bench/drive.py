@@ -164,11 +164,12 @@ def differences(columns, expected, found):
     return lines
 
 
-def wrong_beats(scenario, taken):
-    """One line for every output beat that is not the expected one, in order."""
+def wrong_beats(expected, taken, merged=None):
+    """One line for every output beat that is not the expected one, in order; `merged` as in a scenario."""
     lines = []
-    for stream, payloads in scenario["expected"].items():
-        payloads, beats = (_by_source(scenario, stream, each) for each in (payloads, taken[stream]))
+    for stream, payloads in expected.items():
+        field = (merged or {}).get(stream, (0, 0))
+        payloads, beats = _by_source(payloads, *field), _by_source(taken[stream], *field)
         lines += [
             f"{stream} beat {number} is {shown(value)}, not {shown(wanted)}"
             for number, (wanted, value) in enumerate(zip(payloads, beats, strict=False))
@@ -179,9 +180,8 @@ def wrong_beats(scenario, taken):
     return lines
 
 
-def _by_source(scenario, stream, payloads):
-    """Source by source, if the stream has several."""
-    offset, bits = scenario["merged"].get(stream, (0, 0))
+def _by_source(payloads, offset, bits):
+    """Source by source, if the stream has several: those of one stay in order."""
     return sorted(payloads, key=lambda payload: payload >> offset & ((1 << bits) - 1)) if bits else payloads
 
 

@@ -52,7 +52,7 @@ def prepare(unit: Unit, parameters: Any, found: list[Port], seed: int) -> Prepar
         drive = Drive(each, names)
         replay(unit.model(parameters), drive)
         each["rows"], each["cycles"] = drive.rows, drive.cycles
-        lines = wrong_beats(each, drive.taken) + drive.broken
+        lines = wrong_beats(expected, drive.taken, each["merged"]) + drive.broken
         complaints += [f"{each['name']}: model: {line}" for line in lines]
         if number == 0 and drive.cycles != (fast := unit.cycles(parameters, transactions)):
             complaints.append(f"{each['name']}: cycles() says {fast}, the model takes {drive.cycles}")

@@ -95,7 +95,7 @@ def _verdict(unit, simulator, names, prepared: Prepared, results) -> Verdict:
     complaints, checked = list(prepared.complaints), 0
     for scenario, result in zip(prepared.scenarios, results, strict=True):
         lines = differences(names, scenario["rows"], result["rows"])
-        lines += wrong_beats(scenario, result["taken"])
+        lines += wrong_beats(scenario["expected"], result["taken"], scenario["merged"])
         lines += result["broken"]
         complaints += [f"{scenario['name']}: {line}" for line in lines]
         checked += len(scenario["rows"]) + sum(map(len, scenario["expected"].values()))
