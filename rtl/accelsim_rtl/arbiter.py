@@ -9,7 +9,7 @@ from accelsim.units.arbiter import Arbiter as Parameters
 
 def granted_layout(parameters):
     """Payload of `granted`: a beat, and the source it came from."""
-    return data.StructLayout({"payload": parameters.bits, "source": range(parameters.sources)})
+    return data.StructLayout({"item": parameters.bits, "source": range(parameters.sources)})
 
 
 class Arbiter(wiring.Component):
@@ -40,7 +40,7 @@ class Arbiter(wiring.Component):
         # The source with the grant is connected through.
         m.d.comb += [
             self.granted.valid.eq(Array(request.valid for request in requests)[self.grant]),
-            self.granted.payload.payload.eq(Array(request.payload for request in requests)[self.grant]),
+            self.granted.payload.item.eq(Array(request.payload for request in requests)[self.grant]),
             self.granted.payload.source.eq(self.grant),
         ]
         for source, request in enumerate(requests):

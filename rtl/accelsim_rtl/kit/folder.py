@@ -116,7 +116,7 @@ def _beats(shape: Any, payloads: list[int]) -> list[dict[str, Any]]:
 def fields(shape: Any, payload: int) -> Any:
     """A packed payload as plain data: a mapping of fields, a list, or a number."""
     if isinstance(shape, data.ArrayLayout):
-        width = len(shape.const([0] * shape.length).as_value()) // max(1, shape.length)
+        width = shape.size // max(1, shape.length)
         return [
             fields(shape.elem_shape, payload >> place * width & ((1 << width) - 1))
             for place in range(shape.length)

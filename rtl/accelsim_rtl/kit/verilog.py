@@ -87,7 +87,7 @@ def _renamed(text: str) -> str:
     plain = {name: name for name in names if re.fullmatch(r"\\[A-Za-z_]\w*", name)}
     taken = set(plain)
     for name in sorted(names - taken):
-        new = "\\" + re.sub(r"\W+", "_", name[1:].replace("]", "")).strip("_")
+        new = "\\" + re.sub(r"[\W_]+", "_", name[1:].replace("]", "")).strip("_")
         while new in taken:
             new += "_"
         plain[name] = new

@@ -27,7 +27,7 @@ class ArbiterGrants(Harness):
             granted = self.granted.valid & self.granted.ready & (self.granted.payload.source == source)
             m.d.comb += Assert(gave == granted)
             with m.If(gave):
-                m.d.comb += Assert(self.granted.payload.payload == request.payload)
+                m.d.comb += Assert(self.granted.payload.item == request.payload)
 
         # Clocks in which a watched request did not advance although the output did not wait.
         watched = Signal(range(sources))
