@@ -6,9 +6,8 @@ kept stays in its original order. Zeros are ordinary values (keep-bits, not zero
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +15,13 @@ import numpy.typing as npt
 Numbers = npt.NDArray[Any]
 """An array of integers or floats."""
 
-PivotRule = Callable[[int, int], int]
-"""From a draw of LFSR_BITS bits and the number of elements to the position of the pivot."""
+Pivot = Literal["published", "uniform", "reservoir", "rank_adaptive"]
+"""published: element 0 of a random line, as in the artefact; uniform: any element with the same chance;
+reservoir: the last of a few samples that were drawn while the side was written; rank_adaptive: of the last
+`SAMPLES` of them the one whose rank is nearest to the wanted one."""
+
+SAMPLES = 5
+"""How many samples `rank_adaptive` keeps."""
 
 LFSR_BITS = 16
 LFSR_TAPS = 0xB400
@@ -72,14 +76,54 @@ def lfsr_step(state: int) -> int:
     return (state >> 1) ^ (LFSR_TAPS if state & 1 else 0)
 
 
-def scaled_pivot(draw: int, count: int) -> int:
-    """Position draw / 2^16 of the way through `count` elements: every one can be chosen."""
-    return (draw * count) >> LFSR_BITS
+def pivot_of(side: Numbers, target: int, word: int, *, rule: Pivot, lanes: int) -> Any:
+    """The element that cuts `side` in a pass that looks for its `target`-th largest, counted from 0.
+
+    word: the pass's draw. The side lies in lines of `lanes` elements, the last one perhaps not full.
+    """
+    if rule == "published":
+        return side[published_position(word, len(side), lanes)]
+    if rule == "uniform":
+        return side[uniform_position(word, len(side))]
+    samples = [side[position] for position in sampled_positions(word, len(side), lanes)]
+    if rule == "reservoir":
+        return samples[-1]
+    samples = sorted(samples[-SAMPLES:], reverse=True)
+    return samples[len(samples) * target // len(side)]
 
 
-def masked_pivot(draw: int, count: int) -> int:
-    """Low bits of the draw, below the largest power of two in `count`: needs no multiplier."""
-    return draw & ((1 << (count.bit_length() - 1)) - 1)
+def published_position(word: int, count: int, lanes: int) -> int:
+    """The first element of line `word` modulo the next power of two; beyond the last line: of half of it."""
+    lines = -(-count // lanes)
+    mask = (1 << (lines - 1).bit_length()) - 1
+    line = word & mask
+    return lanes * (line if line < lines else line & (mask >> 1))
+
+
+def uniform_position(word: int, count: int) -> int:
+    """The element word / 2^16 of the way through the side."""
+    return (word * count) >> LFSR_BITS
+
+
+def sampled_positions(word: int, count: int, lanes: int) -> list[int]:
+    """A power-of-two reservoir: one element of line 0, of line 1, of lines 2 to 3, of 4 to 7, and so on.
+
+    The low bits of the word choose the line, the high bits the lane; the word steps after each group. A
+    sample beyond the last line is not drawn; in a line that is not full the lane loses its high bits.
+    """
+    lines, lane_bits = -(-count // lanes), (lanes - 1).bit_length()
+    positions: list[int] = []
+    first = 0
+    while first < lines:
+        size = max(first, 1)
+        line = first + (word & (size - 1))
+        if line < lines:
+            here = min(lanes, count - line * lanes)
+            lane = (word >> (LFSR_BITS - lane_bits)) & ((1 << (here.bit_length() - 1)) - 1)
+            positions.append(line * lanes + lane)
+        first += size
+        word = lfsr_step(word)
+    return positions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +140,7 @@ class Pass:
 class Selection:
     """What quick-select leaves to the output filter, and the passes it took.
 
-    A pass over e elements takes ceil(e / lanes) cycles and a constant, which is the cycle model's affair.
+    How long a pass takes is the affair of `accelsim.units.topk`.
     """
 
     kth: int | float
@@ -104,11 +148,14 @@ class Selection:
     passes: tuple[Pass, ...]
 
 
-def quick_select(values: Numbers, k: int, *, row_id: int = 0, pivot: PivotRule = scaled_pivot) -> Selection:
+def quick_select(
+    values: Numbers, k: int, *, row_id: int = 0, pivot: Pivot = "uniform", lanes: int = 1
+) -> Selection:
     """The k-th largest of a one-dimensional array, by the passes of the hardware.
 
-    Each pass draws a pivot from the side that holds the target and cuts that side in smaller, equal and
+    Each pass takes a pivot from the side that holds the target and cuts that side in smaller, equal and
     larger elements, both in their order. The LFSR is seeded by `row_id` and stepped once a pass.
+    lanes: elements of a line of the side's memory, which all pivot rules but `uniform` see.
     Source: HPCA 2021 SpAtten, top-k algorithm, with a 0-based target k - 1 as in its RTL: the printed
     listing is off by one.
     """
@@ -119,7 +166,7 @@ def quick_select(values: Numbers, k: int, *, row_id: int = 0, pivot: PivotRule =
     passes: list[Pass] = []
     while True:
         state = lfsr_step(state)
-        chosen = side[pivot(state, len(side))]
+        chosen = pivot_of(side, target, state, rule=pivot, lanes=lanes)
         larger, smaller = side[side > chosen], side[side < chosen]
         equal = len(side) - len(larger) - len(smaller)
         passes.append(Pass(elements=len(side), smaller=len(smaller), equal=equal, larger=len(larger)))

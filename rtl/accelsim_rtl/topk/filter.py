@@ -1,0 +1,175 @@
+"""The filter: the kept elements of a row in their order, packed into full lines.
+
+Nothing in it ever stops: a line is read only when the store behind it has room for what may come of it.
+"""
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from accelsim_rtl.topk.compact import Compactor
+from accelsim_rtl.topk.compare import Compare
+from accelsim_rtl.topk.count import PrefixCount
+from accelsim_rtl.topk.memory import READ_LATENCY
+from accelsim_rtl.topk.pipeline import delayed
+from accelsim_rtl.topk.shapes import Shapes
+from accelsim_rtl.topk.store import Store
+
+
+class Filter(wiring.Component):
+    """start: kth, quota, count and keep are right, and stay so until `ends`: the last line is being read.
+
+    read_line, and read_bits two cycles later: the bank of the row. kept: its lines; stored: how many of them
+    wait. latency: `filter_cycles` from a line's address to the line that it completes at the output.
+    """
+
+    def __init__(self, parameters):
+        self.parameters, self.shapes = parameters, Shapes(parameters)
+        shapes = self.shapes
+        super().__init__(
+            {
+                "start": In(1),
+                "ends": Out(1),
+                "count_less_one": In(shapes.index_bits),
+                "keep_less_one": In(shapes.index_bits),
+                "kth": In(shapes.bits),
+                "quota": In(shapes.count_bits),
+                "read_line": Out(shapes.line_bits),
+                "read_bits": In(shapes.width * shapes.bits),
+                "kept": Out(stream.Signature(shapes.kept)),
+                "stored": Out(parameters.store_lines.bit_length()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        parameters, shapes = self.parameters, self.shapes
+        compare_stages, count_stages = parameters.compare_stages, parameters.filter_count_stages
+        m.submodules.compare = compare = Compare(
+            width=shapes.width, bits=shapes.bits, stages=compare_stages
+        )
+        m.submodules.equals = equals = PrefixCount(width=shapes.width, stages=count_stages)
+        element = data.StructLayout({"score": shapes.bits, "index": shapes.index_bits})
+        m.submodules.compactor = compactor = Compactor(
+            width=shapes.width, bits=element.size, lines=shapes.lines, count_stages=count_stages
+        )
+        m.submodules.store = store = Store(parameters)
+
+        # Issue.
+        line, running = Signal(shapes.line_bits, reset_less=True), Signal()
+        last_line = self.count_less_one[shapes.lane_bits :]
+        issued, first, last = Signal(), Signal(), Signal()
+        m.d.comb += [
+            issued.eq(running & store.room),
+            first.eq(issued & (line == 0)),
+            last.eq(issued & (line == last_line)),
+            self.ends.eq(last),
+            self.read_line.eq(line),
+        ]
+        with m.If(self.start):
+            m.d.sync += [running.eq(1), line.eq(0)]
+        with m.Elif(issued):
+            m.d.sync += [running.eq(~last), line.eq(line + 1)]
+
+        # Read. What the row needs later travels with its lines.
+        tags = Signal(data.StructLayout({"issued": 1, "first": 1, "last": 1}))
+        m.d.comb += [tags.issued.eq(issued), tags.first.eq(first), tags.last.eq(last)]
+        tags = delayed(m, tags, READ_LATENCY, name="read", resets=True)
+        numbers = Signal(
+            data.StructLayout(
+                {
+                    "line": shapes.line_bits,
+                    "last_lane": shapes.lane_bits,
+                    "quota": shapes.count_bits,
+                    "keep_less_one": shapes.index_bits,
+                }
+            )
+        )
+        m.d.comb += [
+            numbers.line.eq(line),
+            numbers.last_lane.eq(self.count_less_one[: shapes.lane_bits]),
+            numbers.quota.eq(self.quota),
+            numbers.keep_less_one.eq(self.keep_less_one),
+        ]
+        numbers = delayed(m, numbers, READ_LATENCY, name="numbers_read")
+        lanes = delayed(m, self.read_bits, 1, name="lanes")
+        kth = delayed(m, self.kth, READ_LATENCY, name="kth_read")
+
+        # Compare.
+        enabled = Signal(shapes.width)
+        for lane in range(shapes.width):
+            m.d.sync += enabled[lane].eq(tags.issued & (~tags.last | (lane <= numbers.last_lane)))
+        m.d.comb += [
+            compare.load.eq(tags.first),
+            compare.against.eq(kth),
+            compare.lanes.eq(lanes),
+            compare.enabled.eq(enabled),
+        ]
+        tags = delayed(m, tags, 1 + compare_stages, name="compared", resets=True)
+        numbers = delayed(m, numbers, 1 + compare_stages, name="numbers_compared")
+        lanes = delayed(m, lanes, compare_stages, name="lanes_compared")
+        enabled = delayed(m, enabled, compare_stages, name="enabled_compared")
+        equal = Signal(shapes.width)
+        m.d.comb += [equal.eq(enabled & ~compare.smaller & ~compare.larger), equals.marks.eq(equal)]
+
+        # Count the equal ones before each lane, and before the line.
+        tags = delayed(m, tags, count_stages, name="counted", resets=True)
+        numbers = delayed(m, numbers, count_stages, name="numbers_counted")
+        seen, before_line = (Signal(shapes.count_bits, name=name, reset_less=True) for name in ("seen", "before"))
+        seen_now = Signal(shapes.count_bits)
+        m.d.comb += seen_now.eq(Mux(tags.first, 0, seen))
+        m.d.sync += [seen.eq(seen_now + equals.total), before_line.eq(seen_now)]
+        tags = delayed(m, tags, 1, name="seen", resets=True)
+        numbers = delayed(m, numbers, 1, name="numbers_seen")
+
+        # Room: how many more equal ones may stay, as far as this line can tell.
+        left = Signal(range(-parameters.capacity, parameters.capacity + 1))
+        room = Signal(shapes.width.bit_length(), reset_less=True)
+        m.d.comb += left.eq(numbers.quota - before_line)
+        m.d.sync += room.eq(Mux(left < 0, 0, Mux(left > shapes.width, shapes.width, left)))
+        tags = delayed(m, tags, 1, name="roomy", resets=True)
+        numbers = delayed(m, numbers, 1, name="numbers_roomy")
+
+        # Keep.
+        larger = delayed(m, compare.larger, count_stages + 2, name="larger")
+        equal = delayed(m, equal, count_stages + 2, name="equal")
+        before = delayed(m, equals.before, 2, name="before")
+        marks = Signal(shapes.width, reset_less=True)
+        for lane in range(shapes.width):
+            m.d.sync += marks[lane].eq(larger[lane] | (equal[lane] & (before[lane] < room)))
+        tags = delayed(m, tags, 1, name="kept", resets=True)
+        numbers = delayed(m, numbers, 1, name="numbers_kept")
+        lanes = delayed(m, lanes, count_stages + 3, name="lanes_kept")
+
+        # Compact.
+        m.d.comb += [
+            compactor.marks.eq(marks),
+            compactor.first.eq(tags.first),
+            compactor.last.eq(tags.last),
+        ]
+        for lane in range(shapes.width):
+            score = lanes[lane * shapes.bits : (lane + 1) * shapes.bits]
+            index = Cat(Const(lane, shapes.lane_bits), numbers.line)
+            m.d.comb += compactor.lanes[lane].eq(Cat(score, index))
+        keep = delayed(m, numbers.keep_less_one, count_stages + 3, name="keep")
+        retired = delayed(m, tags.issued, count_stages + 3, name="retired", resets=True)
+
+        # Store. The line that is flushed behind the last one still finds the numbers of its row.
+        final = Signal()
+        m.d.comb += [
+            final.eq(compactor.line == keep[shapes.lane_bits :]),
+            store.issued.eq(issued),
+            store.retired.eq(retired),
+            store.line_valid.eq(compactor.line_valid),
+            store.line.last.eq(final),
+            store.line["count"].eq(Mux(final, keep[: shapes.lane_bits] + 1, shapes.width)),
+            self.stored.eq(store.level),
+        ]
+        for lane in range(shapes.width):
+            out = element(compactor.line_lanes[lane])
+            m.d.comb += [
+                store.line.scores[lane].eq(out.score),
+                store.line.indices[lane].eq(out.index),
+            ]
+        connect(m, store.kept, flipped(self.kept))
+        return m

@@ -1,0 +1,59 @@
+"""The store behind the filter: lines wait for whoever takes them, and room is promised before they exist."""
+
+from amaranth import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from accelsim_rtl.topk.shapes import Shapes
+
+
+class Store(wiring.Component):
+    """issued: a line goes into the filter; retired: it is through; line_valid: a line comes out of it.
+
+    A line in the filter becomes one line here or none, and behind the last one of a row there may be one
+    more. So room is said while the lines here and in the filter leave one free.
+    latency: a line can be taken in the cycle after it came.
+    """
+
+    def __init__(self, parameters):
+        self.shapes, self.depth = Shapes(parameters), parameters.store_lines
+        super().__init__(
+            {
+                "issued": In(1),
+                "retired": In(1),
+                "room": Out(1),
+                "line_valid": In(1),
+                "line": In(self.shapes.kept),
+                "kept": Out(stream.Signature(self.shapes.kept)),
+                "level": Out(self.depth.bit_length()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = Memory(shape=self.shapes.kept.size, depth=self.depth, init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        produce, consume = Signal(range(self.depth)), Signal(range(self.depth))
+        promised, level = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
+        taken = Signal()
+        m.d.comb += [
+            write.en.eq(self.line_valid),
+            write.addr.eq(produce),
+            write.data.eq(self.line),
+            read.addr.eq(consume),
+            self.kept.payload.eq(read.data),
+            self.kept.valid.eq(level != 0),
+            taken.eq(self.kept.valid & self.kept.ready),
+            self.room.eq(promised < self.depth - 1),
+            self.level.eq(level),
+        ]
+        m.d.sync += [
+            produce.eq(produce + self.line_valid),
+            consume.eq(consume + taken),
+            level.eq(level + self.line_valid - taken),
+            # What is in the filter and what is here: a line that retires is counted here from then on, if it
+            # became one.
+            promised.eq(promised + self.issued - self.retired + self.line_valid - taken),
+        ]
+        return m
