@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accelsim.words import unknown
-from accelsim_rtl.entries import arbiter, fifo, prefix_sum, sore, zero_eliminator
+from accelsim_rtl.entries import arbiter, fifo, prefix_sum, sore, topk, zero_eliminator
 from accelsim_rtl.kit.unit import Unit
 
 UNITS: dict[str, Unit] = {
@@ -14,6 +14,7 @@ UNITS: dict[str, Unit] = {
         sore.UNIT,
         fifo.UNIT,
         arbiter.UNIT,
+        topk.UNIT,
     )
 }
 

@@ -62,6 +62,11 @@ class TopK:
         return self.capacity // self.width
 
     @property
+    def index_bits(self) -> int:
+        """Of an index, and of a number of scores less one."""
+        return (self.lines - 1).bit_length() + (self.width - 1).bit_length()
+
+    @property
     def draws(self) -> bool:
         """Whether pivots are drawn, so that a row's id is made a seed before its scores are taken."""
         return self.engine == "quick"

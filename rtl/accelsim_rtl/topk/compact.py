@@ -15,7 +15,8 @@ from accelsim_rtl.topk.pipeline import delayed
 
 
 class Compactor(wiring.Component):
-    """Order is kept. marks are zero where there is no line; first and last frame a pass, two cycles apart.
+    """Order is kept. valid: a line; marks are zero where there is none. first and last frame a pass, and two
+    passes lie at least two cycles apart.
 
     counted: the marks of a line, `count_stages` cycles after it; joining: the first line of a pass is at the
     join, one cycle before it can be part of a line. latency: count_stages + 3 cycles to the line that an
@@ -28,6 +29,7 @@ class Compactor(wiring.Component):
             {
                 "marks": In(width),
                 "lanes": In(data.ArrayLayout(bits, width)),
+                "valid": In(1),
                 "first": In(1),
                 "last": In(1),
                 "counted": Out(width.bit_length()),
@@ -50,12 +52,13 @@ class Compactor(wiring.Component):
         m.d.comb += [count.marks.eq(self.marks), self.counted.eq(count.total)]
         marks = delayed(m, self.marks, stages + 1, name="marks")
         lanes = delayed(m, self.lanes, stages + 1, name="lanes")
+        valid = delayed(m, self.valid, stages + 2, name="valid", resets=True)
         first = delayed(m, self.first, stages, name="first", resets=True)
         last = delayed(m, self.last, stages, name="last", resets=True)
 
         # Destination. The fill is all that a line hands to the next one.
         fill, waiting = Signal(lane_bits, reset_less=True), Signal(lane_bits)
-        filled, full = Signal(lane_bits + 1), Signal()
+        filled, full = Signal(lane_bits + 1), Signal(reset_less=True)
         m.d.comb += [waiting.eq(Mux(first, 0, fill)), filled.eq(waiting + count.total)]
         m.d.sync += [fill.eq(filled[:lane_bits]), full.eq(filled[lane_bits])]
         places = [Signal(lane_bits + 1, name=f"place_{lane}", reset_less=True) for lane in range(width)]
@@ -72,9 +75,10 @@ class Compactor(wiring.Component):
 
         # Join.
         m.d.comb += [
+            join.valid.eq(valid),
             join.first.eq(delayed(m, first, 2, name="joining", resets=True)),
             join.last.eq(delayed(m, last, 2, name="leaving", resets=True)),
-            join.full.eq(delayed(m, full, 1, name="full", resets=True)),
+            join.full.eq(delayed(m, full, 1, name="full")),
             join.fill.eq(delayed(m, fill, 1, name="fill")),
             join.arrived.eq(butterfly.arrived),
             self.joining.eq(join.first),

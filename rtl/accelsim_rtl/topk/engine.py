@@ -47,7 +47,7 @@ class TopK(wiring.Component):
         parameters, shapes = self.parameters, self.shapes
         m.submodules.load = load = Load(parameters)
         m.submodules.bank = bank = LineMemory(
-            lines=2 * shapes.lines, bits=shapes.width * shapes.bits, target=self.target
+            lines=2 << shapes.line_bits, bits=shapes.width * shapes.bits, target=self.target
         )
         select_of = {"quick": QuickSelect, "radix": RadixSelect}[parameters.engine]
         m.submodules.select = select = select_of(parameters, target=self.target)

@@ -144,6 +144,7 @@ class Filter(wiring.Component):
         # Compact.
         m.d.comb += [
             compactor.marks.eq(marks),
+            compactor.valid.eq(tags.issued),
             compactor.first.eq(tags.first),
             compactor.last.eq(tags.last),
         ]
@@ -167,9 +168,10 @@ class Filter(wiring.Component):
         ]
         for lane in range(shapes.width):
             out = element(compactor.line_lanes[lane])
+            beyond = final & (lane > keep[: shapes.lane_bits])
             m.d.comb += [
-                store.line.scores[lane].eq(out.score),
-                store.line.indices[lane].eq(out.index),
+                store.line.scores[lane].eq(Mux(beyond, 0, out.score)),
+                store.line.indices[lane].eq(Mux(beyond, 0, out.index)),
             ]
         connect(m, store.kept, flipped(self.kept))
         return m

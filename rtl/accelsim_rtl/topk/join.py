@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 class Join(wiring.Component):
     """One register a lane holds what does not fill a line yet.
 
+    valid: there is a line, be it empty; only this, first and last are control that a reset clears.
     arrived, wraps: the lanes that bring an element, and those whose element belongs to the line after the one
     that is being filled. full: with these a line is complete. first, last: of a pass; behind its last line
     the `fill` elements that remain are flushed in a line of their own. fill: how many wait after this line.
@@ -18,6 +19,7 @@ class Join(wiring.Component):
         self.width, self.bits = width, bits
         super().__init__(
             {
+                "valid": In(1),
                 "first": In(1),
                 "last": In(1),
                 "full": In(1),
@@ -49,7 +51,7 @@ class Join(wiring.Component):
         # In the cycle of the flush no line arrives, so the fill is still that of the last one.
         m.d.sync += [
             flush.eq(self.last & (self.fill != 0)),
-            valid.eq(self.full | flush),
+            valid.eq((self.valid & self.full) | flush),
             count.eq(Mux(flush, self.fill, self.width)),
         ]
         with m.If(self.first):

@@ -160,13 +160,14 @@ class QuickSelect(wiring.Component):
         # Cut.
         compared = {
             name: delayed(m, tags[name], 1 + parameters.compare_stages, name=f"compared_{name}", resets=True)
-            for name in ("first", "last")
+            for name in ("valid", "first", "last")
         }
         compared_lanes = delayed(m, lanes, parameters.compare_stages, name="compared_lanes")
         for side_written, marks in ((larger, compare.larger), (smaller, compare.smaller)):
             m.d.comb += [
                 side_written.marks.eq(marks),
                 side_written.lanes.eq(compared_lanes),
+                side_written.valid.eq(compared["valid"]),
                 side_written.first.eq(compared["first"]),
                 side_written.last.eq(compared["last"]),
                 side_written.word.eq(word),

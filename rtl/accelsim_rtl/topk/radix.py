@@ -129,7 +129,7 @@ class RadixSelect(wiring.Component):
             next_base |= Mux(chosen[value], above.as_unsigned(), 0)
             next_digit |= Mux(chosen[value], value, 0)
         with m.If(self.start):
-            m.d.sync += base.eq(~self.row_target)
+            m.d.sync += base.eq(-1 - self.row_target)
         with m.Elif(decided):
             m.d.sync += base.eq(next_base)
             for place in range(digits):

@@ -12,7 +12,7 @@ from accelsim_rtl.topk.shapes import Shapes
 
 
 class Side(wiring.Component):
-    """marks, lanes, first, last: a line of a pass; counted: its marks, `count_stages` cycles later.
+    """marks, lanes, valid, first, last: a line of a pass; counted: its marks, `count_stages` cycles later.
 
     read_bits: line `read_line` of what an earlier pass left here, two cycles later. A pass writes in place:
     it has always read more lines than it writes. word: the draw of the pass that will read this side.
@@ -25,6 +25,7 @@ class Side(wiring.Component):
             {
                 "marks": In(shapes.width),
                 "lanes": In(shapes.score_lanes),
+                "valid": In(1),
                 "first": In(1),
                 "last": In(1),
                 "counted": Out(shapes.width.bit_length()),
@@ -44,7 +45,7 @@ class Side(wiring.Component):
         m.submodules.memory = memory = LineMemory(
             lines=shapes.lines, bits=shapes.width * shapes.bits, target=self.target
         )
-        for name in ("marks", "lanes", "first", "last"):
+        for name in ("marks", "lanes", "valid", "first", "last"):
             m.d.comb += getattr(compactor, name).eq(getattr(self, name))
         m.d.comb += [
             self.counted.eq(compactor.counted),

