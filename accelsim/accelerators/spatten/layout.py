@@ -27,7 +27,9 @@ def layout(machine: Parameters, *, progressive: bool, stream_values: bool) -> La
     if progressive:
         stages.append(Stage(name="fetch_lsb", unit="fetcher", port=PORT, priority=0))
         stages += _scores("_again", priority=0)
-    stages += [Stage(name="select"), Stage(name="filter")]
+    # One row is loaded while the engine selects and filters another.
+    stages.append(Stage(name="load"))
+    stages += [Stage(name="select", unit="topk", priority=1), Stage(name="filter", unit="topk", priority=0)]
     if stream_values:
         stages.append(fetch_values)
     stages.append(Stage(name="pv"))
@@ -60,6 +62,7 @@ def _buffers(machine: Parameters, *, progressive: bool) -> tuple[Buffer, ...]:
         Buffer(name="keys", capacity=machine.lines, take="fetch_keys", give=last_reader),
         Buffer(name="values", capacity=machine.lines, take="fetch_values", give="pv"),
         Buffer(name="scores", capacity=fifo_lines, take="qk", give="sum"),
+        Buffer(name="topk_banks", capacity=2, take="load", give="filter"),
         Buffer(name="probabilities", capacity=fifo_lines, take="sum", give="pv"),
     ]
     if progressive:

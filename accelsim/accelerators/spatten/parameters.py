@@ -10,26 +10,17 @@ from dataclasses import dataclass, field
 
 from accelsim.dram import PRESETS as DEVICES
 from accelsim.dram import Dram
+from accelsim.units.score_accumulator import ScoreAccumulator
+from accelsim.units.topk import TopK
 
 WIDTHS = (4, 6, 8, 10, 12, 32)
 """Bits of a stored element that the fetcher knows; 32 is the artefact's switch for "not quantised"."""
 
+PROBABILITY_BITS = 12
+"""Of a probability on its way to the selection; 1.0 becomes the largest word."""
 
-@dataclass(frozen=True, kw_only=True)
-class TopK:
-    """A quick-select engine (section 4): two comparator arrays, `width` elements a cycle.
-
-    A pass over e elements takes ceil(e / width) + `pass_overhead` cycles (artefact, TopKLatencyModel).
-    `capacity`: elements of its longest row (FIFOs of 64 lines of 16, section 4).
-    """
-
-    width: int = 16
-    pass_overhead: int = 3
-    capacity: int = 1024
-
-    def __post_init__(self) -> None:
-        _require_least(self, 1, "width", "capacity", prefix="topk.")
-        _require_least(self, 0, "pass_overhead", prefix="topk.")
+PUBLISHED_PASS_OVERHEAD = 3
+"""Cycles of a pass beside its lines in the artefact's latency model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +73,9 @@ class Parameters:
     `multipliers` for QxK and as many for PxV, `word_bits` wide; at most `tree_outputs` scores a cycle.
     `sram_bytes`: of the K store and of the V store each, both double-buffered.
     `qk_latency` (SRAM 1, multiplier 1, adder tree 9) and `pv_latency` (1, 1, 3): artefact, bert.cpp.
+    `topk`: the engine that selects values, and another one like it that ranks tokens and heads.
+    `published_topk`: its passes take ceil(e / width) + 3 cycles (artefact, TopKLatencyModel), whatever it is.
+    `importance`: the memory of the tokens' scores.
     `dense_bits`: stored width of K and V in a layer that is not quantised. `value_bits`: stored width of V
     where the layer is quantised; 0: that of the keys' most significant part.
     `share_kv`: query heads of one KV head use one fetch. `write_back`: outputs go to memory.
@@ -97,6 +91,8 @@ class Parameters:
     pv_latency: int = 5
     softmax: Softmax = field(default_factory=Softmax)
     topk: TopK = field(default_factory=TopK)
+    published_topk: bool = False
+    importance: ScoreAccumulator = field(default_factory=ScoreAccumulator)
     dense_bits: int = 12
     value_bits: int = 0
     share_kv: bool = True
@@ -109,6 +105,10 @@ class Parameters:
         _require_least(self, 0, "qk_latency", "pv_latency", "launch_seconds")
         if not self.clock_hz > 0:
             raise ValueError(f"clock_hz must be > 0, not {self.clock_hz}")
+        if self.topk.bits < PROBABILITY_BITS:
+            raise ValueError(
+                f"topk.bits must be >= {PROBABILITY_BITS} (probabilities), not {self.topk.bits}"
+            )
         if self.multipliers * self.word_bits % 8:
             raise ValueError(
                 f"multipliers x word_bits must be whole bytes, not {self.multipliers} x {self.word_bits} bits"

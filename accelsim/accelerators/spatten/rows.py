@@ -9,7 +9,7 @@ from accelsim.accelerators.spatten.decisions import Decisions, read_decisions
 from accelsim.accelerators.spatten.layout import layout
 from accelsim.accelerators.spatten.parameters import Parameters
 from accelsim.accelerators.spatten.selection import local_select_cycles, sampled_scores
-from accelsim.accelerators.spatten.topk import row_lines, select_cycles
+from accelsim.accelerators.spatten.topk import ranking_cycles, row_lines
 from accelsim.accelerators.spatten.traffic import Fetch, Store, Traffic
 from accelsim.plan import Flags, Integers, Plan
 from accelsim.workload import Attention
@@ -97,17 +97,23 @@ class Builder:
         plan.take[:, probabilities] = plan.give[:, probabilities] = lines
 
     def _select(self) -> None:
-        """Local V: load at the softmax's rate, quick-select on the real scores, filter in order."""
+        """Local V: load at the softmax's rate, select on the real scores, filter in order."""
         plan, engine, keys = self.plan, self.machine.topk, self.layer.keys
         rows = np.flatnonzero(self.selects)
-        self.select_cycles[rows] = local_select_cycles(engine, self.decided, rows, self.decided.source[rows])
-        load = row_lines(keys, min(engine.width, self.machine.softmax.parallelism))
-        select, filter_ = plan.layout.stage("select"), plan.layout.stage("filter")
-        plan.busy[:, select] = load + self.select_cycles
+        source = self.decided.source[rows]
+        self.select_cycles[rows] = local_select_cycles(self.machine, self.decided, rows, source)
+        load, select, filter_ = (plan.layout.stage(name) for name in ("load", "select", "filter"))
+        rate = min(engine.width, self.machine.softmax.parallelism)
+        plan.busy[:, load] = engine.request_cycles + row_lines(keys, rate)
+        plan.busy[:, select] = engine.turn_cycles + self.select_cycles
         plan.busy[:, filter_] = row_lines(keys, engine.width)
-        plan.lag[:, filter_] = plan.drain[:, filter_] = engine.pass_overhead
-        plan.whole[:, filter_] = self.selects
-        plan.skip[:, select] = plan.skip[:, filter_] = ~self.selects
+        plan.lag[:, filter_] = plan.drain[:, filter_] = engine.drain_cycles
+        for stage in (select, filter_):
+            plan.whole[:, stage] = self.selects
+        for stage in (load, select, filter_):
+            plan.skip[:, stage] = ~self.selects
+        banks = plan.layout.buffer("topk_banks")
+        plan.take[:, banks] = plan.give[:, banks] = self.selects
 
     def _pv(self) -> None:
         machine, plan = self.machine, self.plan
@@ -124,7 +130,7 @@ class Builder:
 
     def _rank(self) -> None:
         """Behind the last row of a sequence its tokens are ranked, behind the last row of all the heads."""
-        plan, layer, engine = self.plan, self.layer, self.machine.topk
+        plan, layer = self.plan, self.layer
         rank = plan.layout.stage("rank")
         plan.skip[:, rank] = True
         plan.whole[:, rank] = True
@@ -135,9 +141,8 @@ class Builder:
         if layer.head_scores is not None and 0 < layer.head_keep < layer.heads:
             rankings.append((ends[-1:], layer.head_scores[None, :], layer.head_keep))
         for rows, scores, keep in rankings:
-            cycles, _ = select_cycles(engine, scores.copy(), np.full(rows.size, keep), np.arange(rows.size))
-            plan.busy[rows, rank] += cycles + 2 * row_lines(scores.shape[1], engine.width)
-            plan.drain[rows, rank] = engine.pass_overhead
+            plan.busy[rows, rank] += ranking_cycles(self.machine, scores, keep, np.arange(rows.size))
+            plan.drain[rows, rank] = self.machine.topk.drain_cycles
             plan.skip[rows, rank] = False
 
 
@@ -152,7 +157,7 @@ def plan_rows(machine: Parameters, layer: Attention) -> LayerPlan:
     dense_rows = layer.batch * (layer.dense_heads or layer.heads) * (layer.dense_queries or layer.queries)
     again = int(decided.again.sum()) * layer.keys * layer.dim
     ranked = builder.select_cycles[builder.selects]
-    notes, facts = sampled_scores(machine.topk, layer, decided, builder.select_cycles)
+    notes, facts = sampled_scores(machine, layer, decided, builder.select_cycles)
     return LayerPlan(
         plan=plan,
         macs_dense=dense_rows * (layer.dense_keys or layer.keys) * (layer.dim + layer.value_dim),

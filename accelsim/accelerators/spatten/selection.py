@@ -11,8 +11,8 @@ import math
 import numpy as np
 
 from accelsim.accelerators.spatten.decisions import Decisions
-from accelsim.accelerators.spatten.parameters import TopK
-from accelsim.accelerators.spatten.topk import select_cycles
+from accelsim.accelerators.spatten.parameters import Parameters
+from accelsim.accelerators.spatten.topk import value_selections
 from accelsim.plan import Integers
 from accelsim.workload import Attention
 
@@ -22,7 +22,7 @@ STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Errors that a note says: rounded up to one of these, so that layers are grouped."""
 
 
-def local_select_cycles(engine: TopK, decided: Decisions, rows: Integers, source: Integers) -> Integers:
+def local_select_cycles(machine: Parameters, decided: Decisions, rows: Integers, source: Integers) -> Integers:
     """Cycles of the selection of each of `rows`, on the scores at `source`: both (selecting rows,)."""
     cycles = np.zeros(rows.size, np.int64)
     if decided.scores is None:
@@ -31,12 +31,12 @@ def local_select_cycles(engine: TopK, decided: Decisions, rows: Integers, source
     for first in range(0, rows.size, step):
         block = slice(first, first + step)
         scores = decided.scores[source[block]]
-        cycles[block], _ = select_cycles(engine, scores, decided.values[rows[block]], rows[block])
+        cycles[block] = value_selections(machine, scores, decided.values[rows[block]], rows[block])
     return cycles
 
 
 def sampled_scores(
-    engine: TopK, layer: Attention, decided: Decisions, cycles: Integers
+    machine: Parameters, layer: Attention, decided: Decisions, cycles: Integers
 ) -> tuple[tuple[str, ...], dict[str, int | float | str]]:
     """What a report says where scores were not kept of every row: a note, and figures of the layer.
 
@@ -53,7 +53,7 @@ def sampled_scores(
     if own.size < 2:
         return (f"{said}, and no row selects among them",), facts
     neighbour = np.append(decided.source[own[1:]], decided.source[own[-2]])
-    change = local_select_cycles(engine, decided, own, neighbour) - cycles[own]
+    change = local_select_cycles(machine, decided, own, neighbour) - cycles[own]
     error = abs(float(change.mean())) + 2 * float(change.std()) / math.sqrt(own.size)
     error /= float(cycles[own].mean())
     facts["select_cycles_error"] = error

@@ -122,6 +122,17 @@ class TopK:
         return MEMORY_CYCLES + self.compare_stages + self.count_stages + 4
 
     @property
+    def turn_cycles(self) -> int:
+        """Of a row in the engine, beside its selection and the lines of its filter: it is taken, its numbers
+        stand in the registers, its threshold is presented."""
+        return 3
+
+    @property
+    def drain_cycles(self) -> int:
+        """From the last line that the filter reads to the last that comes out: what remains is flushed."""
+        return self.filter_cycles + 1
+
+    @property
     def filter_cycles(self) -> int:
         """From a line's address to the line that it completes at the output.
 
