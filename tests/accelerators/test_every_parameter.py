@@ -49,6 +49,7 @@ HEADS = (
     attention(90, 40, (8, 4)),
     attention(1024, 6, None),
     attention(1025, 1, None, values=None),
+    attention(200, 1, None, token_scores=np.arange(200, dtype=np.uint32)[None, :], token_keep=50),
 )
 
 
@@ -149,8 +150,14 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "softmax.divide": "50",
             "softmax.quantise": "20",
             "topk.width": "4",
-            "topk.pass_overhead": "9",
+            "topk.engine": "radix",
+            "topk.pivot": "uniform",
+            "topk.form": "deep",
+            "topk.bits": "16",
             "topk.capacity": "256",
+            "topk.digit_bits": "2",
+            "published_topk": "true",
+            "importance_bits": "16",
             "dense_bits": "8",
             "value_bits": "12",
             "share_kv": "false",
@@ -159,6 +166,10 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
         },
     ),
 }
+
+
+# Quick-select takes the same time for words of any width.
+OF_RADIX = ("topk.bits", "topk.digit_bits", "importance_bits")
 
 
 def own_paths(machine: Accelerator) -> list[str]:
@@ -181,8 +192,12 @@ def test_every_parameter_has_a_value_to_try(name: str) -> None:
 )
 def test_a_changed_parameter_is_seen_from_outside(name: str, path: str) -> None:
     machine, layers, values = CASES[name]
+    if path in OF_RADIX:
+        machine = replace_by_path(machine, "topk.engine", "radix")
     changed = replace_by_path(machine, path, values[path])
-    if (name, path) == ("sat", "dtype"):
+    if path in OF_RADIX:
+        assert behaviour(changed, layers) != behaviour(machine, layers)
+    elif (name, path) == ("sat", "dtype"):
         # Both types have 16 bits: the same machine under another name, which refuses all others.
         assert behaviour(changed, layers) == before(name)
         with pytest.raises(ValueError, match="dtype must be one of fp16, bf16"):

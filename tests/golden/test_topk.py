@@ -63,10 +63,13 @@ def test_nan_is_refused_with_its_place():
         topk.top_k_mask(np.array([[1.0, 2.0], [np.nan, 1.0]]), 1)
 
 
-@given(rows_with_ties, st.integers(0, 200), st.sampled_from([topk.scaled_pivot, topk.masked_pivot]))
-def test_quick_select_finds_the_same_kth_and_quota(case, row_id, pivot):
+RULES = ("published", "uniform", "reservoir", "rank_adaptive")
+
+
+@given(rows_with_ties, st.integers(0, 200), st.sampled_from(RULES), st.sampled_from([1, 4, 16]))
+def test_quick_select_finds_the_same_kth_and_quota(case, row_id, pivot, lanes):
     values, k = case
-    found = topk.quick_select(values, k, row_id=row_id, pivot=pivot)
+    found = topk.quick_select(values, k, row_id=row_id, pivot=pivot, lanes=lanes)
     kth, quota = topk.kth_and_quota(values, k)
     assert (found.kth, found.quota) == (kth, quota)
 
@@ -101,6 +104,41 @@ def test_passes_do_not_depend_on_what_ran_before_but_on_the_row_id():
     topk.quick_select(values[::-1], 100, row_id=8)
     assert topk.quick_select(values, 512, row_id=7) == first
     assert any(topk.quick_select(values, 512, row_id=row).passes != first.passes for row in range(8, 12))
+
+
+@given(st.integers(1, 65535), st.integers(1, 1500), st.sampled_from([1, 2, 16]))
+def test_positions_of_pivots_lie_in_the_side(word, count, lanes):
+    sampled = topk.sampled_positions(word, count, lanes)
+    assert 0 <= topk.uniform_position(word, count) < count
+    assert topk.published_position(word, count, lanes) in range(0, count, lanes)
+    assert all(0 <= position < count for position in sampled)
+    # One sample of each group of lines that is whole, in the order in which the lines are written.
+    assert len(sampled) >= (-(-count // lanes)).bit_length()
+    assert sampled == sorted(sampled)
+
+
+def test_every_element_of_a_short_side_is_sampled():
+    words = range(1, 1 << topk.LFSR_BITS, 7)
+    assert {topk.sampled_positions(word, 40, 4)[-1] for word in words} == set(range(16, 40))
+
+
+def test_the_rank_adaptive_rule_takes_the_sample_of_the_targets_rank():
+    side = np.arange(1000)
+    word = 0x5A5A
+    samples = sorted((side[p] for p in topk.sampled_positions(word, 1000, 16)[-topk.SAMPLES :]), reverse=True)
+    chosen = [
+        topk.pivot_of(side, target, word, rule="rank_adaptive", lanes=16) for target in (0, 199, 200, 500, 999)
+    ]
+    assert chosen == [samples[0], samples[0], samples[1], samples[2], samples[4]]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_no_rule_is_quadratic_on_ordered_rows(rule):
+    for order in (np.arange(1024), np.arange(1024)[::-1]):
+        runs = [topk.quick_select(order, 512, row_id=row, pivot=rule, lanes=16).passes for row in range(40)]
+        lines = [sum(-(-one.elements // 16) for one in passes) for passes in runs]
+        # Random rows take 214 lines on average, quadratic time would be 2000.
+        assert np.mean(lines) < 500
 
 
 def test_the_lfsr_visits_every_state_but_zero():

@@ -5,6 +5,7 @@ memory, `topk` how long a selection takes, `rows` turns a layer into a plan.
 """
 
 from accelsim.accelerators.spatten.machine import PRESETS, SpAtten
-from accelsim.accelerators.spatten.parameters import Softmax, TopK
+from accelsim.accelerators.spatten.parameters import Softmax
+from accelsim.units.topk import TopK
 
 __all__ = ["PRESETS", "Softmax", "SpAtten", "TopK"]

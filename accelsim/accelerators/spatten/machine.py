@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from accelsim.accelerators.base import LayerPlan
-from accelsim.accelerators.spatten.parameters import WIDTHS, Parameters, Softmax, TopK
+from accelsim.accelerators.spatten.parameters import PUBLISHED_PASS_OVERHEAD, WIDTHS, Parameters, Softmax
 from accelsim.accelerators.spatten.rows import plan_rows
+from accelsim.units.topk import TopK
 from accelsim.workload import Attention, Layer, Matmul
 
 LSB_WIDTHS = (0, 4)
@@ -62,13 +63,33 @@ class SpAtten(Parameters):
             "in summarisation V is fetched whole behind K; in generation the kept V behind the selection",
             f"softmax has {softmax.fifos} x {softmax.fifo_depth} lines before the division, and behind it",
             "recomputed rows have a score FIFO of their own",
-            "the local selection loads at the softmax's rate, and filters one row while it loads the next",
+            "the local selection loads one row, at the softmax's rate, while it selects and filters another",
             "every row with pruned V passes the one local selection, in summarisation too: it can cost time",
-            "quick-select takes its passes from the real scores; its pivots come from an LFSR seeded by row",
+            *self._selection(),
             "tokens and heads are ranked behind the last row of a layer, before the next layer fetches",
-            "adding up token and head scores takes no time",
+            f"token scores are sums of {self.importance_bits} bits, added up beside the softmax in no time "
+            "of its own; so are head scores",
             f"queries and scores cause no traffic; {outputs}",
             "only attention is timed, layer after layer",
+        )
+
+    def _selection(self) -> tuple[str, ...]:
+        """How the cycles of a selection came about."""
+        engine = self.topk
+        saturated = f"a probability of 1 is selected as the largest word of {engine.bits} bits (topk.bits)"
+        if self.published_topk:
+            rule = f"ceil(e / width) + {PUBLISHED_PASS_OVERHEAD} cycles (published_topk), which no RTL here takes"
+            return (f"quick-select passes over the real scores from uniform pivots, each of {rule}", saturated)
+        if engine.engine == "radix":
+            ranked = -(-self.importance_bits // engine.digit_bits)
+            return (
+                f"radix select: {engine.digits} passes a row, {ranked} for cumulative scores, in the RTL's cycles",
+                saturated,
+            )
+        return (
+            f"quick-select ({engine.form}) makes its passes over the real scores from {engine.pivot} pivots, "
+            "seeded by row, in the RTL's cycles",
+            saturated,
         )
 
 

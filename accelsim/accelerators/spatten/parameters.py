@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from accelsim.dram import PRESETS as DEVICES
 from accelsim.dram import Dram
-from accelsim.units.score_accumulator import ScoreAccumulator
 from accelsim.units.topk import TopK
 
 WIDTHS = (4, 6, 8, 10, 12, 32)
@@ -75,7 +74,7 @@ class Parameters:
     `qk_latency` (SRAM 1, multiplier 1, adder tree 9) and `pv_latency` (1, 1, 3): artefact, bert.cpp.
     `topk`: the engine that selects values, and another one like it that ranks tokens and heads.
     `published_topk`: its passes take ceil(e / width) + 3 cycles (artefact, TopKLatencyModel), whatever it is.
-    `importance`: the memory of the tokens' scores.
+    `importance_bits`: of a cumulative score of a token or a head, which saturates.
     `dense_bits`: stored width of K and V in a layer that is not quantised. `value_bits`: stored width of V
     where the layer is quantised; 0: that of the keys' most significant part.
     `share_kv`: query heads of one KV head use one fetch. `write_back`: outputs go to memory.
@@ -92,7 +91,7 @@ class Parameters:
     softmax: Softmax = field(default_factory=Softmax)
     topk: TopK = field(default_factory=TopK)
     published_topk: bool = False
-    importance: ScoreAccumulator = field(default_factory=ScoreAccumulator)
+    importance_bits: int = 32
     dense_bits: int = 12
     value_bits: int = 0
     share_kv: bool = True

@@ -28,9 +28,9 @@ def ranking_cycles(
 ) -> Integers:
     """Cycles from the first score of each row to the last line of those kept, on an engine that is idle.
 
-    scores: (rows, n) cumulative importance, as wide as the accumulator's sums.
+    scores: (rows, n) cumulative importance, which saturates.
     """
-    engine = replace(machine.topk, bits=machine.importance.sum_bits)
+    engine = replace(machine.topk, bits=machine.importance_bits)
     found = _selections(machine, engine, scores, np.full(len(scores), keep), row_ids)
     lines = row_lines(scores.shape[1], engine.width)
     return found + engine.request_cycles + engine.turn_cycles + 2 * lines

@@ -45,14 +45,14 @@ def schedule(parameters: TopK, values: npt.NDArray[Any], keep: int, row_id: int)
     selection = golden.quick_select(
         values, keep, row_id=row_id, pivot=parameters.pivot, lanes=parameters.width
     )
-    begins, clock = [], 0
+    starts, clock = [], 0
     for one in selection.passes:
         lines = _lines(parameters, one.elements)
         # The only line of a side is written one cycle after the side could be read.
         wait = max(parameters.pivot_wait, int(lines == 1))
-        begins.append(clock + 1 + wait)
+        starts.append(clock + 1 + wait)
         clock += lines - 1 + parameters.pass_cycles + wait
-    return Schedule(begins=tuple(begins), found=clock, kth=int(selection.kth), quota=selection.quota)
+    return Schedule(begins=tuple(starts), found=clock, kth=int(selection.kth), quota=selection.quota)
 
 
 def selection_cycles(
@@ -132,12 +132,12 @@ def _run(
 
 
 @kernel
-def _step(state, taps):
+def _step(state: int, taps: int) -> int:
     return (state >> 1) ^ (taps if state & 1 else 0)
 
 
 @kernel
-def _published(side, count, word, lanes):
+def _published(side: Integers, count: int, word: int, lanes: int) -> int:
     """`golden.published_position`."""
     lines = (count + lanes - 1) // lanes
     mask = 1
@@ -147,11 +147,13 @@ def _published(side, count, word, lanes):
     line = word & mask
     if line >= lines:
         line &= mask >> 1
-    return side[line * lanes]
+    return int(side[line * lanes])
 
 
 @kernel
-def _sampled(side, count, word, lanes, bits, taps, samples):
+def _sampled(
+    side: Integers, count: int, word: int, lanes: int, bits: int, taps: int, samples: Integers
+) -> int:
     """`golden.sampled_positions`: the last samples, a ring of them, and how many were drawn."""
     lines, drawn, first = (count + lanes - 1) // lanes, 0, 0
     lane_bits = 0
@@ -174,7 +176,7 @@ def _sampled(side, count, word, lanes, bits, taps, samples):
 
 
 @kernel
-def _ranked(samples, drawn, count, target):
+def _ranked(samples: Integers, drawn: int, count: int, target: int) -> int:
     """Of the samples that are there, the one of rank number * target / count."""
     number = min(drawn, samples.size)
     for i in range(1, number):
@@ -183,11 +185,22 @@ def _ranked(samples, drawn, count, target):
             samples[place] = samples[place - 1]
             place -= 1
         samples[place] = value
-    return samples[number * target // count]
+    return int(samples[number * target // count])
 
 
 @kernel
-def _quick_select(scores, keep, row_ids, rule, timing, lfsr, sides, samples, cycles, passes):
+def _quick_select(
+    scores: npt.NDArray[Any],
+    keep: Integers,
+    row_ids: Integers,
+    rule: int,
+    timing: Integers,
+    lfsr: Integers,
+    sides: Integers,
+    samples: Integers,
+    cycles: Integers,
+    passes: Integers,
+) -> None:
     lanes, pass_cycles, pivot_wait, short_wait = timing[0], timing[1], timing[2], timing[3]
     bits, taps, multiplier, offset = lfsr[0], lfsr[1], lfsr[2], lfsr[3]
     columns = scores.shape[1]
