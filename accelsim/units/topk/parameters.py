@@ -137,9 +137,9 @@ class TopK:
         """From a line's address to the line that it completes at the output.
 
         Memory, compare, count of equals, those before the line, room, keep; count, destination, butterfly,
-        join; store.
+        join, mask; store.
         """
-        return MEMORY_CYCLES + self.compare_stages + 2 * self.filter_count_stages + 3 + 3 + 1
+        return MEMORY_CYCLES + self.compare_stages + 2 * self.filter_count_stages + 3 + 4 + 1
 
     @property
     def store_lines(self) -> int:

@@ -63,11 +63,10 @@ class TopK(wiring.Component):
         kth = Signal(shapes.bits, reset_less=True)
         quota = Signal(shapes.count_bits, reset_less=True)
         reads = Signal(reset_less=True)
-        take, keeps_all, presents = Signal(), Signal(), Signal()
+        take, presents = Signal(), Signal()
         m.d.comb += [
             load.taken.eq(take),
-            keeps_all.eq(load.count_less_one == load.keep_less_one),
-            select.start.eq(take & ~keeps_all),
+            select.start.eq(take & ~load.keeps_all),
             self.loading.eq(~load.request.ready),
         ]
         with m.If(take):
@@ -86,7 +85,7 @@ class TopK(wiring.Component):
                 m.d.comb += take.eq(load.loaded)
                 with m.If(take):
                     m.next = "SELECT"
-                    with m.If(keeps_all):
+                    with m.If(load.keeps_all):
                         m.next = "PRESENT"
             with m.State("SELECT"):
                 with m.If(select.found):

@@ -155,23 +155,28 @@ class Filter(wiring.Component):
         keep = delayed(m, numbers.keep_less_one, count_stages + 3, name="keep")
         retired = delayed(m, tags.issued, count_stages + 3, name="retired", resets=True)
 
-        # Store. The line that is flushed behind the last one still finds the numbers of its row.
+        # Mask. The line that is flushed behind the last one still finds the numbers of its row.
         final = Signal()
+        m.d.comb += final.eq(compactor.line == keep[shapes.lane_bits :])
+        last_lane = keep[: shapes.lane_bits]
+        counted = Cat(~final | (lane <= last_lane) for lane in range(shapes.width))
+        counted = delayed(m, counted, 1, name="lane_counted")
+        out = delayed(m, compactor.line_lanes, 1, name="masked")
         m.d.comb += [
-            final.eq(compactor.line == keep[shapes.lane_bits :]),
             store.issued.eq(issued),
-            store.retired.eq(retired),
-            store.line_valid.eq(compactor.line_valid),
-            store.line.last.eq(final),
-            store.line["count"].eq(Mux(final, keep[: shapes.lane_bits] + 1, shapes.width)),
+            store.retired.eq(delayed(m, retired, 1, name="retired_masked", resets=True)),
+            store.line_valid.eq(delayed(m, compactor.line_valid, 1, name="masked_valid", resets=True)),
+            store.line.last.eq(delayed(m, final, 1, name="final")),
+            store.line["count"].eq(
+                delayed(m, Mux(final, last_lane + 1, shapes.width), 1, name="masked_count")
+            ),
             self.stored.eq(store.level),
         ]
         for lane in range(shapes.width):
-            out = element(compactor.line_lanes[lane])
-            beyond = final & (lane > keep[: shapes.lane_bits])
+            shown = element(out[lane])
             m.d.comb += [
-                store.line.scores[lane].eq(Mux(beyond, 0, out.score)),
-                store.line.indices[lane].eq(Mux(beyond, 0, out.index)),
+                store.line.scores[lane].eq(Mux(counted[lane], shown.score, 0)),
+                store.line.indices[lane].eq(Mux(counted[lane], shown.index, 0)),
             ]
         connect(m, store.kept, flipped(self.kept))
         return m

@@ -37,6 +37,7 @@ class Load(wiring.Component):
                 "bank": Out(1),
                 "count_less_one": Out(shapes.index_bits),
                 "keep_less_one": Out(shapes.index_bits),
+                "keeps_all": Out(1),
                 "word": Out(golden.LFSR_BITS),
                 "samples": Out(shapes.bits * self.samples_kept),
                 "samples_number": Out(self.samples_kept.bit_length()),
@@ -50,6 +51,7 @@ class Load(wiring.Component):
         row_id = Signal(golden.LFSR_BITS, reset_less=True)
         last_line = Signal(shapes.line_bits)
         begins = Signal()
+        m.d.sync += self.keeps_all.eq(self.count_less_one == self.keep_less_one)
         m.d.comb += [last_line.eq(self.count_less_one[shapes.lane_bits :]), self.bank.eq(bank)]
 
         with m.FSM():
