@@ -125,9 +125,7 @@ def run(folder: Path, module: str, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def record(
-    output: Path, form: str, seed: int, clock: float, cells: dict[str, int], date: str | None
-) -> None:
+def record(output: Path, form: str, seed: int, clock: float, cells: dict[str, int], date: str | None) -> None:
     """Add one run to the results."""
     results = json.loads(output.read_text()) if output.exists() else {"forms": {}}
     results |= {

@@ -51,9 +51,7 @@ class ScoreAccumulator:
         if self.sum_bits > MOST_BITS:
             raise ValueError(f"sum_bits must be <= {MOST_BITS}, not {self.sum_bits}")
         if self.capacity < 2 * self.width or self.capacity % self.width:
-            raise ValueError(
-                f"capacity must be two or more whole lines of {self.width}, not {self.capacity}"
-            )
+            raise ValueError(f"capacity must be two or more whole lines of {self.width}, not {self.capacity}")
 
     @property
     def lines(self) -> int:
@@ -132,7 +130,9 @@ class Model:
             lanes = min(self.parameters.width, request.count - line * self.parameters.width)
             if request.operation == READ:
                 read = pack_sums(
-                    self.parameters, self._memory[line, :lanes].tolist(), last=line == self._last_line(request)
+                    self.parameters,
+                    self._memory[line, :lanes].tolist(),
+                    last=line == self._last_line(request),
                 )
             else:
                 written = line

@@ -486,7 +486,11 @@ def test_pruned_values_without_scores_are_refused_by_name() -> None:
         ("multipliers", "0", "multipliers must be >= 1, not 0"),
         ("topk.width", "12", "topk.width must be a power of two up to 64, not 12"),
         ("topk.bits", "11", "topk.bits must be >= 12 .probabilities., not 11"),
-        ("topk.pivot", "median", "topk.pivot must be one of published, uniform, reservoir, rank_adaptive, not"),
+        (
+            "topk.pivot",
+            "median",
+            "topk.pivot must be one of published, uniform, reservoir, rank_adaptive, not",
+        ),
         ("softmax.parallelism", "0", "softmax.parallelism must be >= 1, not 0"),
         ("softmax.divide", "-1", "softmax.divide must be >= 0, not -1"),
         ("dense_bits", "7", "dense_bits must be one of"),

@@ -127,7 +127,8 @@ def test_the_rank_adaptive_rule_takes_the_sample_of_the_targets_rank():
     word = 0x5A5A
     samples = sorted((side[p] for p in topk.sampled_positions(word, 1000, 16)[-topk.SAMPLES :]), reverse=True)
     chosen = [
-        topk.pivot_of(side, target, word, rule="rank_adaptive", lanes=16) for target in (0, 199, 200, 500, 999)
+        topk.pivot_of(side, target, word, rule="rank_adaptive", lanes=16)
+        for target in (0, 199, 200, 500, 999)
     ]
     assert chosen == [samples[0], samples[0], samples[1], samples[2], samples[4]]
 

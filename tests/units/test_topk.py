@@ -158,7 +158,13 @@ def test_parameters_that_make_no_engine_are_refused(changes: dict[str, object], 
 def test_a_request_that_the_engine_does_not_take_is_refused(count: int, keep: int) -> None:
     engine = PRESETS["tiny"]
     model = Model(engine)
-    inputs = {"request_valid": 1, "scores_valid": 0, "scores_payload": 0, "threshold_ready": 1, "kept_ready": 1}
+    inputs = {
+        "request_valid": 1,
+        "scores_valid": 0,
+        "scores_payload": 0,
+        "threshold_ready": 1,
+        "kept_ready": 1,
+    }
     payload = pack_request(engine, Request(count=count, keep=keep, row_id=0))
     with pytest.raises(ValueError, match="1 <= keep <= count <= 64"):
         model.step({**inputs, "request_payload": payload})

@@ -79,7 +79,10 @@ class SpAtten(Parameters):
         saturated = f"a probability of 1 is selected as the largest word of {engine.bits} bits (topk.bits)"
         if self.published_topk:
             rule = f"ceil(e / width) + {PUBLISHED_PASS_OVERHEAD} cycles (published_topk), which no RTL here takes"
-            return (f"quick-select passes over the real scores from uniform pivots, each of {rule}", saturated)
+            return (
+                f"quick-select passes over the real scores from uniform pivots, each of {rule}",
+                saturated,
+            )
         if engine.engine == "radix":
             ranked = -(-self.importance_bits // engine.digit_bits)
             return (

@@ -105,9 +105,7 @@ class Parameters:
         if not self.clock_hz > 0:
             raise ValueError(f"clock_hz must be > 0, not {self.clock_hz}")
         if self.topk.bits < PROBABILITY_BITS:
-            raise ValueError(
-                f"topk.bits must be >= {PROBABILITY_BITS} (probabilities), not {self.topk.bits}"
-            )
+            raise ValueError(f"topk.bits must be >= {PROBABILITY_BITS} (probabilities), not {self.topk.bits}")
         if self.multipliers * self.word_bits % 8:
             raise ValueError(
                 f"multipliers x word_bits must be whole bytes, not {self.multipliers} x {self.word_bits} bits"

@@ -23,9 +23,7 @@ def value_selections(
     return _selections(machine, machine.topk, probabilities, keep, row_ids)
 
 
-def ranking_cycles(
-    machine: Parameters, scores: npt.NDArray[Any], keep: int, row_ids: Integers
-) -> Integers:
+def ranking_cycles(machine: Parameters, scores: npt.NDArray[Any], keep: int, row_ids: Integers) -> Integers:
     """Cycles from the first score of each row to the last line of those kept, on an engine that is idle.
 
     scores: (rows, n) cumulative importance, which saturates.

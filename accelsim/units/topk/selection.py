@@ -72,9 +72,7 @@ def selection_cycles(
         passes[selects] = parameters.digits
         cycles[selects] = parameters.digits * (lines - 1 + parameters.pass_cycles) + 2
         return cycles, passes
-    timing = np.array(
-        [parameters.width, parameters.pass_cycles - 1, parameters.pivot_wait, 1], np.int64
-    )
+    timing = np.array([parameters.width, parameters.pass_cycles - 1, parameters.pivot_wait, 1], np.int64)
     _run(parameters.pivot, timing, scores, keep, row_ids, cycles, passes)
     return cycles, passes
 

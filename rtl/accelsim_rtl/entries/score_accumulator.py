@@ -33,7 +33,11 @@ def _transaction(parameters, operation: int, count: int, generator: np.random.Ge
         return {"request": request}
     lines = -(-count // parameters.width)
     # Large ones, so that sums saturate; lanes beyond the count hold anything.
-    scores = (1 << parameters.score_bits) - 1 - generator.integers(0, 1 << parameters.score_bits, (lines, parameters.width)) // 2
+    scores = (
+        (1 << parameters.score_bits)
+        - 1
+        - generator.integers(0, 1 << parameters.score_bits, (lines, parameters.width)) // 2
+    )
     scores[generator.random(scores.shape) < 0.2] = 0
     layout = scores_layout(parameters)
     return {
@@ -55,9 +59,7 @@ def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[st
         count = request.count
         if request.operation == ADD:
             lanes = [
-                int(score)
-                for payload in transaction["scores"]
-                for score in layout.from_bits(payload).scores
+                int(score) for payload in transaction["scores"] for score in layout.from_bits(payload).scores
             ]
             sums[:count] = accumulated(sums[:count], np.array(lanes[:count]), parameters.sum_bits)
         elif request.operation == CLEAR:

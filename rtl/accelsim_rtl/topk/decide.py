@@ -41,7 +41,8 @@ class Decide(wiring.Component):
         bits = self.shapes.index_bits
         # Less one, hence signed: the larger and the smaller ones, and those that are not smaller.
         larger, smaller, others = (
-            Signal(signed_bits(bits), name=name, reset_less=True) for name in ("larger_", "smaller_", "others")
+            Signal(signed_bits(bits), name=name, reset_less=True)
+            for name in ("larger_", "smaller_", "others")
         )
         with m.If(self.first):
             m.d.sync += [

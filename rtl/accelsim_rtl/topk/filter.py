@@ -45,9 +45,7 @@ class Filter(wiring.Component):
         m = Module()
         parameters, shapes = self.parameters, self.shapes
         compare_stages, count_stages = parameters.compare_stages, parameters.filter_count_stages
-        m.submodules.compare = compare = Compare(
-            width=shapes.width, bits=shapes.bits, stages=compare_stages
-        )
+        m.submodules.compare = compare = Compare(width=shapes.width, bits=shapes.bits, stages=compare_stages)
         m.submodules.equals = equals = PrefixCount(width=shapes.width, stages=count_stages)
         element = data.StructLayout({"score": shapes.bits, "index": shapes.index_bits})
         m.submodules.compactor = compactor = Compactor(
@@ -115,7 +113,9 @@ class Filter(wiring.Component):
         # Count the equal ones before each lane, and before the line.
         tags = delayed(m, tags, count_stages, name="counted", resets=True)
         numbers = delayed(m, numbers, count_stages, name="numbers_counted")
-        seen, before_line = (Signal(shapes.count_bits, name=name, reset_less=True) for name in ("seen", "before"))
+        seen, before_line = (
+            Signal(shapes.count_bits, name=name, reset_less=True) for name in ("seen", "before")
+        )
         seen_now = Signal(shapes.count_bits)
         m.d.comb += seen_now.eq(Mux(tags.first, 0, seen))
         m.d.sync += [seen.eq(seen_now + equals.total), before_line.eq(seen_now)]

@@ -1,0 +1,207 @@
+"""How long the top-k engines take, beside the published latency model, on drawn rows and on those of a model.
+
+    python benchmarks/topk.py [--rows 2000] [--no-model] [--date YYYY-MM-DD] [-o benchmarks/results/topk.json]
+
+Three tables. The first holds our passes against the published latency model under its own rule for a pass
+(sheet of the artefact's TopKLatencyModel, 400 trials a cell), and shows what the engines of this project
+really take, cycles that their RTL takes too. The second has scores like a softmax's. The third has every
+probability row of MiniLM on one text (needs the torch extra), a third of the values kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+import accelsim
+from accelsim.units.topk import TopK, published_cycles, selection_cycles
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).parent / "results" / "topk.json"
+OVERHEAD = 3
+TOKENS = 512
+WIDTHS = (1, 4, 8, 16, 32)
+
+# n and 0-based target; mean cycles at WIDTHS.
+PUBLISHED = {
+    (64, 32): (210, 74, 49, 37, 31),
+    (128, 64): (427, 131, 80, 56, 43),
+    (256, 32): (722, 198, 116, 75, 53),
+    (512, 64): (1430, 374, 207, 123, 81),
+    (1024, 512): (3502, 908, 465, 262, 154),
+    (1024, 307): (3349, 860, 454, 244, 146),
+    (1024, 102): (2765, 708, 380, 201, 123),
+    (2048, 64): (4525, 1233, 631, 327, 188),
+    (4096, 32): (8528, 2160, 1102, 587, 307),
+}
+
+ENGINES = {
+    "quick published": TopK(pivot="published", capacity=4096),
+    "quick uniform": TopK(pivot="uniform", capacity=4096),
+    "quick reservoir": TopK(capacity=4096),
+    "quick rank_adaptive": TopK(pivot="rank_adaptive", capacity=4096),
+    "quick reservoir, deep": TopK(form="deep", capacity=4096),
+    "radix": TopK(engine="radix", capacity=4096),
+}
+
+WHY = (
+    "a pass of the RTL takes 8 cycles beside its lines where the published rule has 3 (memory 3, compare, "
+    "count, accumulate, decide, side, start; 11 in the deep form), more where the pivot is read (published 3, "
+    "uniform 6) or chosen among samples (rank_adaptive 4); the radix engine has no passes that depend on values"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Cycles of one selection, without loading and filtering."""
+
+    rows: str
+    engine: str
+    width: int
+    mean: float
+    percentile_99: float
+    worst: int
+    claim: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """Ours to the published mean."""
+        return self.mean / self.claim if self.claim else None
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--rows", type=int, default=2000, help="rows of a cell")
+    options.add_argument("--no-model", action="store_true", help="without MiniLM")
+    options.add_argument("--date", help="written into the results")
+    options.add_argument("-o", "--output", type=Path, default=RESULTS)
+    given = options.parse_args()
+
+    published = published_table(given.rows)
+    softmax = softmax_table(given.rows)
+    model = [] if given.no_model else model_table()
+    print_published(published)
+    print_engines("scores like a softmax's: exp of a normal variable (deviation 2), 12 bits", softmax)
+    print_engines(f"probability rows of MiniLM, docs/engine.md, {TOKENS} tokens, a third kept", model)
+    results = {
+        "command": "python benchmarks/topk.py",
+        "date": given.date,
+        "rows_of_a_cell": given.rows,
+        "why_different": WHY,
+        "versions": {
+            "accelsim": accelsim.__version__,
+            **{name: version(name) for name in ("numpy", "numba")},
+        },
+        "published_rule": [as_row(cell) for cell in published],
+        "softmax_like": [as_row(cell) for cell in softmax],
+        "minilm": [as_row(cell) for cell in model],
+    }
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    given.output.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"\nwritten: {given.output}")
+
+
+def published_table(rows: int) -> list[Cell]:
+    """Permutations, as the published model draws them: its own rule at all widths, then the engines."""
+    cells = []
+    for (count, target), claims in PUBLISHED.items():
+        rng = np.random.default_rng(count + target)
+        scores = rng.permuted(np.tile(np.arange(count, dtype=np.uint16), (rows, 1)), axis=1)
+        keep, row_ids = np.full(rows, target + 1), np.arange(rows)
+        name = f"n {count}, k {target + 1}"
+        for width, claim in zip(WIDTHS, claims, strict=True):
+            cycles, _ = published_cycles(width, OVERHEAD, scores, keep, row_ids)
+            cells.append(cell(name, "published rule", width, cycles, claim))
+        for engine, parameters in ENGINES.items():
+            cycles, _ = selection_cycles(parameters, scores, keep, row_ids)
+            cells.append(cell(name, engine, 16, cycles, claims[WIDTHS.index(16)]))
+    return cells
+
+
+def softmax_table(rows: int) -> list[Cell]:
+    """Many zeros and ties: quick-select ends early."""
+    cells = []
+    for count, keep_share in ((64, 0.5), (256, 0.5), (256, 0.2), (1024, 0.5), (1024, 0.2)):
+        rng = np.random.default_rng(count)
+        powers = np.exp(2 * rng.standard_normal((rows, count)))
+        scores = np.rint(powers / powers.sum(axis=1, keepdims=True) * 4096).clip(0, 4095).astype(np.uint16)
+        keep = np.full(rows, round(count * keep_share))
+        for engine, parameters in ENGINES.items():
+            cycles, _ = selection_cycles(parameters, scores, keep, np.arange(rows))
+            cells.append(cell(f"n {count}, k {keep[0]}", engine, 16, cycles))
+    return cells
+
+
+def model_table() -> list[Cell]:
+    """Every row of every head and layer of a traced model."""
+    from accelsim.models import load
+
+    loaded = load("minilm", text=str(ROOT / "docs" / "engine.md"), tokens=TOKENS)
+    workload = accelsim.trace(loaded.module, loaded.inputs, prune="spatten,values=0.33")
+    cells: list[Cell] = []
+    attention = [layer for layer in workload.layers if getattr(layer, "scores", None) is not None]
+    for engine, parameters in ENGINES.items():
+        found = []
+        for layer in attention:
+            scores = layer.scores.reshape(-1, layer.keys).clip(0, 4095)
+            keep = layer.values.ravel().astype(np.int64)
+            found.append(selection_cycles(parameters, scores, keep, np.arange(len(scores)))[0])
+        keys = {layer.keys for layer in attention}
+        name = f"{sum(map(len, found))} rows of {'/'.join(map(str, sorted(keys)))} keys"
+        cells.append(cell(name, engine, 16, np.concatenate(found)))
+    return cells
+
+
+def cell(rows: str, engine: str, width: int, cycles: np.ndarray, claim: float | None = None) -> Cell:
+    return Cell(
+        rows=rows,
+        engine=engine,
+        width=width,
+        mean=float(cycles.mean()),
+        percentile_99=float(np.percentile(cycles, 99)),
+        worst=int(cycles.max()),
+        claim=claim,
+    )
+
+
+def as_row(one: Cell) -> dict[str, object]:
+    row: dict[str, object] = {
+        "rows": one.rows,
+        "engine": one.engine,
+        "width": one.width,
+        "mean": round(one.mean, 1),
+        "percentile_99": one.percentile_99,
+        "worst": one.worst,
+    }
+    return row | ({"claim": one.claim, "ratio": round(one.mean / one.claim, 3)} if one.claim else {})
+
+
+def print_published(cells: list[Cell]) -> None:
+    print(f"{'selection':<18}{'engine':<24}{'width':>6}{'claim':>8}{'ours':>9}{'ratio':>7}{'worst':>8}")
+    for one in cells:
+        print(
+            f"{one.rows:<18}{one.engine:<24}{one.width:>6}{one.claim:>8}{one.mean:>9.1f}"
+            f"{one.ratio:>7.2f}{one.worst:>8}"
+        )
+    ratios = [one.ratio for one in cells if one.engine == "published rule" and one.ratio]
+    print(f"under the published rule: {min(ratios):.3f} to {max(ratios):.3f} of the claim")
+    print(f"why different: {WHY}")
+
+
+def print_engines(title: str, cells: list[Cell]) -> None:
+    if not cells:
+        return
+    print(f"\n{title}\n{'selection':<28}{'engine':<24}{'mean':>8}{'99 %':>8}{'worst':>8}")
+    for one in cells:
+        print(f"{one.rows:<28}{one.engine:<24}{one.mean:>8.1f}{one.percentile_99:>8.0f}{one.worst:>8}")
+
+
+if __name__ == "__main__":
+    main()
