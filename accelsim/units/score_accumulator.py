@@ -86,7 +86,7 @@ class Model:
         self.reset()
 
     def reset(self) -> None:
-        """Nothing is under way. Sums that were written to shortly before are undefined until they are cleared."""
+        """Nothing is under way. Sums of shortly before are undefined until they are cleared."""
         self._request: Request | None = None
         self._line = 0
         # Lines that are written, and lines that are read, by the clocks that they still take.

@@ -11,9 +11,10 @@ from accelsim_rtl.topk.pipeline import delayed
 
 
 class ScoreAccumulator(wiring.Component):
-    """request: operation (0 add, 1 clear, 2 read) and count, 1 up to the capacity. scores: a beat for each
-    line of an add, the last one padded with anything. sums: what a read gives; lanes from `count` on are zero.
+    """request: operation (0 add, 1 clear, 2 read) and count, 1 up to the capacity.
 
+    scores: a beat for each line of an add, the last one padded with anything. sums: what a read gives; lanes
+    from `count` on are zero.
     Probes: busy (a request is in work), stored (lines at the output). latency: a line a clock; a sum can be
     used again WRITE_CYCLES after its line's address, and is at the output READ_CYCLES after it.
     """

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from accelsim.golden import topk as golden
+from accelsim.units.step import pack
 from accelsim.units.topk import PRESETS, Model, TopK, cycles, schedule, selection_cycles
 from accelsim.units.topk.step import Request, pack_request
-from accelsim.units.step import pack
 
 COMPILED = not numba.config.DISABLE_JIT
 RULES = ("published", "uniform", "reservoir", "rank_adaptive")

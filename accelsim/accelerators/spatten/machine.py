@@ -67,8 +67,8 @@ class SpAtten(Parameters):
             "every row with pruned V passes the one local selection, in summarisation too: it can cost time",
             *self._selection(),
             "tokens and heads are ranked behind the last row of a layer, before the next layer fetches",
-            f"token scores are sums of {self.importance_bits} bits, added up beside the softmax in no time "
-            "of its own; so are head scores",
+            f"scores of tokens and heads are sums of {self.importance_bits} bits (importance_bits)",
+            "they are added up beside the softmax, in no time of their own",
             f"queries and scores cause no traffic; {outputs}",
             "only attention is timed, layer after layer",
         )
@@ -78,22 +78,14 @@ class SpAtten(Parameters):
         engine = self.topk
         saturated = f"a probability of 1 is selected as the largest word of {engine.bits} bits (topk.bits)"
         if self.published_topk:
-            rule = f"ceil(e / width) + {PUBLISHED_PASS_OVERHEAD} cycles (published_topk), which no RTL here takes"
-            return (
-                f"quick-select passes over the real scores from uniform pivots, each of {rule}",
-                saturated,
-            )
+            passes = f"ceil(e / width) + {PUBLISHED_PASS_OVERHEAD} cycles for a pass (published_topk)"
+            return f"quick-select takes {passes}, which no RTL here does; its pivots are uniform", saturated
         if engine.engine == "radix":
-            ranked = -(-self.importance_bits // engine.digit_bits)
-            return (
-                f"radix select: {engine.digits} passes a row, {ranked} for cumulative scores, in the RTL's cycles",
-                saturated,
-            )
-        return (
-            f"quick-select ({engine.form}) makes its passes over the real scores from {engine.pivot} pivots, "
-            "seeded by row, in the RTL's cycles",
-            saturated,
-        )
+            ranking = replace(engine, bits=self.importance_bits).digits
+            passes = f"{engine.digits} passes over a row, {ranking} to rank tokens or heads"
+            return f"radix select makes {passes}, in the cycles of its RTL", saturated
+        form = f"{engine.form}, {engine.pivot} pivots seeded by row"
+        return f"quick-select ({form}) passes over the real scores, in the cycles of its RTL", saturated
 
 
 def _needs_topk(layer: Attention) -> bool:

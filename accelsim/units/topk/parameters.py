@@ -1,4 +1,4 @@
-"""How a top-k engine is built, and the latencies that follow: the RTL and both faces of time read them here."""
+"""How a top-k engine is built, and the latencies that follow: RTL, model and `cycles` read them here."""
 
 from __future__ import annotations
 
@@ -114,8 +114,8 @@ class TopK:
     def pass_cycles(self) -> int:
         """From the last line of a pass to the first of the next one, where the pivot is there at once.
 
-        quick: memory, compare, count, accumulate, decide, choose the side, start. radix: memory, match, reach,
-        count, accumulate; the digit is taken on the way.
+        quick: memory, compare, count, accumulate, decide, choose the side, start. radix: memory, match,
+        reach, count, accumulate; the digit is taken on the way.
         """
         if self.engine == "radix":
             return MEMORY_CYCLES + 3 + self.count_stages + 1

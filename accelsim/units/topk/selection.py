@@ -85,8 +85,7 @@ def published_cycles(
     Uniform pivots, and ceil(e / width) + `overhead` cycles for a pass over e elements (artefact,
     TopKLatencyModel: overhead 3). Same shapes as `selection_cycles`.
     """
-    rows, columns = scores.shape
-    cycles, passes = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+    cycles, passes = np.zeros(len(scores), np.int64), np.zeros(len(scores), np.int64)
     timing = np.array([width, overhead, 0, 0], np.int64)
     _run("uniform", timing, scores, keep, row_ids, cycles, passes)
     return cycles, passes

@@ -40,8 +40,8 @@ class _Work:
 class Model:
     """Streams: `request` and `scores` in, `threshold` and `kept` out; probes `loading`, `passes`, `stored`.
 
-    Payloads, lowest field first. request: count, keep, row_id (16 bits). scores: width x bits. threshold: kth,
-    quota. kept: scores, indices, count, last; lanes from `count` on are zero.
+    Payloads, lowest field first. request: count, keep, row_id (16 bits). scores: width x bits. threshold:
+    kth, quota. kept: scores, indices, count, last; lanes from `count` on are zero.
     """
 
     def __init__(self, parameters: TopK) -> None:

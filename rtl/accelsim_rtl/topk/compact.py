@@ -1,4 +1,4 @@
-"""The compactor: marked elements of a stream of lines become full lines (count, destination, butterfly, join).
+"""The compactor: marked elements of a stream of lines become full lines: count, butterfly, join.
 
 It is the zero eliminator and the re-aligner of the paper in one network: an element's lane is the number of
 elements that wait in the join plus the number of marked ones before it, modulo the width.

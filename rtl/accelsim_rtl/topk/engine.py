@@ -51,10 +51,10 @@ class TopK(wiring.Component):
         )
         select_of = {"quick": QuickSelect, "radix": RadixSelect}[parameters.engine]
         m.submodules.select = select = select_of(parameters, target=self.target)
-        m.submodules.filter = filter = Filter(parameters)
+        m.submodules.filter = output = Filter(parameters)
         connect(m, flipped(self.request), load.request)
         connect(m, flipped(self.scores), load.scores)
-        connect(m, filter.kept, flipped(self.kept))
+        connect(m, output.kept, flipped(self.kept))
 
         # The row in work.
         count_less_one, keep_less_one = (
@@ -87,16 +87,14 @@ class TopK(wiring.Component):
                     m.next = "SELECT"
                     with m.If(load.keeps_all):
                         m.next = "PRESENT"
-            with m.State("SELECT"):
-                with m.If(select.found):
-                    m.next = "PRESENT"
+            with m.State("SELECT"), m.If(select.found):
+                m.next = "PRESENT"
             with m.State("PRESENT"):
                 m.d.comb += presents.eq(~self.threshold.valid)
                 with m.If(presents):
                     m.next = "FILTER"
-            with m.State("FILTER"):
-                with m.If(filter.ends):
-                    m.next = "IDLE"
+            with m.State("FILTER"), m.If(output.ends):
+                m.next = "IDLE"
 
         # Threshold.
         with m.If(presents):
@@ -110,26 +108,26 @@ class TopK(wiring.Component):
 
         # The bank in work is read by the selection, then by the filter.
         filters = Signal()
-        m.d.sync += filters.eq(presents | (filters & ~filter.ends))
+        m.d.sync += filters.eq(presents | (filters & ~output.ends))
         m.d.comb += [
             bank.write_enable.eq(load.write_enable),
             bank.write_line.eq(load.write_line),
             bank.write_bits.eq(load.write_bits),
-            bank.read_line.eq(Cat(Mux(filters, filter.read_line, select.read_line), reads)),
+            bank.read_line.eq(Cat(Mux(filters, output.read_line, select.read_line), reads)),
             select.read_bits.eq(bank.read_bits),
-            filter.read_bits.eq(bank.read_bits),
+            output.read_bits.eq(bank.read_bits),
         ]
 
         m.d.comb += [
             select.row_count_less_one.eq(load.count_less_one),
             select.row_target.eq(load.keep_less_one),
-            filter.start.eq(presents),
-            filter.count_less_one.eq(count_less_one),
-            filter.keep_less_one.eq(keep_less_one),
-            filter.kth.eq(kth),
-            filter.quota.eq(quota),
+            output.start.eq(presents),
+            output.count_less_one.eq(count_less_one),
+            output.keep_less_one.eq(keep_less_one),
+            output.kth.eq(kth),
+            output.quota.eq(quota),
             self.passes.eq(select.passes),
-            self.stored.eq(filter.stored),
+            self.stored.eq(output.stored),
         ]
         if parameters.engine == "quick":
             m.d.comb += [

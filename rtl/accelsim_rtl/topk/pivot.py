@@ -13,15 +13,15 @@ from accelsim_rtl.topk.pipeline import delayed
 from accelsim_rtl.topk.sampler import LANES_OF_A_GROUP
 from accelsim_rtl.topk.shapes import Shapes
 
+FETCH_CYCLES = {"published": 2, "uniform": 3}
+
 
 class FetchedPivot(wiring.Component):
-    """An element that is read: `fetch_line` is wanted `FETCH[rule]` cycles after `start`.
+    """An element that is read: `fetch_line` is there FETCH_CYCLES[rule] cycles after `start`.
 
     start: count_less_one is that of the next pass; word is its draw one cycle later. lanes: the line register
     of the engine, three cycles after the line was wanted.
     """
-
-    FETCH: dict = {"published": 2, "uniform": 3}
 
     def __init__(self, parameters):
         self.shapes, self.rule = Shapes(parameters), parameters.pivot

@@ -14,7 +14,7 @@ from accelsim_rtl.topk.decide import Decide
 from accelsim_rtl.topk.lfsr import stepped
 from accelsim_rtl.topk.memory import READ_LATENCY
 from accelsim_rtl.topk.pipeline import delayed
-from accelsim_rtl.topk.pivot import FetchedPivot, RankedPivot
+from accelsim_rtl.topk.pivot import FETCH_CYCLES, FetchedPivot, RankedPivot
 from accelsim_rtl.topk.shapes import Shapes
 from accelsim_rtl.topk.side import Side
 
@@ -29,7 +29,7 @@ class Passes(wiring.Component):
 
     def __init__(self, parameters):
         self.shapes, self.pivot_wait = Shapes(parameters), parameters.pivot_wait
-        self.fetch = FetchedPivot.FETCH.get(parameters.pivot, 0)
+        self.fetch = FETCH_CYCLES.get(parameters.pivot, 0)
         shapes = self.shapes
         super().__init__(
             {

@@ -99,7 +99,7 @@ class RadixSelect(wiring.Component):
             m.d.sync += [match.eq(same), digit.eq(chosen)]
             matches.append((match, digit))
 
-        # Reach: does a matching digit reach d, for each d above 0? How many do, group by group, then in pairs.
+        # Reach: does a matching digit reach d, for each d above 0? How many do, in groups, then in pairs.
         base = Signal(signed(shapes.index_bits + 2), reset_less=True)
         latency = 2 + self.parameters.count_stages
         first = delayed(m, tags["first"], latency, name="counted_first", resets=True)
