@@ -160,6 +160,142 @@ MUTATIONS = [
         [Bug("accelsim_rtl.prefix_sum", "advance.eq(~valid | self.sums.ready)", "advance.eq(1)")],
         {"rows", "beats", "rule"},
     ),
+    (
+        "spatten.topk",
+        [],
+        "wrong tie: one equal score too many stays",
+        [Bug("accelsim_rtl.topk.filter", "before[lane] < room", "before[lane] <= room")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.topk",
+        [],
+        "wrong tie: the equal ones of earlier lines are forgotten",
+        [Bug("accelsim_rtl.topk.filter", "Mux(tags.first, 0, seen)", "0")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.topk",
+        [],
+        "wrong side: a target among the equal ones goes to the smaller",
+        [Bug("accelsim_rtl.topk.decide", "self.target > others", "self.target >= others")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.topk",
+        [],
+        "latency off by one: a pass waits for a line that is there",
+        [Bug("accelsim_rtl.topk.quick", "Mux(short, waited[1], waited[0])", "waited[1]")],
+        {"rows"},
+    ),
+    (
+        "spatten.topk",
+        [],
+        "latency off by one: the only line of a pass is read before it is written",
+        [Bug("accelsim_rtl.topk.quick", "Mux(short, waited[1], waited[0])", "waited[0]")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.topk",
+        [],
+        "back-pressure: the filter reads a line for which the store has no room",
+        [Bug("accelsim_rtl.topk.store", "promised < self.depth - 1", "promised < self.depth")],
+        {"rows"},
+    ),
+    (
+        "spatten.topk",
+        [],
+        "dropped beat: what remains behind the last line is not flushed",
+        [Bug("accelsim_rtl.topk.join", "(self.valid & self.full) | flush", "self.valid & self.full")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.topk",
+        [],
+        "LFSR phase: the word of this pass, not of the next one, draws the pivots of the sides",
+        [Bug("accelsim_rtl.topk.quick", "word.eq(stepped(word))", "word.eq(word)")],
+        {"rows"},
+    ),
+    (
+        "spatten.topk",
+        [],
+        "LFSR phase: the word steps a group of lines too late",
+        [
+            Bug(
+                "accelsim_rtl.topk.sampler",
+                "(self.line & (self.line + 1)) == 0",
+                "(self.line & (self.line - 1)) == 0",
+            )
+        ],
+        {"rows"},
+    ),
+    (
+        "spatten.topk",
+        ["engine=radix"],
+        "wrong side: a digit is reached by larger ones only",
+        [Bug("accelsim_rtl.topk.radix", "digit >= value", "digit > value")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.topk",
+        ["engine=radix"],
+        "wrong tie: the digit that exactly the target reaches",
+        [Bug("accelsim_rtl.topk.radix", "total >= 0", "total >= -1")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.topk",
+        ["engine=radix"],
+        "latency off by one: the next pass starts a clock later",
+        [
+            Bug(
+                "accelsim_rtl.topk.radix",
+                "begins.eq(started | again)",
+                'begins.eq(started | delayed(m, again, 1, name="late", resets=True))',
+            )
+        ],
+        {"rows"},
+    ),
+    (
+        "spatten.topk",
+        [],
+        "latency off by one in cycles()",
+        [Bug("accelsim.units.topk.cycles", "parameters.filter_cycles + 1", "parameters.filter_cycles")],
+        {"cycles"},
+    ),
+    (
+        "spatten.score_accumulator",
+        [],
+        "wrong side: a sum wraps where it must saturate",
+        [
+            Bug(
+                "accelsim_rtl.score_accumulator",
+                "exact[:-1] | exact[-1].replicate(parameters.sum_bits)",
+                "exact[:-1]",
+            )
+        ],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.score_accumulator",
+        [],
+        "latency off by one: a line is used a clock before its sum is written",
+        [
+            Bug(
+                "accelsim_rtl.score_accumulator",
+                "zip(writes[1:], lines[1:], strict=True)",
+                "zip(writes[1:-1], lines[1:-1], strict=True)",
+            )
+        ],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.score_accumulator",
+        [],
+        "dropped beat: lines are read without room for them",
+        [Bug("accelsim_rtl.score_accumulator", "promised != STORE_LINES", "1")],
+        {"rows", "beats"},
+    ),
 ]
 
 

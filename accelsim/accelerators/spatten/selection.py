@@ -22,7 +22,9 @@ STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Errors that a note says: rounded up to one of these, so that layers are grouped."""
 
 
-def local_select_cycles(machine: Parameters, decided: Decisions, rows: Integers, source: Integers) -> Integers:
+def local_select_cycles(
+    machine: Parameters, decided: Decisions, rows: Integers, source: Integers
+) -> Integers:
     """Cycles of the selection of each of `rows`, on the scores at `source`: both (selecting rows,)."""
     cycles = np.zeros(rows.size, np.int64)
     if decided.scores is None:

@@ -1,6 +1,6 @@
 """The butterfly: every element to the lane that it names, in log2(width) layers of two-way multiplexers."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,31 +26,34 @@ class Butterfly(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        valid = [self.valid[lane] for lane in range(self.width)]
-        destination = [self.destination[lane] for lane in range(self.width)]
+        # What a layer asks: is there an element that wants a 0, one that wants a 1 in this bit? Both bits of
+        # all layers travel with their element, so that a layer costs its controls one look-up table.
+        wants = [
+            Cat(self.valid[lane] & (bit == side) for bit in self.destination[lane] for side in range(2))
+            for lane in range(self.width)
+        ]
         lanes = [self.lanes[lane] for lane in range(self.width)]
+        here = [self.valid[lane] for lane in range(self.width)]
         for bit in range(self.lane_bits):
             layer = []
             for lane in range(self.width):
-                partner = lane ^ (1 << bit)
-                side = (lane >> bit) & 1
-                stays = Signal(name=f"stays_{bit}_{lane}")
-                comes = Signal(name=f"comes_{bit}_{lane}")
-                m.d.comb += [
-                    stays.eq(valid[lane] & (destination[lane][bit] == side)),
-                    comes.eq(valid[partner] & (destination[partner][bit] == side)),
-                ]
-                there = Signal(self.lane_bits, name=f"destination_{bit}_{lane}")
+                partner, side = lane ^ (1 << bit), (lane >> bit) & 1
+                stays, comes = wants[lane][side], wants[partner][side]
+                left = len(wants[lane]) - 2
                 moved = Signal(self.bits, name=f"moved_{bit}_{lane}")
+                want = Signal(left, name=f"want_{bit}_{lane}")
                 m.d.comb += [
-                    there.eq(Mux(stays, destination[lane], destination[partner])),
                     moved.eq(Mux(stays, lanes[lane], lanes[partner])),
+                    want.eq(
+                        (stays.replicate(left) & wants[lane][2:])
+                        | (comes.replicate(left) & wants[partner][2:])
+                    ),
                 ]
-                layer.append((stays | comes, there, moved))
-            valid, destination, lanes = zip(*layer, strict=True)
+                layer.append((want, moved, stays | comes))
+            wants, lanes, here = zip(*layer, strict=True)
         arrived = Signal(self.width, reset_less=True)
         routed = Signal(data.ArrayLayout(self.bits, self.width), reset_less=True)
         for lane in range(self.width):
-            m.d.sync += [arrived[lane].eq(valid[lane]), routed[lane].eq(lanes[lane])]
+            m.d.sync += [arrived[lane].eq(here[lane]), routed[lane].eq(lanes[lane])]
         m.d.comb += [self.arrived.eq(arrived), self.routed.eq(routed)]
         return m
