@@ -294,7 +294,7 @@ MUTATIONS = [
         [],
         "dropped beat: lines are read without room for them",
         [Bug("accelsim_rtl.score_accumulator", "promised != STORE_LINES", "1")],
-        {"rows", "beats"},
+        {"rows", "beats", "rule"},
     ),
 ]
 
