@@ -128,7 +128,7 @@ def compare() -> Iterator[Row]:
             for seed in range(seeds):
                 chunk = at_random(device, REQUESTS, seed) if pattern == "at random" else in_order(REQUESTS)
                 begin = time.process_time()
-                figures.append(simulate(device, [chunk], mapping=mapping).gbps or 0.0)
+                figures.append(simulate(replace(device, mapping=mapping), [chunk]).gbps or 0.0)
                 seconds.append(time.process_time() - begin)
             ours = sum(figures) / seeds
             row = Row(

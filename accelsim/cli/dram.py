@@ -15,7 +15,6 @@ import typer
 from accelsim.cli.options import Json, Settings, whole
 from accelsim.cli.output import SECONDS_BETWEEN_LINES, check_destination
 from accelsim.dram.banks import COMMANDS, Integers
-from accelsim.dram.mapping import DEFAULT
 from accelsim.dram.presets import DEVICES, find, sentence
 from accelsim.dram.simulation import Totals, simulate
 from accelsim.dram.timing import Device
@@ -40,8 +39,8 @@ def dram(
         int | None, typer.Option("--ranks", parser=whole, metavar="R", help="Ranks of a channel.")
     ] = None,
     mapping: Annotated[
-        str, typer.Option("--mapping", metavar="NAME", help="Order of the address bits, highest first.")
-    ] = DEFAULT,
+        str | None, typer.Option("--mapping", metavar="NAME", help="Order of the address bits, highest first.")
+    ] = None,
     settings: Settings = None,
     commands: Annotated[
         str | None, typer.Option("--commands", metavar="FILE", help="Write every command to a file.")
@@ -56,7 +55,7 @@ def dram(
     """
     check_destination(json)
     check_destination(commands, flag="--commands")
-    memory = _memory(device, channels, ranks, settings)
+    memory = _memory(device, channels, ranks, mapping, settings)
     if not Path(trace).is_file():
         raise ValueError(f"--trace must be a file, and there is no {trace!r}")
     with (
@@ -65,14 +64,14 @@ def dram(
         _progress(trace) as advance,
     ):
         chunks = read_trace(text, memory, name=trace)
-        totals = simulate(memory, chunks, mapping=mapping, commands=write, progress=advance)
+        totals = simulate(memory, chunks, commands=write, progress=advance)
     if totals.inside:
         print(
             f"warning: {totals.inside} addresses inside a burst of {memory.burst_bytes} bytes were rounded"
             f" down, the first in line {totals.first_inside}",
             file=sys.stderr,
         )
-    _show(totals, mapping, json)
+    _show(totals, json)
 
 
 def devices() -> None:
@@ -87,7 +86,9 @@ def devices() -> None:
         typer.echo(f"{name:<{width}}  {sentence(device)}")
 
 
-def _memory(name: str, channels: int | None, ranks: int | None, settings: list[str] | None) -> Device:
+def _memory(
+    name: str, channels: int | None, ranks: int | None, mapping: str | None, settings: list[str] | None
+) -> Device:
     """The device as the options change it; all at once, so that only the result is checked."""
     device = find(name)
     counts = {"channels": channels, "ranks": ranks}
@@ -95,6 +96,8 @@ def _memory(name: str, channels: int | None, ranks: int | None, settings: list[s
         if count is not None and count < 1:
             raise ValueError(f"--{flag} must be >= 1, not {count}")
     wanted = {flag: str(count) for flag, count in counts.items() if count is not None}
+    if mapping is not None:
+        wanted["mapping"] = mapping
     return replace_all(replace(device), wanted | parse_settings(settings or []))
 
 
@@ -133,12 +136,12 @@ def _write_commands(file: TextIO, rows: Integers) -> None:
         file.write(f"{clock} {channel} {COMMANDS[command]} {rank} {bank} {place}\n")
 
 
-def _show(totals: Totals, mapping: str, json: str | None) -> None:
+def _show(totals: Totals, json: str | None) -> None:
     values = {
         "device": totals.device.device,
         "channels": totals.device.channels,
         "ranks": totals.device.ranks,
-        "mapping": mapping,
+        "mapping": totals.device.mapping,
         "cycles": totals.cycles,
         "seconds": totals.seconds,
         "gbps": totals.gbps,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from accelsim.dram import banks as b
-from accelsim.dram.mapping import DEFAULT
 from accelsim.dram.offering import offer
 from accelsim.dram.timing import Device
 from accelsim.dram.trace import Chunk
@@ -58,16 +57,14 @@ def simulate(
     device: Device,
     chunks: Iterable[Chunk],
     *,
-    mapping: str = DEFAULT,
     commands: Commands | None = None,
     progress: Callable[[int], None] = lambda requests: None,
 ) -> Totals:
     """Offer all requests in order, as fast as the queues take them, and serve what is left at the end.
 
     `commands` is given the log (see `Banks.log`) piece by piece: in clock order within a channel only.
-    Raises ValueError for an unknown mapping.
     """
-    memory = b.banks(device, mapping, log_rows=LOG_ROWS if commands else 0)
+    memory = b.banks(device, log_rows=LOG_ROWS if commands else 0)
     inside = first_inside = requests = 0
     for chunk in chunks:
         _offer(memory, chunk, commands, drain=False)
@@ -78,12 +75,12 @@ def simulate(
     cycles = int(memory.run[b.CLOCK]) if requests else 0
     nothing = np.zeros(0, np.int64)
     _offer(memory, Chunk(lines=nothing, writes=nothing, earliest=nothing), commands, drain=True)
-    counts = [int(count) for count in memory.channels.sum(axis=0)]
+    counts = [int(count) for count in memory.memory[:, : b.RECENT].sum(axis=0)]
     answered = counts[b.READS]
     return Totals(
         device=device,
         cycles=cycles,
-        drained=int(memory.channels[:, b.LAST_DONE].max()),
+        drained=int(memory.memory[:, b.LAST_DONE].max()),
         reads=counts[b.READS],
         writes=counts[b.WRITES],
         row_hits=counts[b.HITS],

@@ -1,12 +1,12 @@
 """Plain traces: what is a request, what is refused and how, and the two commands."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from accelsim.cli import main
-from accelsim.dram.mapping import mapping
 from accelsim.dram.presets import DDR4_2400, DEVICES, HBM2_2000
 from accelsim.dram.trace import read_trace
 
@@ -44,7 +44,7 @@ def test_an_address_beyond_the_device_is_refused(address: str) -> None:
 @pytest.mark.parametrize("name", ["RoBaRaCo", "RoBaRaCoChCh", "nonsense", "RoBgRaCoCh"])
 def test_a_mapping_that_leaves_bits_out_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="mapping must be one of"):
-        mapping(name, HBM2_2000)
+        replace(HBM2_2000, mapping=name)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_addresses_inside_bursts_are_warned_of_once(
     [
         (["--device", "DDR9"], "--device must be one of DDR4-2400"),
         (["--device", "DDR4-2400", "--mapping", "RoBa"], "mapping must be one of"),
-        (["--device", "DDR4-2400", "--channels", "3"], "channels must be a power of two, not 3"),
+        (["--device", "DDR4-2400", "--set", "rows=3"], "rows must be a power of two, not 3"),
         (["--device", "DDR4-2400", "--ranks", "0"], "--ranks must be >= 1, not 0"),
         (["--device", "HBM2-2000", "--ranks", "2"], "ranks must be 1 with pseudo-channels"),
         (["--device", "DDR4-2400", "--set", "tCCDL=2"], "parameter must be one of"),
