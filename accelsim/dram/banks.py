@@ -41,14 +41,14 @@ COLUMN_BUS, ROW_BUS, WRITING, REFRESHING, NEXT_REFRESH, NEXT_BANK, ACTIVES, HEAD
 BEST_COLUMN, BEST_ROW, ACTIVE_DUE, ACTIVE_BANK = range(9, 13)
 HITS, MISSES, CONFLICTS, READS, WRITES, FORWARDED, MERGED = range(13, 20)
 ACTIVATES, REFRESHES, LATENCY, LAST_DONE, OPEN_CLOCKS = range(20, 25)
-# Clocks of the pins that were lost (`accelsim.dram.books`), and what happened last for whoever asks: a request's
-# owner, the clock in which it is done, and a clock before which no command is due (what `step` last said).
+# Clocks of the pins that were lost (`accelsim.dram.books`), and what happened last for whoever asks: a
+# request's owner, the clock in which it is done, and a clock before which no command is due.
 LOST_TO_BUS, LOST_TO_ACTIVATES, LOST_TO_CONFLICTS, LOST_TO_REFRESH, OWNER, DONE, NEXT = range(25, 32)
 # By queue: `+ READ` or `+ WRITE`.
 SIZE, NEXT_ORDER, FREE = 32, 34, 36
 # By rank or pseudo-channel: the last four activates, the earliest refresh and precharge, how many banks are
-# open and since when any is. By bus (`books`): requests that wait, since when without a gap, the first clock in
-# which the pins are free, and the end of the last refresh.
+# open and since when any is. By bus (`books`): requests that wait, since when without a gap, the first clock
+# in which the pins are free, and the end of the last refresh.
 RECENT = 40
 (
     REFRESH_DUE,
@@ -260,7 +260,7 @@ def _channel(shape: Shape, gaps: Gaps) -> Integers:
 
 
 def _aligned(table: Integers) -> Integers:
-    """A copy that begins where a line of the processor's cache does: vectors by bank are then read at once."""
+    """A copy that begins where a line of the processor's cache does, for vectors by bank to be read at once."""
     line = 8
     room = np.zeros(table.size + line, np.int64)
     begin = -(room.ctypes.data // 8) % line
@@ -270,7 +270,7 @@ def _aligned(table: Integers) -> Integers:
 
 
 def _apart(shape: Shape, gaps: Gaps) -> Integers:
-    """Clocks between commands by the group of the first and the bank of the second; NO_GAP beyond the last."""
+    """Clocks between commands by the group of the first and the bank of the second."""
     group = np.arange(shape.units * shape.groups)[:, None]
     bank = np.arange(shape.padded_banks)[None, :]
     same_group = bank // shape.group_banks == group

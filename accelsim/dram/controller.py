@@ -448,8 +448,7 @@ def _send_refresh(m, c, channel, clock):
         for bank in range(begin, end):
             if c[OPEN_ROW + bank] >= 0:
                 _close(m, c, clock, bank, unit)
-        gap = m.gaps.precharge_refresh if m.shape.per_bank else m.gaps.precharge_all_refresh
-        _precharges_wait(m, c, clock, unit, gap)
+        _precharges_wait(m, c, clock, unit, m.gaps.precharge_all_refresh)
         log(m, clock, channel, PRECHARGE if m.shape.per_bank else PRECHARGE_ALL, begin, 0)
     elif m.shape.per_bank:
         _refresh_bank(m, c, clock, begin, unit)
@@ -497,7 +496,8 @@ def _close(m, c, clock, bank, unit):
 @inlined
 def _precharges_wait(m, c, clock, unit, until_refresh):
     """What a precharge means for the refresh and the other precharges of its rank."""
-    c[REFRESH_DUE + unit] = max(c[REFRESH_DUE + unit], clock + until_refresh)
+    if not m.shape.per_bank:
+        c[REFRESH_DUE + unit] = max(c[REFRESH_DUE + unit], clock + until_refresh)
     if m.gaps.precharge_precharge > 0:
         free = clock + m.gaps.precharge_precharge
         c[PRECHARGE_FREE + unit] = free

@@ -20,8 +20,8 @@ MOST_UNITS = 8
 class Gaps(NamedTuple):
     """Least clocks from one command to another, first clock to first clock.
 
-    `_rank`: same rank (or pseudo-channel), `_other`: another. A `_rank` gap holds inside a bank group as well;
-    a gap that is not positive is no constraint.
+    `_rank`: same rank (or pseudo-channel), `_other`: another. A `_rank` gap holds inside a bank group as
+    well; a gap that is not positive is no constraint.
     """
 
     read_read_group: int
@@ -72,9 +72,9 @@ class Device:
     `tRFCpb` of 0 means that banks cannot be refreshed one by one.
 
     `page`: rows stay open; are closed once nothing queued wants them; or so `row_timeout` clocks after their
-    last column command. `mapping` is a word of `accelsim.dram.mapping`; neighbouring `interleave` bytes stay in
-    one channel (0: as the mapping says). In an accelerator a channel has at most `outstanding` bursts accepted
-    and not back (0: no limit but the queues).
+    last column command. `mapping` is a word of `accelsim.dram.mapping`; neighbouring `interleave` bytes stay
+    in one channel (0: as the mapping says). In an accelerator a channel has at most `outstanding` bursts
+    accepted and not back (0: no limit but the queues).
     """
 
     device: str
@@ -128,6 +128,7 @@ class Device:
     mapping: str = "RoBaRaCoCh"
     interleave: int = 0
     outstanding: int = 0
+    most_ranks: int = 4
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -163,8 +164,10 @@ class Device:
                 f"{self.device}: ranks must be 1 with pseudo-channels (stacks of ranks are not modelled),"
                 f" not {self.ranks}"
             )
-        if self.units > MOST_UNITS:
-            raise ValueError(f"{self.device}: ranks must be <= {MOST_UNITS}, not {self.ranks}")
+        if self.ranks > min(self.most_ranks, MOST_UNITS):
+            raise ValueError(
+                f"{self.device}: ranks must be <= {min(self.most_ranks, MOST_UNITS)}, not {self.ranks}"
+            )
         if self.buses not in (1, 2):
             raise ValueError(f"{self.device}: buses must be 1 or 2, not {self.buses}")
         if self.banks_per_channel > MOST_BANKS:
@@ -188,8 +191,8 @@ class Device:
         apart = max(self.tPBR2PBR, self.tRREFD, self.tRRD_S, -(-self.tFAW // 4))
         if self.tREFI // self.banks_per_channel <= apart:
             raise ValueError(
-                f"{self.device}: tREFI must be >= {(apart + 1) * self.banks_per_channel} with 'per-bank' refresh of"
-                f" {self.banks_per_channel} banks, not {self.tREFI}"
+                f"{self.device}: tREFI must be >= {(apart + 1) * self.banks_per_channel} with 'per-bank'"
+                f" refresh of {self.banks_per_channel} banks, not {self.tREFI}"
             )
 
     @property
