@@ -18,7 +18,7 @@ from accelsim.dram.banks import COMMANDS, Integers
 from accelsim.dram.presets import DEVICES, find, sentence
 from accelsim.dram.simulation import Totals, simulate
 from accelsim.dram.timing import Device
-from accelsim.dram.trace import read_trace
+from accelsim.dram.trace import blocks, read_trace
 from accelsim.parameters import parse_settings, replace_all
 from accelsim.report import as_json, write_atomically
 
@@ -39,7 +39,8 @@ def dram(
         int | None, typer.Option("--ranks", parser=whole, metavar="R", help="Ranks of a channel.")
     ] = None,
     mapping: Annotated[
-        str | None, typer.Option("--mapping", metavar="NAME", help="Order of the address bits, highest first.")
+        str | None,
+        typer.Option("--mapping", metavar="NAME", help="Order of the address bits, highest first."),
     ] = None,
     settings: Settings = None,
     commands: Annotated[
@@ -59,11 +60,11 @@ def dram(
     if not Path(trace).is_file():
         raise ValueError(f"--trace must be a file, and there is no {trace!r}")
     with (
-        Path(trace).open(encoding="utf-8", errors="replace") as text,
+        Path(trace).open("rb") as file,
         _commands(commands) as write,
         _progress(trace) as advance,
     ):
-        chunks = read_trace(text, memory, name=trace)
+        chunks = read_trace(blocks(file, name=trace), memory, name=trace)
         totals = simulate(memory, chunks, commands=write, progress=advance)
     if totals.inside:
         print(
@@ -137,6 +138,7 @@ def _write_commands(file: TextIO, rows: Integers) -> None:
 
 
 def _show(totals: Totals, json: str | None) -> None:
+    energy = totals.energy
     values = {
         "device": totals.device.device,
         "channels": totals.device.channels,
@@ -154,8 +156,16 @@ def _show(totals: Totals, json: str | None) -> None:
         "merged_writes": totals.merged,
         "read_latency_cycles": totals.read_latency,
         "drained_cycles": totals.drained,
+        "activates": totals.activates,
         "refreshes": totals.refreshes,
-        "energy_pj": None,
+        "lost_clocks": {
+            "bus": totals.lost_to_bus,
+            "activates": totals.lost_to_activates,
+            "conflicts": totals.lost_to_conflicts,
+            "refresh": totals.lost_to_refresh,
+        },
+        "energy_pj": energy.total if energy else None,
+        "energy_by_cause_pj": energy._asdict() if energy else None,
     }
     if json == "-":
         sys.stdout.write(as_json(values))
@@ -163,5 +173,8 @@ def _show(totals: Totals, json: str | None) -> None:
     if json is not None:
         write_atomically(json, as_json(values))
     for name, value in values.items():
-        if value is not None:
-            typer.echo(f"{name:<20} {value:.6g}" if isinstance(value, float) else f"{name:<20} {value}")
+        rows = value.items() if isinstance(value, dict) else [("", value)]
+        for part, figure in rows:
+            if figure is not None:
+                shown = f"{figure:.6g}" if isinstance(figure, float) else figure
+                typer.echo(f"{f'{name} {part}':<30} {shown}")

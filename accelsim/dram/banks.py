@@ -12,22 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.compiled import inlined
-from accelsim.dram.mapping import (
-    BANK,
-    COLUMN,
-    GROUP,
-    HIGH_MASK,
-    MASK,
-    RANK,
-    ROW,
-    SHIFT,
-    XOR_MASK,
-    Cut,
-    cut,
-    field,
-    mapping,
-)
+from accelsim.dram.mapping import HIGH_MASK, XOR_MASK, Cut, cut, mapping
 from accelsim.dram.timing import MOST_BANKS, MOST_UNITS, Device, Gaps
 
 Integers = npt.NDArray[np.int64]
@@ -190,23 +175,6 @@ def banks(device: Device, *, log_rows: int = 0) -> Banks:
     )
 
 
-@inlined
-def decode(m, line):
-    """Bank in the channel, row and column of a burst's number (spread, see `accelsim.dram.mapping`)."""
-    mapped, shape = m.mapping, m.shape
-    if shape.straight:
-        column = line >> mapped[COLUMN, SHIFT] & mapped[COLUMN, MASK]
-        row = line >> mapped[ROW, SHIFT] & mapped[ROW, MASK]
-        unit = line >> mapped[RANK, SHIFT] & mapped[RANK, MASK]
-        group = line >> mapped[GROUP, SHIFT] & mapped[GROUP, MASK]
-        bank = line >> mapped[BANK, SHIFT] & mapped[BANK, MASK]
-    else:
-        column, row = field(mapped, line, COLUMN, 0), field(mapped, line, ROW, 0)
-        unit, group = field(mapped, line, RANK, column), field(mapped, line, GROUP, column)
-        bank = field(mapped, line, BANK, column)
-    return (unit << shape.unit_bits | group << shape.group_bits | bank) & BANK_MASK, row, column
-
-
 def _shape(device: Device, mapped: Integers) -> Shape:
     depth = device.queue
     unit_banks = device.bank_groups * device.banks
@@ -260,7 +228,7 @@ def _channel(shape: Shape, gaps: Gaps) -> Integers:
 
 
 def _aligned(table: Integers) -> Integers:
-    """A copy that begins where a line of the processor's cache does, for vectors by bank to be read at once."""
+    """A copy that begins where a line of the processor's cache does, so that vectors are read at once."""
     line = 8
     room = np.zeros(table.size + line, np.int64)
     begin = -(room.ctypes.data // 8) % line

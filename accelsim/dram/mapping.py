@@ -84,6 +84,23 @@ def field(mapped, line, which, column):
     return (low | high) ^ (column >> mapped[which, XOR] & mapped[which, XOR_MASK])
 
 
+@inlined
+def decode(m, line):
+    """Bank in the channel, row and column of a burst's number, spread; `m` is the memory (`banks`)."""
+    mapped, shape = m.mapping, m.shape
+    if shape.straight:
+        column = line >> mapped[COLUMN, SHIFT] & mapped[COLUMN, MASK]
+        row = line >> mapped[ROW, SHIFT] & mapped[ROW, MASK]
+        unit = line >> mapped[RANK, SHIFT] & mapped[RANK, MASK]
+        group = line >> mapped[GROUP, SHIFT] & mapped[GROUP, MASK]
+        bank = line >> mapped[BANK, SHIFT] & mapped[BANK, MASK]
+    else:
+        column, row = field(mapped, line, COLUMN, 0), field(mapped, line, ROW, 0)
+        unit, group = field(mapped, line, RANK, column), field(mapped, line, GROUP, column)
+        bank = field(mapped, line, BANK, column)
+    return unit << shape.unit_bits | group << shape.group_bits | bank, row, column
+
+
 def _pieces(device: Device) -> list[tuple[int, int]]:
     """(field, width) from the lowest bit up; the column may come in two pieces."""
     bits = _bits(device)

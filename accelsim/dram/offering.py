@@ -16,10 +16,9 @@ from accelsim.dram.banks import (
     WRITE,
     Banks,
     Integers,
-    decode,
 )
 from accelsim.dram.controller import clock_of, has_room, is_written, step, take
-from accelsim.dram.mapping import CHANNEL, field, spread
+from accelsim.dram.mapping import CHANNEL, decode, field, spread
 
 
 @kernel

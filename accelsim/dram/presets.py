@@ -134,7 +134,7 @@ HBM2_2000X16 = replace(
     HBM2_2000,
     device="HBM2-2000x16",
     channels=16,
-    source="SpAtten (HPCA 2021) table I: 16 channels of JEDEC JESD235 at 2.0 Gb/s a pin, timings of HBM2-2000",
+    source="SpAtten (HPCA 2021) table I: 16 channels of JESD235 at 2.0 Gb/s a pin; timings of HBM2-2000",
 )
 
 HBM2_2400 = replace(
@@ -187,7 +187,7 @@ HBM2E_3200 = replace(
     tREFI=6240,
     tRFCpb=320,
     tRREFD=13,
-    source="JEDEC JESD235D, 16 Gb, 3.2 Gb/s a pin: the nanoseconds of Ramulator 2.1's HBM2 presets (tFAW 15 ns)",
+    source="JEDEC JESD235D, 16 Gb, 3.2 Gb/s a pin: nanoseconds of Ramulator 2.1's HBM2 presets (tFAW 15 ns)",
 )
 
 # An activate takes 1.5 clocks of the row bus and other row commands half a clock: both are rounded up.

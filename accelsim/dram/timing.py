@@ -15,6 +15,7 @@ from accelsim.words import unknown
 
 MOST_BANKS = 64
 MOST_UNITS = 8
+UNIT_MASK = MOST_UNITS - 1
 
 
 class Gaps(NamedTuple):
