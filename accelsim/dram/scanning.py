@@ -11,9 +11,7 @@ MOST_DIGITS = 15
 
 
 @kernel
-def scan(
-    text, burst_bytes: int, capacity: int, lines: Integers, writes: Integers, earliest: Integers, inside
-):
+def scan(text, burst_bytes, capacity, lines, writes, earliest, inside):
     """The requests of `text` (uint8, whole lines) into the arrays: how many, or UNUSUAL.
 
     `inside` gets how many addresses lie inside a burst, and the line of the first of these, from 1.
