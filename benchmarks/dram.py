@@ -40,7 +40,7 @@ ESTIMATED = {"HBM2": 6.25, "HBM3": 4.05, "LPDDR4": 8.0}
 
 TWO_RANKS = replace(DDR4_2400, ranks=2)
 XOR = replace(HBM2_2000, mapping="MOP4CLXOR")
-# DRAMsim3's DDR4_8Gb_x8_2400 and HBM2_8Gb_x128: other timings, its mappings, and HBM2 without pseudo-channels,
+# DRAMsim3's DDR4_8Gb_x8_2400 and HBM2_8Gb_x128: its timings and mappings, and HBM2 without pseudo-channels,
 # whose burst of 64 bytes takes the two clocks of its tCCD_L.
 DRAMSIM3_DDR4 = replace(
     TWO_RANKS,
