@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from accelsim.compiled import inlined, kernel
+from accelsim.dram.banks import Integers
+
+Letters = npt.NDArray[np.uint8]
 
 NEWLINE, SPACE, TAB, RETURN, HASH = 10, 32, 9, 13, 35
 UNUSUAL = -1
@@ -11,7 +17,15 @@ MOST_DIGITS = 15
 
 
 @kernel
-def scan(text, burst_bytes, capacity, lines, writes, earliest, inside):
+def scan(
+    text: Letters,
+    burst_bytes: int,
+    capacity: int,
+    lines: Integers,
+    writes: Integers,
+    earliest: Integers,
+    inside: Integers,
+) -> int:
     """The requests of `text` (uint8, whole lines) into the arrays: how many, or UNUSUAL.
 
     `inside` gets how many addresses lie inside a burst, and the line of the first of these, from 1.
