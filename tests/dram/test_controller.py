@@ -102,6 +102,20 @@ def test_no_more_than_the_pins_can_carry(device: Device) -> None:
     assert bits / float(totals.drained / device.clock_hz) < device.peak_bandwidth
 
 
+def test_closed_pages_spare_random_requests_their_conflicts() -> None:
+    for device in (DDR4_2400, HBM2_2000):
+        requests = scattered(device, 2_000, 2)
+        late = np.arange(2_000) * 100  # long apart: nothing queued wants the row
+        alone = chunk(requests.lines, earliest=late)
+        assert run(device, alone)[0].row_conflicts > 1_000
+        closed, _ = run(replace(device, page="closed"), alone)
+        # But for those that gather during a refresh.
+        assert closed.row_conflicts < 20
+        assert closed.row_misses > 1_980
+        kept, _ = run(replace(device, page="timeout", row_timeout=1 << 30), alone)
+        assert kept.row_conflicts == run(device, alone)[0].row_conflicts
+
+
 def test_a_trace_in_pieces_is_the_same_trace() -> None:
     whole = mixed(DDR4_2400, 999, 5)
     pieces = [

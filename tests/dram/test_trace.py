@@ -135,6 +135,12 @@ def test_addresses_inside_bursts_are_warned_of_once(
         (["--device", "DDR4-2400", "--ranks", "0"], "--ranks must be >= 1, not 0"),
         (["--device", "HBM2-2000", "--ranks", "2"], "ranks must be 1 with pseudo-channels"),
         (["--device", "DDR4-2400", "--set", "tCCDL=2"], "parameter must be one of"),
+        (["--device", "GDDR6-14000", "--ranks", "2"], "ranks must be <= 1, not 2"),
+        (
+            ["--device", "DDR4-2400", "--set", "refresh=per-bank"],
+            "refresh must be 'all-bank' (it has no tRFCpb)",
+        ),
+        (["--device", "HBM2", "--set", "page=close"], "did you mean 'closed'?"),
         (["--device", "DDR4-2400", "--set", "tFAW=-2"], "tFAW must be >= 1, not -2"),
         (["--device", "DDR4-2400", "--trace", "absent"], "--trace must be a file, and there is no 'absent'"),
     ],
