@@ -108,7 +108,7 @@ def convert(text: str, kind: Any, path: str) -> Any:
     if kind is str:
         return text
     if kind is dram.Dram:
-        return _choice(text, dram.PRESETS, path)
+        return _choice(text, dram.DEVICES, path)
     raise ValueError(f"{path} cannot be set as a whole, only its parts: {path}.NAME=VALUE")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
-from accelsim.dram import Dram
+from accelsim.dram import Cache, Dram
 from accelsim.plan import Plan
 from accelsim.workload import Layer
 
@@ -41,6 +41,10 @@ class Accelerator(Protocol):
     @property
     def dram(self) -> Dram:
         """The memory behind the machine."""
+
+    @property
+    def cache(self) -> Cache | None:
+        """The cache before the memory, or None."""
 
     @property
     def launch_seconds(self) -> float:

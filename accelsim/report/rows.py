@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from accelsim.machine import Traffic
+
 Fact = int | float | str
 
 
@@ -42,6 +44,7 @@ class LayerRow:
     seconds: float | None = None
     read_bytes: int | None = None
     write_bytes: int | None = None
+    traffic: Traffic | None = None
     macs_done: int | None = None
     launches: int | None = None
     notes: tuple[str, ...] = ()
