@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.dram import banks
-from accelsim.dram.books import LOST_TO_ACTIVATES, LOST_TO_BUS, LOST_TO_CONFLICTS, LOST_TO_REFRESH
 from accelsim.dram.presets import DDR4_2400
 from accelsim.dram.seat import REFUSED, Memory, Seat, first_clock, most_waiting, seat
 from accelsim.engine import state as engine
@@ -134,8 +133,7 @@ def _timeline(plan: Plan, state: engine.State, place: Seat | None) -> Timeline:
 
 def _traffic(place: Seat, cycles: int) -> Traffic:
     m = place.banks
-    counts = [int(count) for count in m.channels.sum(axis=0)]
-    lost = [int(clocks) for clocks in m.books.sum(axis=0)]
+    counts = m.memory[:, : banks.SIZE].sum(axis=0).tolist()
     moved = counts[banks.READS] - counts[banks.FORWARDED], counts[banks.WRITES] - counts[banks.MERGED]
     buses = m.shape.channels * (m.shape.units if m.shape.own_pins else 1)
     return Traffic(
@@ -152,10 +150,10 @@ def _traffic(place: Seat, cycles: int) -> Traffic:
         pins=Pins(
             clocks=(first_clock(place, cycles) - 1) * buses,
             data=sum(moved) * m.shape.burst_clocks,
-            conflicts=lost[LOST_TO_CONFLICTS],
-            activates=lost[LOST_TO_ACTIVATES],
-            refresh=lost[LOST_TO_REFRESH],
-            bus=lost[LOST_TO_BUS],
+            conflicts=counts[banks.LOST_TO_CONFLICTS],
+            activates=counts[banks.LOST_TO_ACTIVATES],
+            refresh=counts[banks.LOST_TO_REFRESH],
+            bus=counts[banks.LOST_TO_BUS],
             refused=int(place.doors[:, REFUSED].sum()),
         ),
     )

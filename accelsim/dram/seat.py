@@ -13,14 +13,27 @@ from typing import NamedTuple
 import numpy as np
 
 from accelsim.compiled import inlined
-from accelsim.dram.banks import ACTIVES, FAR, HEAD, RETURNS, SIZE, TAIL, Banks, Integers, banks
-from accelsim.dram.books import NEXT
+from accelsim.dram.banks import (
+    ACTIVES,
+    FAR,
+    HEAD,
+    NEVER,
+    NEXT,
+    READ,
+    RETURN_CLOCK,
+    RETURNS,
+    SIZE,
+    TAIL,
+    WRITE,
+    Banks,
+    Integers,
+    banks,
+    decode,
+)
 from accelsim.dram.cache import Cache, Slices, slices
-from accelsim.dram.controller import clock_of, has_room, is_written, take
-from accelsim.dram.mapping import BANK, CHANNEL, COLUMN, GROUP, RANK, ROW, field, spread
+from accelsim.dram.controller import has_room, is_written, take
+from accelsim.dram.mapping import CHANNEL, field, spread
 from accelsim.dram.timing import Device
-
-NEVER = np.iinfo(np.int64).max
 
 # Columns of `doors`, by channel: the first tick in which it may accept, whether it had no room when it was last
 # asked, the clocks in which it refused what was on offer, and of an access that the controller is being given
@@ -121,60 +134,48 @@ def channel_of(seat, address):
 
 
 @inlined
-def is_idle(m, channel):
+def is_idle(c):
     """Is nothing queued or active? Then only refreshes are left to send."""
-    queued = m.queues[2 * channel, SIZE] + m.queues[2 * channel + 1, SIZE]
-    return queued + m.channels[channel, ACTIVES] == 0
+    return c[SIZE + READ] + c[SIZE + WRITE] + c[ACTIVES] == 0
 
 
 @inlined
-def forget(seat, channel, clock):
+def forget(seat, c, clock):
     """Bursts that were back before this clock."""
-    m = seat.banks
-    head = m.channels[channel, HEAD]
-    while head < m.channels[channel, TAIL] and (
-        seat.outstanding == 0 or m.returns[channel * RETURNS + (head & RETURNS - 1), 0] < clock
-    ):
+    head = c[HEAD]
+    while head < c[TAIL] and (seat.outstanding == 0 or c[RETURN_CLOCK + (head & RETURNS - 1)] < clock):
         head += 1
-    m.channels[channel, HEAD] = head
+    c[HEAD] = head
 
 
 @inlined
-def is_full(seat, channel):
+def is_full(seat, c):
     """Are as many bursts of the channel accepted and not back as may be?"""
-    m = seat.banks
-    if seat.outstanding == 0:
-        return False
-    flying = m.queues[2 * channel, SIZE] + m.queues[2 * channel + 1, SIZE] + m.channels[channel, ACTIVES]
-    return flying + m.channels[channel, TAIL] - m.channels[channel, HEAD] >= seat.outstanding
+    flying = c[SIZE + READ] + c[SIZE + WRITE] + c[ACTIVES] + c[TAIL] - c[HEAD]
+    return seat.outstanding > 0 and flying >= seat.outstanding
 
 
 @inlined
-def first_back(m, channel):
+def first_back(c):
     """The clock in which the first of the bursts under way is done, or FAR."""
-    head = m.channels[channel, HEAD]
-    if head < m.channels[channel, TAIL]:
-        return m.returns[channel * RETURNS + (head & RETURNS - 1), 0]
-    return FAR
+    head = c[HEAD]
+    return c[RETURN_CLOCK + (head & RETURNS - 1)] if head < c[TAIL] else FAR
 
 
 @inlined
-def put(seat, burst, channel, write, owner, clock):
+def put(seat, burst, c, write, owner, clock):
     """Give a burst (its number) to the channel's controller in this clock, if there is room: is it taken?"""
-    m, line = seat.banks, spread(seat.banks.cut, burst)
-    column = field(m.mapping, line, COLUMN, 0)
-    row, rank = field(m.mapping, line, ROW, 0), field(m.mapping, line, RANK, column)
-    group = rank * m.shape.groups + field(m.mapping, line, GROUP, column)
-    bank = group * m.shape.group_banks + field(m.mapping, line, BANK, column)
-    written = is_written(m, channel, bank, line)
-    if not (written or has_room(m, channel, write)):
+    m = seat.banks
+    bank, row, column = decode(m, spread(m.cut, burst))
+    written = is_written(c, bank, row, column)
+    if not (written or has_room(m, c, write)):
         return False
-    take(m, channel, write, bank, row, column, line, owner, clock, written)
-    m.books[channel, NEXT] = 0
+    take(m, c, write, bank, row, column, owner, clock, written)
+    c[NEXT] = 0
     return True
 
 
 @inlined
-def has_room_for(seat, channel, write, bursts):
+def has_room_for(seat, c, write, bursts):
     """Has the queue of reads or of writes room for so many more?"""
-    return seat.banks.queues[2 * channel + write, SIZE] + bursts <= seat.banks.shape.depth
+    return c[SIZE + (write & 1)] + bursts <= seat.banks.shape.depth

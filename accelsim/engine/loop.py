@@ -7,7 +7,8 @@ station or a channel is looked at only then. Nothing here is per cycle.
 from __future__ import annotations
 
 from accelsim.compiled import kernel
-from accelsim.dram.seat import NEVER, Seat
+from accelsim.dram.banks import NEVER
+from accelsim.dram.seat import Seat
 from accelsim.engine.grants import fill_lane, grant
 from accelsim.engine.heap import take_first
 from accelsim.engine.moves import move

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accelsim.compiled import inlined
-from accelsim.dram.seat import NEVER
+from accelsim.dram.banks import NEVER
 from accelsim.engine.state import (
     AFTER,
     BUFFER,

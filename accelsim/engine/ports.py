@@ -7,14 +7,12 @@ happen. What it settles on the way is told to the stations with its cycle, and b
 from __future__ import annotations
 
 from accelsim.compiled import inlined
-from accelsim.dram.banks import FAR
-from accelsim.dram.books import DONE, NEXT, OWNER
+from accelsim.dram.banks import DONE, FAR, NEVER, NEXT, OWNER
 from accelsim.dram.cache import ASKED, FILLED, WAITERS, ask, fill, find, is_crowded, set_of, use
 from accelsim.dram.controller import clock_of, step
 from accelsim.dram.seat import (
     ASKING,
     FULL,
-    NEVER,
     OPEN,
     PUT,
     REFUSED,
@@ -86,46 +84,47 @@ def _present(state, channel, port, since):
 @inlined
 def serve(rows, wiring, memory, state, channel, cycle, horizon):
     """All that a channel does in clocks before the horizon's first; gives the next cycle to look at it."""
-    m, c, doors, ticks = memory.banks, memory.cache, memory.doors, memory.cache.ticks
+    m, cache, doors, ticks = memory.banks, memory.cache, memory.doors, memory.cache.ticks
+    c = m.memory[channel]
     state.counters[SEEN] = horizon
     while True:
         limit = first_clock(memory, state.counters[SEEN])
-        clock, over, refused, told, floor, listed = FAR, clock_of(m, channel), False, -1, 0, 0
+        clock, over, refused, told, floor, listed = FAR, clock_of(c), False, -1, 0, 0
         if state.offer_count[channel] > 0:
             clock = max(state.offer_since[channel, 0], doors[channel, OPEN]) // ticks + 1
         bound = min(clock, limit)
         commands = over < bound
         if commands:
             # Commands come before what is accepted later. An idle channel has nothing but refreshes to send.
-            if bound == FAR and is_idle(m, channel):
+            if bound == FAR and is_idle(c):
                 break
         elif clock < limit:
             refused, told, floor = _accept(rows, wiring, memory, state, channel, cycle, clock)
             if refused:
                 bound = limit
-                if is_full(memory, channel):
-                    bound = min(limit, max(clock, first_back(m, channel)) + 1)
+                if is_full(memory, c):
+                    bound = min(limit, max(clock, first_back(c)) + 1)
         else:
             break
         if commands or refused:
-            sent = step(m, channel, bound)
+            sent = step(m, c, channel, bound)
             if refused:
                 # Asked again in the clock after the command.
                 again = min(sent + 1, bound)
                 doors[channel, REFUSED] += again - clock
                 doors[channel, OPEN] = (again - 1) * ticks
-        if m.books[channel, OWNER] >= 0:
-            owner, floor = m.books[channel, OWNER], m.books[channel, DONE]
-            m.books[channel, OWNER] = -1
-            if c.sets == 0:
+        if c[OWNER] >= 0:
+            owner, floor = c[OWNER], c[DONE]
+            c[OWNER] = -1
+            if cache.sets == 0:
                 told = owner
             else:
-                floor = fill(c, channel, owner, floor)
+                floor = fill(cache, channel, owner, floor)
                 if floor >= 0:
-                    listed, told = 1, c.asked[channel, owner, WAITERS]
+                    listed, told = 1, cache.asked[channel, owner, WAITERS]
         while told >= 0:
             behind = state.nodes[told, 2]
-            c.waiting[channel] -= listed
+            cache.waiting[channel] -= listed
             _back(rows, memory, state, state.nodes[told, 1], max(state.nodes[told, 0], floor), cycle)
             state.nodes[told, 2] = state.counters[FREE_NODE]
             state.counters[FREE_NODE] = told
@@ -136,14 +135,14 @@ def serve(rows, wiring, memory, state, channel, cycle, horizon):
 @inlined
 def _next_cycle(memory, state, channel):
     """A cycle before which the channel does nothing that anybody could see."""
-    m, doors = memory.banks, memory.doors
-    wake, command = NEVER, max(m.books[channel, NEXT], clock_of(m, channel))
+    c, doors = memory.banks.memory[channel], memory.doors
+    wake, command = NEVER, max(c[NEXT], clock_of(c))
     if state.offer_count[channel] > 0:
         clock = max(state.offer_since[channel, 0], doors[channel, OPEN]) // memory.cache.ticks + 1
         if doors[channel, FULL]:
-            clock = max(clock, min(command, first_back(m, channel)) if memory.outstanding > 0 else command)
+            clock = max(clock, min(command, first_back(c)) if memory.outstanding > 0 else command)
         wake = cycle_of(memory, clock)
-    if not is_idle(m, channel):
+    if not is_idle(c):
         wake = min(wake, cycle_after(memory, command + memory.soonest))
     return wake
 
@@ -155,53 +154,54 @@ def _accept(rows, wiring, memory, state, channel, cycle, clock):
     Gives whether it is refused; and of a hit the list of nodes to tell, not before a clock. A node is kept
     until its access is back; one access of several bursts is taken burst by burst, in the same clock.
     """
-    doors, c, nodes = memory.doors, memory.cache, state.nodes
+    doors, cache, nodes = memory.doors, memory.cache, state.nodes
+    c = memory.banks.memory[channel]
     port = state.offer_port[channel, 0]
     node = state.queue_head[channel, port]
     address, op, behind = nodes[node, 0], nodes[node, 1], nodes[node, 2]
     tick = max(state.offer_since[channel, 0], doors[channel, OPEN])
-    write, line, put_now = wiring.write[op % rows.stages], address // c.access_bytes, True
+    write, line, put_now = wiring.write[op % rows.stages], address // cache.access_bytes, True
     told, floor, since, list_of = -1, 0, 0, -1
     if doors[channel, PUT] == 0:
-        forget(memory, channel, clock)
+        forget(memory, c, clock)
         doors[channel, FULL] = 1
-        if is_full(memory, channel):
+        if is_full(memory, c):
             return True, -1, 0
-        if c.sets > 0:
-            place = -1 if write else find(c, channel, line)
-            asked = c.lines[channel, set_of(c, line), place, ASKED] if place >= 0 else -1
+        if cache.sets > 0:
+            place = -1 if write else find(cache, channel, line)
+            asked = cache.lines[channel, set_of(cache, line), place, ASKED] if place >= 0 else -1
             if place < 0 or asked >= 0:
-                if is_crowded(c, channel):
+                if is_crowded(cache, channel):
                     return True, -1, 0
             if place >= 0:
                 put_now = False
-                c.hits[channel] += 1
-                since = (tick + c.service + c.hit_ticks + c.ticks - 1) // c.ticks
-                floor = c.lines[channel, set_of(c, line), place, FILLED]
+                cache.hits[channel] += 1
+                since = (tick + cache.service + cache.hit_ticks + cache.ticks - 1) // cache.ticks
+                floor = cache.lines[channel, set_of(cache, line), place, FILLED]
                 told, list_of = (node, -1) if asked < 0 else (-1, asked)
             else:
-                if not has_room_for(memory, channel, write, c.bursts):
+                if not has_room_for(memory, c, write, cache.bursts):
                     return True, -1, 0
-                place, floor = c.ways - 1, 0
-                asked = ask(c, channel, -1 if write else line)
+                place, floor = cache.ways - 1, 0
+                asked = ask(cache, channel, -1 if write else line)
                 doors[channel, ASKING] = asked
             if not write:
-                use(c, channel, line, place, asked, floor)
+                use(cache, channel, line, place, asked, floor)
     if put_now:
-        owner = node if c.sets == 0 else doors[channel, ASKING]
-        if not put(memory, line * c.bursts + doors[channel, PUT], channel, write, owner, clock):
+        owner = node if cache.sets == 0 else doors[channel, ASKING]
+        if not put(memory, line * cache.bursts + doors[channel, PUT], c, write, owner, clock):
             return True, -1, 0
         doors[channel, PUT] += 1
-        if doors[channel, PUT] < c.bursts:
+        if doors[channel, PUT] < cache.bursts:
             return False, -1, 0
         doors[channel, PUT] = 0
-        if c.sets > 0:
+        if cache.sets > 0:
             list_of = doors[channel, ASKING]
     nodes[node, 0], nodes[node, 2] = since, -1
     if list_of >= 0:
-        nodes[node, 2] = c.asked[channel, list_of, WAITERS]
-        c.asked[channel, list_of, WAITERS] = node
-        c.waiting[channel] += 1
+        nodes[node, 2] = cache.asked[channel, list_of, WAITERS]
+        cache.asked[channel, list_of, WAITERS] = node
+        cache.waiting[channel] += 1
     _leave(rows, memory, state, channel, port, behind, tick, op, cycle_after(memory, clock), cycle)
     return False, told, floor
 
