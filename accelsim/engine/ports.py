@@ -6,7 +6,7 @@ happen. What it settles on the way is told to the stations with its cycle, and b
 
 from __future__ import annotations
 
-from accelsim.compiled import inlined
+from accelsim.compiled import called, inlined
 from accelsim.dram.banks import DONE, FAR, NEVER, NEXT, OWNER
 from accelsim.dram.cache import ASKED, FILLED, WAITERS, ask, fill, find, is_crowded, set_of, use
 from accelsim.dram.controller import clock_of, step
@@ -28,6 +28,9 @@ from accelsim.dram.seat import (
     put,
 )
 from accelsim.engine.state import FREE_NODE, JOB, SEEN, STARTED, look_again, look_later, touch
+
+
+_command = called(getattr(step, "py_func", step))
 
 
 @inlined
@@ -81,7 +84,7 @@ def _present(state, channel, port, since):
     state.offer_count[channel] += 1
 
 
-@inlined
+@called
 def serve(rows, wiring, memory, state, channel, cycle, horizon):
     """All that a channel does in clocks before the horizon's first; gives the next cycle to look at it."""
     m, cache, doors, ticks = memory.banks, memory.cache, memory.doors, memory.cache.ticks
@@ -107,7 +110,7 @@ def serve(rows, wiring, memory, state, channel, cycle, horizon):
         else:
             break
         if commands or refused:
-            sent = step(m, c, channel, bound)
+            sent = _command(m, c, channel, bound)
             if refused:
                 # Asked again in the clock after the command.
                 again = min(sent + 1, bound)
