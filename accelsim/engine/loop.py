@@ -71,7 +71,7 @@ def advance(rows: Rows, wiring: Wiring, memory: Seat, state: State, has_memory: 
             # The channels refresh until the end.
             over, cycle = True, counters[CYCLES]
             for channel in range(state.touched.size if has_memory else 0):
-                touch(state, channel, cycle + 1)
+                touch(state, channel, -2)
             continue
         cycle = state.times[state.order[0]]
         while state.queued[0] > 0 and state.times[state.order[0]] == cycle:

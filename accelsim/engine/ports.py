@@ -111,6 +111,8 @@ def serve(rows, wiring, memory, state, channel, cycle, horizon):
             break
         if commands or refused:
             sent = _command(m, c, channel, bound)
+            if sent < bound:
+                doors[channel, FULL] = 0
             if refused:
                 # Asked again in the clock after the command.
                 again = min(sent + 1, bound)

@@ -63,10 +63,12 @@ class GrantsBeforeLanes(Machine):
 
     def cycle(self):
         happened = False
+        if self.memory is not None:
+            self.memory.run_to(self.memory.first_clock(self.now))
         while self.moves() or self.grant() or self.fill_a_lane():
             happened = True
         self.send()
-        return (self.memory is not None and self.memory.accept(self.now)) or happened
+        return (self.memory is not None and self.memory.is_busy()) or happened
 
 
 class SharedUnitsNotArbitrated(Machine):
