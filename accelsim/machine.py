@@ -47,6 +47,10 @@ class Pins:
     bus: int = 0
     refused: int = 0
 
+    def by_cause(self) -> dict[str, int]:
+        """All of them, `idle` too, by name."""
+        return {**vars(self), "idle": self.idle}
+
     @property
     def idle(self) -> int:
         """Clocks in which nothing waited for the pins."""

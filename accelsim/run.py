@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.accelerators import ACCELERATORS
-from accelsim.accelerators.base import Accelerator
+from accelsim.accelerators.base import Accelerator, memory_of
 from accelsim.dram import Memory
 from accelsim.golden.formats import Bitmap
 from accelsim.machine import CAUSES, Timeline, Traffic, simulate
@@ -92,8 +92,7 @@ class _Bench:
     known_plans: dict[bytes, _Times] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        machine = self.accelerator
-        self.memory = Memory(dram=machine.dram, clock_hz=machine.clock_hz, cache=machine.cache)
+        self.memory = memory_of(self.accelerator)
 
     def rows(self, workload: Workload, reasons: list[str]) -> tuple[LayerRow, ...]:
         """A row for each layer; those with a reason are not simulated."""

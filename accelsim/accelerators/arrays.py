@@ -142,6 +142,5 @@ class ArrayMachine:
         return (
             "operands lie packed in memory in the order of their use; convolutions read their im2col columns",
             "attention runs as QK^T and PV for each head; softmax, norms and activations are not counted",
-            "memory has bandwidth, latency and a refresh duty; its rows and banks are not modelled",
             f"all operands are {self.dtype}, sums on chip 32 bits; every layer begins on an idle machine",
         )

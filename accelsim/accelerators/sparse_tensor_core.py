@@ -16,7 +16,7 @@ import numpy as np
 
 from accelsim.accelerators.base import LayerPlan, check_pieces, require
 from accelsim.accelerators.products import ELEMENT_BITS, products, refuse
-from accelsim.dram import HBM2_2000, Cache, Dram
+from accelsim.dram import DEVICES, Cache, Dram
 from accelsim.golden.formats import aligned_groups, nm_pattern
 from accelsim.plan import Buffer, Integers, Layout, Plan, Stage
 from accelsim.workload import Layer, Matmul
@@ -38,9 +38,8 @@ Length = TypeVar("Length", int, Integers)
 
 # 5 stacks of 8 channels at 2.43 Gb/s a pin: 1555 GB/s. Lines of the L2 lie in turn in the channels, in their
 # pseudo-channels and in the bank groups of these, so that a stream keeps all pins busy: the order is not published.
-A100_HBM2 = replace(
-    HBM2_2000, clock_ps=823, channels=40, interleave=128, mapping="RoBaCoBgRaCh", queue=64
-)
+GPU = {"interleave": 128, "mapping": "RoBaCoBgRaCh", "queue": 64}
+A100_HBM2 = replace(DEVICES["HBM2-2400"], clock_ps=823, channels=40, **GPU)
 
 # 466 clk to DRAM, less the 30 clocks of the device itself (activate, read, data).
 A100_L2 = Cache(
@@ -270,7 +269,7 @@ class SparseTensorCore:
             "operands lie packed by tile; the L2 is one level of LRU lines in front of each channel",
             "attention runs as batched QK^T and PV; softmax, norms and activations are not counted",
             f"seconds include {self.launch_seconds * 1e6:g} us for each kernel; the clock never drops",
-            "memory has bandwidth, latency and a refresh duty; its rows and banks are not modelled",
+            "L2 lines go round the channels, their pseudo-channels and bank groups: NVIDIA's hash is not published",
         )
 
 
@@ -322,10 +321,10 @@ def _aligned(size: float, line: int) -> int:
 A100 = SparseTensorCore()
 
 # HBM2E, 5 stacks: 1935 GB/s.
-A100_PCIE = replace(A100, dram=replace(A100.dram, clock_ps=661))
+A100_PCIE = replace(A100, dram=replace(DEVICES["HBM2E-3200"], clock_ps=661, channels=40, **GPU))
 
 # HBM3, 5 stacks of 16 channels: 3.35 TB/s.
-H100_HBM3 = replace(A100.dram, clock_ps=764, channels=80)
+H100_HBM3 = replace(DEVICES["HBM3-5200"], clock_ps=764, channels=80, **GPU)
 
 H100 = SparseTensorCore(
     generation="hopper",
@@ -361,7 +360,7 @@ H100_PCIE = replace(
 )
 
 # HBM3E, 6 stacks of 16 channels: 4.8 TB/s.
-H200 = replace(H100, dram=replace(H100.dram, clock_ps=640, channels=96))
+H200 = replace(H100, dram=replace(DEVICES["HBM3-6400"], clock_ps=640, channels=96, **GPU))
 
 TINY = SparseTensorCore(
     sms=2,

@@ -105,7 +105,7 @@ def _pieces(device: Device) -> list[tuple[int, int]]:
     """(field, width) from the lowest bit up; the column may come in two pieces."""
     bits = _bits(device)
     together = device.interleave // device.burst_bytes
-    if together and (device.interleave % device.burst_bytes or together & together - 1):
+    if device.interleave and (device.interleave % device.burst_bytes or together & together - 1):
         raise ValueError(
             f"{device.device}: interleave must be 0 or a power of two of bursts of {device.burst_bytes} B, "
             f"not {device.interleave}"

@@ -31,7 +31,7 @@ class StageRow:
 class LayerRow:
     """One layer. The figures of a layer that was not simulated are None, and `reason` says why.
 
-    `compute_cycles` are with unlimited memory. Bytes are those that reached DRAM. `macs_dense` are the
+    `compute_cycles` are with unlimited memory. Bytes are those that DRAM moved; `traffic` says how. `macs_dense` are the
     multiply-accumulates of the unpruned layer, of which `macs_done` were executed.
     """
 
@@ -55,6 +55,21 @@ class LayerRow:
     def simulated(self) -> bool:
         """Whether the machine ran the layer."""
         return self.cycles is not None
+
+    @property
+    def row_hits(self) -> int | None:
+        """Bursts that found their row open."""
+        return self.traffic.row_hits if self.traffic else None
+
+    @property
+    def row_misses(self) -> int | None:
+        """Bursts that found their bank closed."""
+        return self.traffic.row_misses if self.traffic else None
+
+    @property
+    def row_conflicts(self) -> int | None:
+        """Bursts that found another row open."""
+        return self.traffic.row_conflicts if self.traffic else None
 
     @property
     def dram_bytes(self) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from accelsim.dram import HBM2_2000, Cache, Dram
+from accelsim.dram import DEVICES, Cache, Dram
 
 WIDTHS = (4, 6, 8, 10, 12, 32)
 """Bits of a stored element that the fetcher knows; 32 is the artefact's switch for "not quantised"."""
@@ -17,7 +17,7 @@ WIDTHS = (4, 6, 8, 10, 12, 32)
 
 # Table I: 16 channels, 512 GB/s. Artefact: the address bits above the burst choose the channel, and a channel has
 # at most 16 reads under way.
-HBM2_X16 = replace(HBM2_2000, device="HBM2-2000x16", channels=16, outstanding=16)
+HBM2_X16 = replace(DEVICES["HBM2-2000x16"], outstanding=16)
 
 
 @dataclass(frozen=True, kw_only=True)
