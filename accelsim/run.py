@@ -165,7 +165,6 @@ class _Bench:
             stages=_stage_rows(plan.layout, timeline),
         )
 
-
     def _require_addresses(self, name: str, plan: Plan) -> None:
         """Operands that lie beyond the memory are refused."""
         if not len(plan.runs):

@@ -37,7 +37,7 @@ Generation = Literal["ampere", "hopper"]
 Length = TypeVar("Length", int, Integers)
 
 # 5 stacks of 8 channels at 2.43 Gb/s a pin: 1555 GB/s. Lines of the L2 lie in turn in the channels, in their
-# pseudo-channels and in the bank groups of these, so that a stream keeps all pins busy: the order is not published.
+# pseudo-channels and in the bank groups of these, so that a stream keeps all pins busy (a choice).
 GPU = {"interleave": 128, "mapping": "RoBaCoBgRaCh", "queue": 64}
 A100_HBM2 = replace(DEVICES["HBM2-2400"], clock_ps=823, channels=40, **GPU)
 
@@ -269,7 +269,7 @@ class SparseTensorCore:
             "operands lie packed by tile; the L2 is one level of LRU lines in front of each channel",
             "attention runs as batched QK^T and PV; softmax, norms and activations are not counted",
             f"seconds include {self.launch_seconds * 1e6:g} us for each kernel; the clock never drops",
-            "L2 lines go round the channels, their pseudo-channels and bank groups: NVIDIA's hash is not published",
+            "L2 lines go round channels, pseudo-channels and bank groups: NVIDIA's order is not published",
         )
 
 

@@ -1,7 +1,8 @@
 """A cache in front of the channels, such as a GPU's L2: a slice for each, lines replaced least recently used.
 
-A slice takes one access at a time. A read that finds its line is back after `hit_latency`; one that does not
-asks DRAM for every burst of the line. A write goes to DRAM and leaves the lines alone. Rules: `docs/engine.md`.
+A slice takes one access at a time. A read that finds its line is back after `hit_latency`; one that does
+not asks DRAM for every burst of the line. A write goes to DRAM and leaves the lines alone. Rules:
+`docs/engine.md`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from accelsim.dram.timing import Device
 Integers = npt.NDArray[np.int64]
 
 FINEST_TICK = 240  # most ticks to a clock: many divisors
-# Columns of `lines` [channel, set, place]: the line, its open request or -1, the clock in which it was there.
+# Columns of `lines` [channel, set, place]: the line, its open request or -1, the clock of its data
 LINE, ASKED, FILLED = range(3)
-# Columns of `asked` [channel, n]: bursts that DRAM has not sent, the last clock of those sent, the line (-1: a
-# write), the accesses that wait for it (a list of the engine's nodes), and the next free row.
+# Columns of `asked` [channel, n]: bursts that DRAM has not sent, the last clock of those sent, the line (-1:
+# a write), the accesses that wait for it (a list of the engine's nodes), and the next free row.
 LEFT, LATEST, FOR_LINE, WAITERS, NEXT_FREE = range(5)
 
 

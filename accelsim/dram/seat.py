@@ -17,7 +17,6 @@ from accelsim.dram.banks import (
     ACTIVES,
     FAR,
     HEAD,
-    NEVER,
     NEXT,
     READ,
     RETURN_CLOCK,
@@ -35,9 +34,9 @@ from accelsim.dram.controller import has_room, is_written, take
 from accelsim.dram.mapping import CHANNEL, field, spread
 from accelsim.dram.timing import Device
 
-# Columns of `doors`, by channel: the first tick in which it may accept, whether it had no room when it was last
-# asked, the clocks in which it refused what was on offer, and of an access that the controller is being given
-# the bursts so far and the row of the cache's `asked`.
+# Columns of `doors`, by channel: the first tick in which it may accept, whether it had no room when it was
+# last asked, the clocks in which it refused what was on offer, and of an access that is being given to the
+# controller the bursts so far and the row of the cache's `asked`.
 OPEN, FULL, REFUSED, PUT, ASKING = range(5)
 
 FINEST_CLOCK = 1 << 20

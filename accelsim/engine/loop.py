@@ -33,8 +33,8 @@ def advance(rows: Rows, wiring: Wiring, memory: Seat, state: State, has_memory: 
     counters, count = state.counters, state.stations.shape[0]
     cycle, served, over = 0, False, False
     while True:
-        # 1. Returns: what the channels settle before this cycle. 5. Memory: what was started is offered, and the
-        # channels go on until anything else could happen.
+        # 1. Returns: what the channels settle before this cycle. 5. Memory: what was started is offered, and
+        # the channels go on until anything else could happen.
         if served:
             offer(rows, wiring, memory, state, cycle)
         left = counters[TOUCHED]

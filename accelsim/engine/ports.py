@@ -29,7 +29,6 @@ from accelsim.dram.seat import (
 )
 from accelsim.engine.state import FREE_NODE, JOB, SEEN, STARTED, look_again, look_later, touch
 
-
 _command = called(getattr(step, "py_func", step))
 
 
@@ -175,9 +174,8 @@ def _accept(rows, wiring, memory, state, channel, cycle, clock):
         if cache.sets > 0:
             place = -1 if write else find(cache, channel, line)
             asked = cache.lines[channel, set_of(cache, line), place, ASKED] if place >= 0 else -1
-            if place < 0 or asked >= 0:
-                if is_crowded(cache, channel):
-                    return True, -1, 0
+            if (place < 0 or asked >= 0) and is_crowded(cache, channel):
+                return True, -1, 0
             if place >= 0:
                 put_now = False
                 cache.hits[channel] += 1

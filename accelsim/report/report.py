@@ -81,7 +81,7 @@ class Report:
 
     @property
     def pin_clocks(self) -> dict[str, int]:
-        """Where the clocks of the data pins went, by cause; `refused`: clocks in which a channel had no room."""
+        """Where the clocks of the data pins went; `refused`: those in which a channel had no room."""
         total: dict[str, int] = {}
         for row in self.layers:
             for cause, clocks in (row.traffic.pins.by_cause() if row.traffic else {}).items():
@@ -144,7 +144,11 @@ class Report:
         clocks = self.pin_clocks
         causes = ("conflicts", "activates", "refresh", "bus")
         lost = sorted(((clocks.get(cause, 0), cause) for cause in causes), reverse=True)
-        told = [f"{cause} {count / clocks['clocks']:.0%}" for count, cause in lost if 100 * count >= clocks.get("clocks", 0) > 0]
+        told = [
+            f"{cause} {count / clocks['clocks']:.0%}"
+            for count, cause in lost
+            if 100 * count >= clocks.get("clocks", 0) > 0
+        ]
         return f", pins waiting for {', '.join(told)}" if told else ""
 
     def shares(self) -> dict[tuple[str, str], float]:

@@ -31,7 +31,8 @@ class StageRow:
 class LayerRow:
     """One layer. The figures of a layer that was not simulated are None, and `reason` says why.
 
-    `compute_cycles` are with unlimited memory. Bytes are those that DRAM moved; `traffic` says how. `macs_dense` are the
+    `compute_cycles` are with unlimited memory. Bytes are those that DRAM moved; `traffic` says how.
+    `macs_dense` are the
     multiply-accumulates of the unpruned layer, of which `macs_done` were executed.
     """
 

@@ -46,9 +46,13 @@ def test_a_clock_that_is_absurd_for_the_device_is_refused(clock_hz: float) -> No
     ],
 )
 def test_a_cache_that_does_not_fit_is_refused(change: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        dram = replace(DDR4_2400, interleave=128)
+    dram = replace(DDR4_2400, interleave=128)
+
+    def place() -> None:
         seat(Memory(dram=dram, clock_hz=1e9, cache=replace(LINES, **change)))  # type: ignore[arg-type]
+
+    with pytest.raises(ValueError, match=message):
+        place()
 
 
 @pytest.mark.parametrize("channels", [3, 40, 96])

@@ -1,4 +1,4 @@
-"""Makes `machine.reference`, `machine.plans` and the controller of `tests/dram` importable, whatever the folder pytest is started in."""
+"""Makes `machine.reference` and the controller of `tests/dram` importable, wherever pytest is started."""
 
 import sys
 from pathlib import Path

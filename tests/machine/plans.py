@@ -164,7 +164,9 @@ def draw_memory(rng: np.random.Generator) -> Memory:
         miss_latency=1e-9 * float(rng.integers(0, 6)),
         pending=int(rng.choice([1, 2, 4, 100])),
     )
-    return Memory(dram=replace(device, interleave=max(line, device.interleave)), clock_hz=clock_hz, cache=cache)
+    return Memory(
+        dram=replace(device, interleave=max(line, device.interleave)), clock_hz=clock_hz, cache=cache
+    )
 
 
 def draw_device(rng: np.random.Generator) -> Dram:

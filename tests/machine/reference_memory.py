@@ -1,4 +1,4 @@
-"""The memory of `docs/engine.md`, clock by clock: queues, slices of a cache, and the controllers of `tests/dram`.
+"""The memory of `docs/engine.md`, clock by clock: queues, slices of a cache, controllers of `tests/dram`.
 
 Plain Python for `reference.py`. Nothing here is fast: an access is an object, a queue is a list, and every
 clock looks at every queue. Each rule is a method, so that a test can plant a fault in it.
@@ -306,7 +306,7 @@ class Memory:
         }
 
     def lose(self, channel: Channel, bus: int, lost: dict[str, int]) -> None:
-        """Of one bus: the clocks before each command in which it could have been sent, for all that was free."""
+        """Of one bus: the clocks before each command in which the pins could have had its data."""
         device, free = self.device, 0
         on_bus = [
             (clock, request)

@@ -17,6 +17,7 @@ from accelsim.machine import simulate
 from accelsim.plan import RUN, Buffer, Layout, Plan, Stage
 from machine.compare import engine_outcome, plan_of_seed
 
+
 def private_pipeline(rng: np.random.Generator) -> tuple[Plan, list[int]]:
     """Stages that share nothing, one group; slots of one place between random stages. And the capacities."""
     stages = [Stage(name=f"s{index}") for index in range(int(rng.integers(1, 7)))]
@@ -166,7 +167,7 @@ def test_one_outstanding_burst_pays_the_round_trip_every_time() -> None:
 
 def test_without_memory_only_the_compute_cycles_are_left() -> None:
     for seed in range(200):
-        plan, memory = plan_of_seed(seed, most_jobs=30)
+        plan, _ = plan_of_seed(seed, most_jobs=30)
         without_runs, _ = plan_of_seed(seed, most_jobs=30)
         without_runs.runs = np.zeros(0, RUN)
         assert engine_outcome(plan, None) == engine_outcome(without_runs, None), seed

@@ -15,8 +15,8 @@ WIDTHS = (4, 6, 8, 10, 12, 32)
 """Bits of a stored element that the fetcher knows; 32 is the artefact's switch for "not quantised"."""
 
 
-# Table I: 16 channels, 512 GB/s. Artefact: the address bits above the burst choose the channel, and a channel has
-# at most 16 reads under way.
+# Table I: 16 channels, 512 GB/s. Artefact: the address bits above the burst choose the channel, and a channel
+# has at most 16 reads under way.
 HBM2_X16 = replace(DEVICES["HBM2-2000x16"], outstanding=16)
 
 
