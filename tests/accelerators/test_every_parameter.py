@@ -107,7 +107,7 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
         },
     ),
     "stc": (
-        replace(TINY_STC, sms=1, shared_port_bytes=240),
+        replace(TINY_STC, sms=1, shared_port_bytes=240, l2=replace(TINY_STC.l2, bytes=1 << 13)),
         GEMMS,
         {
             "sms": "2",

@@ -11,7 +11,7 @@ from accelsim.dram import DDR4_2400, Cache, Memory
 from accelsim.plan import Buffer, Layout, Plan, Stage
 from machine.reference import CAUSES, Deadlock, Result, reference
 
-# One channel, a clock to a cycle. A first read is accepted and its row opened in clock 1, read in 2, done in 5.
+# One channel, a clock to a cycle. A first read is accepted and its row opened in 1, read in 2, done in 5.
 PLAIN = replace(
     DDR4_2400,
     device="plain",
