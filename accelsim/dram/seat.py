@@ -15,6 +15,7 @@ import numpy as np
 from accelsim.compiled import inlined
 from accelsim.dram.banks import (
     ACTIVES,
+    BANK_MASK,
     FAR,
     HEAD,
     NEXT,
@@ -27,11 +28,10 @@ from accelsim.dram.banks import (
     Banks,
     Integers,
     banks,
-    decode,
 )
 from accelsim.dram.cache import Cache, Slices, slices
 from accelsim.dram.controller import has_room, is_written, take
-from accelsim.dram.mapping import CHANNEL, field, spread
+from accelsim.dram.mapping import CHANNEL, decode, field, spread
 from accelsim.dram.timing import Device
 
 # Columns of `doors`, by channel: the first tick in which it may accept, whether it had no room when it was
@@ -166,6 +166,7 @@ def put(seat, burst, c, write, owner, clock):
     """Give a burst (its number) to the channel's controller in this clock, if there is room: is it taken?"""
     m = seat.banks
     bank, row, column = decode(m, spread(m.cut, burst))
+    bank &= BANK_MASK
     written = is_written(c, bank, row, column)
     if not (written or has_room(m, c, write)):
         return False
