@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from accelsim.dram import banks
 from accelsim.dram.presets import DDR4_2400
-from accelsim.dram.seat import REFUSED, Memory, Seat, first_clock, most_waiting, seat
+from accelsim.dram.seat import REFUSED, Memory, Seat, most_waiting, seat
 from accelsim.engine import state as engine
 from accelsim.engine.loop import advance
 from accelsim.plan import Integers, Layout, Plan, Scope
@@ -152,7 +152,8 @@ def _traffic(place: Seat, cycles: int) -> Traffic:
         activates=counts[banks.ACTIVATES],
         refreshes=counts[banks.REFRESHES],
         pins=Pins(
-            clocks=(first_clock(place, cycles) - 1) * buses,
+            # Those that begin before the last end.
+            clocks=-(-cycles * place.clocks // place.cycles) * buses,
             data=sum(moved) * m.shape.burst_clocks,
             conflicts=counts[banks.LOST_TO_CONFLICTS],
             activates=counts[banks.LOST_TO_ACTIVATES],

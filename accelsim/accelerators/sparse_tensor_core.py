@@ -36,10 +36,23 @@ Generation = Literal["ampere", "hopper"]
 
 Length = TypeVar("Length", int, Integers)
 
-# 5 stacks of 8 channels at 2.43 Gb/s a pin: 1555 GB/s. Lines of the L2 lie in turn in the channels, in their
-# pseudo-channels and in the bank groups of these, so that a stream keeps all pins busy (a choice).
-GPU = {"interleave": 128, "mapping": "RoBaCoBgRaCh", "queue": 64}
-A100_HBM2 = replace(DEVICES["HBM2-2400"], clock_ps=823, channels=40, **GPU)
+
+def _gpu(device: str, clock_ps: int, channels: int) -> Dram:
+    """A GPU's stacks: lines of the L2 lie in turn in the channels, in their pseudo-channels and in the bank
+    groups of these, so that a stream keeps all pins busy. Order and depth of the queues are choices.
+    """
+    return replace(
+        DEVICES[device],
+        clock_ps=clock_ps,
+        channels=channels,
+        interleave=128,
+        mapping="RoBaCoBgRaCh",
+        queue=64,
+    )
+
+
+# 5 stacks of 8 channels at 2.43 Gb/s a pin: 1555 GB/s.
+A100_HBM2 = _gpu("HBM2-2400", 823, 40)
 
 # 466 clk to DRAM, less the 30 clocks of the device itself (activate, read, data).
 A100_L2 = Cache(
@@ -321,10 +334,10 @@ def _aligned(size: float, line: int) -> int:
 A100 = SparseTensorCore()
 
 # HBM2E, 5 stacks: 1935 GB/s.
-A100_PCIE = replace(A100, dram=replace(DEVICES["HBM2E-3200"], clock_ps=661, channels=40, **GPU))
+A100_PCIE = replace(A100, dram=_gpu("HBM2E-3200", 661, 40))
 
 # HBM3, 5 stacks of 16 channels: 3.35 TB/s.
-H100_HBM3 = replace(DEVICES["HBM3-5200"], clock_ps=764, channels=80, **GPU)
+H100_HBM3 = _gpu("HBM3-5200", 764, 80)
 
 H100 = SparseTensorCore(
     generation="hopper",
@@ -360,7 +373,7 @@ H100_PCIE = replace(
 )
 
 # HBM3E, 6 stacks of 16 channels: 4.8 TB/s.
-H200 = replace(H100, dram=replace(DEVICES["HBM3-6400"], clock_ps=640, channels=96, **GPU))
+H200 = replace(H100, dram=_gpu("HBM3-6400", 640, 96))
 
 TINY = SparseTensorCore(
     sms=2,
