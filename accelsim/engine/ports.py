@@ -7,7 +7,7 @@ happen. What it settles on the way is told to the stations with its cycle, and b
 from __future__ import annotations
 
 from accelsim.compiled import called, inlined
-from accelsim.dram.banks import DONE, FAR, NEVER, NEXT, OWNER
+from accelsim.dram.banks import DONE, FAR, NEVER, NEXT, OWNER, SIZE, WRITE
 from accelsim.dram.cache import ASKED, FILLED, WAITERS, ask, fill, find, is_crowded, set_of, use
 from accelsim.dram.controller import clock_of, step
 from accelsim.dram.seat import (
@@ -28,6 +28,8 @@ from accelsim.dram.seat import (
     put,
 )
 from accelsim.engine.state import FREE_NODE, JOB, SEEN, STARTED, look_again, look_later, touch
+
+AHEAD = 16  # as many accesses of an operation as are looked for
 
 _command = called(getattr(step, "py_func", step))
 
@@ -133,11 +135,11 @@ def serve(rows, wiring, memory, state, channel, cycle, horizon):
             state.nodes[told, 2] = state.counters[FREE_NODE]
             state.counters[FREE_NODE] = told
             told = behind
-    return _next_cycle(memory, state, channel)
+    return _next_cycle(rows, wiring, memory, state, channel)
 
 
 @inlined
-def _next_cycle(memory, state, channel):
+def _next_cycle(rows, wiring, memory, state, channel):
     """A cycle before which the channel does nothing that anybody could see."""
     c, doors = memory.banks.memory[channel], memory.doors
     wake, command = NEVER, max(c[NEXT], clock_of(c))
@@ -146,6 +148,14 @@ def _next_cycle(memory, state, channel):
         if doors[channel, FULL]:
             clock = max(clock, min(command, first_back(c)) if memory.outstanding > 0 else command)
         wake = cycle_of(memory, clock)
+        if state.offer_count[channel] == 1 and c[SIZE + WRITE] == 0 and memory.cache.sets == 0:
+            # Reads that no write can answer: nobody sees one accepted before the last of its operation.
+            node = state.queue_head[channel, state.offer_port[channel, 0]]
+            op, ahead = state.nodes[node, 1], 0
+            if not wiring.write[op % rows.stages]:
+                while ahead < AHEAD and node >= 0 and state.nodes[node, 1] == op:
+                    node, ahead = state.nodes[node, 2], ahead + 1
+                wake = cycle_after(memory, clock + ahead - 1)
     if not is_idle(c):
         wake = min(wake, cycle_after(memory, command + memory.soonest))
     return wake
