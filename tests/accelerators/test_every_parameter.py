@@ -12,10 +12,11 @@ import pytest
 from accelsim.accelerators import ACCELERATORS, Sat, SpAtten, Systolic
 from accelsim.accelerators.base import Accelerator, memory_of
 from accelsim.accelerators.sparse_tensor_core import TINY as TINY_STC
-from accelsim.dram import Dram
+from accelsim.dram import DEVICES, Dram
 from accelsim.golden.formats import Bitmap, select_nm
-from accelsim.machine import simulate
+from accelsim.machine import Timeline, simulate
 from accelsim.parameters import paths, replace_by_path
+from accelsim.plan import Layout, Plan, Stage
 from accelsim.workload import Attention, Layer, Matmul
 
 
@@ -204,10 +205,10 @@ def test_a_changed_parameter_is_seen_from_outside(name: str, path: str) -> None:
         assert behaviour(changed, layers) != before(name)
 
 
-# Of a memory behind a cache; `device` and `source` are words for the reader, `offers` is for traces alone.
+# Of a memory; `device` and `source` are words for the reader, `offers` is for traces alone.
 MEMORY = {
     "clock_ps": "2000",
-    "burst_bytes": "64",
+    "burst_bytes": "32",
     "channels": "3",
     "bank_groups": "1",
     "banks": "2",
@@ -229,8 +230,8 @@ MEMORY = {
     "tWTR_S": "50",
     "tWTR_L": "70",
     "tFAW": "200",
-    "tRFC": "800",
-    "tREFI": "1200",
+    "tRFC": "600",
+    "tREFI": "1800",
     "queue": "8",
     "mapping": "RoCoRaBaCh",
     "interleave": "256",
@@ -239,11 +240,21 @@ MEMORY = {
 }
 
 
+def scattered(machine: Sat) -> Timeline:
+    """Reads and writes that meet every timing: half of them near each other, half anywhere."""
+    rng = np.random.default_rng(0)
+    stages = (Stage(name="load", port="r"), Stage(name="store", port="w", write=True))
+    plan = Plan(layout=Layout(stages=stages), jobs=1)
+    for stage in ("load", "store"):
+        lines = np.where(rng.random(300) < 0.5, np.arange(300), rng.integers(0, 1 << 16, 300))
+        plan.add_runs(stage, 0, lines * 64, 1, 64)
+    return simulate(plan, memory_of(machine))
+
+
 @pytest.mark.parametrize("name", MEMORY)
 def test_a_changed_memory_is_seen_from_outside(name: str) -> None:
     assert set(MEMORY) <= {field.name for field in fields(Dram)}
-    small = replace(TINY_STC.l2, bytes=1 << 13)
-    machine = replace(TINY_STC, l2=small, dram=replace(TINY_STC.dram, columns=32))
+    machine = Sat(clock_hz=1e9, dram=replace(DEVICES["DDR4-2400"], channels=2, tREFI=1500))
     changed = replace_by_path(machine, f"dram.{name}", MEMORY[name])
-    layers = GEMMS[:2]
-    assert behaviour(changed, layers) != behaviour(machine, layers)
+    before, after = scattered(machine), scattered(changed)
+    assert (before.cycles, before.traffic) != (after.cycles, after.traffic)
