@@ -155,7 +155,7 @@ def _next_cycle(rows, wiring, memory, state, channel):
             if not wiring.write[op % rows.stages]:
                 while ahead < AHEAD and node >= 0 and state.nodes[node, 1] == op:
                     node, ahead = state.nodes[node, 2], ahead + 1
-                wake = cycle_after(memory, clock + ahead - 1)
+                wake = cycle_after(memory, clock + min(ahead - 1, memory.soonest))
     if not is_idle(c):
         wake = min(wake, cycle_after(memory, command + memory.soonest))
     return wake
