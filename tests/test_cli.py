@@ -284,7 +284,7 @@ def test_another_seed_gives_other_scores(capsys: pytest.CaptureFixture[str]) -> 
         ("gemm 1 2 3 --on sat --set overlapped=maybe", "overlapped must be true or false, not 'maybe'"),
         ("gemm 1 2 3 --on sat --set clock_hz=1e-300", "clock_hz must be within 10000 times"),
         ("gemm 1 2 3 --on sat --set clock_hz=1e300", "clock_hz must be within 10000 times"),
-        ("gemm 1 2 3 --on sat --set dram.rows=1", "its operands must fit the"),
+        ("gemm 512 512 512 --on sat --set dram.rows=1", "its operands must fit the"),
         ("gemm 1 2 3 --on sat --seed 99999999999999999999", "'--seed': must be <= 9223372036854775807"),
         ("gemm 1 2 3 --on sat --json /proc/file.json", "--json '/proc/file.json' cannot be written"),
         ("run model.py:f --on sat --batch 0", "'--batch': must be from 1 to 65536, not 0"),
