@@ -45,6 +45,15 @@ def inlined(function: Function) -> Function:
     return compiled
 
 
+def called(function: Function) -> Function:
+    """A helper of kernels that is compiled by itself and called: for a part that is large and works long.
+
+    The time of inlining grows with the square of what a kernel holds.
+    """
+    compiled: Function = numba.njit(_nrt=False)(function)
+    return compiled
+
+
 @cache
 def _cache_folder() -> str:
     """Folder below the package if it can be written, else '' (numba's own choice)."""

@@ -6,14 +6,15 @@ loop; a cycle-by-cycle reference in the tests agrees with it on random plans.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.dram.device import Ticks
-from accelsim.dram.flow import HITS, READS, WRITES, Flow, flow
+from accelsim.dram import banks
+from accelsim.dram.presets import DDR4_2400
+from accelsim.dram.seat import REFUSED, Memory, Seat, most_waiting, seat
 from accelsim.engine import state as engine
 from accelsim.engine.loop import advance
 from accelsim.plan import Integers, Layout, Plan, Scope
@@ -21,7 +22,7 @@ from accelsim.plan import Integers, Layout, Plan, Scope
 CAUSES = ("input", "after", "buffer", "unit", "upstream", "memory")
 
 # Stands in where there is no memory: its state is never touched.
-_NO_MEMORY = Ticks(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 0)
+_NO_MEMORY = Memory(dram=DDR4_2400, clock_hz=1e9)
 
 
 class Deadlock(RuntimeError):
@@ -32,13 +33,59 @@ class Deadlock(RuntimeError):
         self.job, self.stage, self.cause = job, stage, cause
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pins:
+    """Where the clocks of the data pins went, summed over all buses; `docs/dram.md`, Time of the pins.
+
+    `refused` are the clocks, summed over the channels, in which an access on offer found no room.
+    """
+
+    clocks: int = 0
+    data: int = 0
+    conflicts: int = 0
+    activates: int = 0
+    refresh: int = 0
+    bus: int = 0
+    refused: int = 0
+
+    def by_cause(self) -> dict[str, int]:
+        """All of them, `idle` too, by name."""
+        return {**vars(self), "idle": self.idle}
+
+    @property
+    def idle(self) -> int:
+        """Clocks in which nothing waited for the pins."""
+        return self.clocks - self.data - self.conflicts - self.activates - self.refresh - self.bus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """What a memory was asked for and what it did; all 0 without a memory.
+
+    `read_bursts` and `write_bursts` passed the pins: each is a row hit, miss or conflict. `forwarded` reads
+    were answered by a queued write, `merged` writes replaced one. `cache_hits` are reads of whole lines that
+    DRAM was not asked for.
+    """
+
+    read_bursts: int = 0
+    write_bursts: int = 0
+    forwarded: int = 0
+    merged: int = 0
+    cache_hits: int = 0
+    row_hits: int = 0
+    row_misses: int = 0
+    row_conflicts: int = 0
+    activates: int = 0
+    refreshes: int = 0
+    pins: Pins = field(default_factory=Pins)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Timeline:
     """What happened when, in cycles.
 
     `start`, `free`, `end`: (jobs, stages). `lane`: (jobs,). `busy`, `idle`: (stages,) and `stalled`:
     (stages, causes), summed over lanes, so that busy + stalled + idle = lanes * cycles in every stage.
-    `cache_hits` are read bursts that DRAM was not asked for.
     """
 
     stages: tuple[str, ...]
@@ -51,12 +98,10 @@ class Timeline:
     busy: Integers
     stalled: Integers
     idle: Integers
-    read_bursts: int
-    write_bursts: int
-    cache_hits: int
+    traffic: Traffic
 
 
-def simulate(plan: Plan, memory: Ticks | None) -> Timeline:
+def simulate(plan: Plan, memory: Memory | None) -> Timeline:
     """When each job of the plan passes each stage.
 
     `memory=None` answers at once (compute cycles alone). The plan must satisfy `plan.check()`.
@@ -64,16 +109,15 @@ def simulate(plan: Plan, memory: Ticks | None) -> Timeline:
     """
     stages = len(plan.layout.stages)
     rows, wiring = _rows(plan), _wiring(plan.layout)
-    channels = memory.channels if memory else 1
-    device = flow(memory or _NO_MEMORY)
-    state = _state(plan, wiring, channels)
-    advance(rows, wiring, device, state, memory is not None)
+    place = seat(memory or _NO_MEMORY)
+    state = _state(plan, wiring, place)
+    advance(rows, wiring, place, state, memory is not None)
     if state.counters[engine.ENDED] < plan.jobs * stages:
         raise _deadlock(plan, rows, wiring, state)
-    return _timeline(plan, state, device)
+    return _timeline(plan, state, place if memory else None)
 
 
-def _timeline(plan: Plan, state: engine.State, device: Flow) -> Timeline:
+def _timeline(plan: Plan, state: engine.State, place: Seat | None) -> Timeline:
     shape = (plan.jobs, len(plan.layout.stages))
     cycles = int(state.counters[engine.CYCLES])
     busy = np.where(plan.skip, 0, plan.busy).sum(axis=0)
@@ -88,9 +132,36 @@ def _timeline(plan: Plan, state: engine.State, device: Flow) -> Timeline:
         busy=busy,
         stalled=state.stalled,
         idle=plan.layout.lanes * cycles - busy - state.stalled.sum(axis=1),
-        read_bursts=int(device.counts[READS]),
-        write_bursts=int(device.counts[WRITES]),
-        cache_hits=int(device.counts[HITS]),
+        traffic=_traffic(place, cycles) if place else Traffic(),
+    )
+
+
+def _traffic(place: Seat, cycles: int) -> Traffic:
+    m = place.banks
+    counts = m.memory[:, : banks.SIZE].sum(axis=0).tolist()
+    moved = counts[banks.READS] - counts[banks.FORWARDED], counts[banks.WRITES] - counts[banks.MERGED]
+    buses = m.shape.channels * (m.shape.units if m.shape.own_pins else 1)
+    return Traffic(
+        read_bursts=moved[0],
+        write_bursts=moved[1],
+        forwarded=counts[banks.FORWARDED],
+        merged=counts[banks.MERGED],
+        cache_hits=int(place.cache.hits.sum()),
+        row_hits=counts[banks.HITS],
+        row_misses=counts[banks.MISSES],
+        row_conflicts=counts[banks.CONFLICTS],
+        activates=counts[banks.ACTIVATES],
+        refreshes=counts[banks.REFRESHES],
+        pins=Pins(
+            # Those that begin before the last end.
+            clocks=-(-cycles * place.clocks // place.cycles) * buses,
+            data=sum(moved) * m.shape.burst_clocks,
+            conflicts=counts[banks.LOST_TO_CONFLICTS],
+            activates=counts[banks.LOST_TO_ACTIVATES],
+            refresh=counts[banks.LOST_TO_REFRESH],
+            bus=counts[banks.LOST_TO_BUS],
+            refused=int(place.doors[:, REFUSED].sum()),
+        ),
     )
 
 
@@ -178,13 +249,13 @@ def _instances(layout: Layout, names: list[tuple[str, Scope]]) -> Integers:
     return number
 
 
-def _state(plan: Plan, wiring: engine.Wiring, channels: int) -> engine.State:
+def _state(plan: Plan, wiring: engine.Wiring, place: Seat) -> engine.State:
     """Everything at rest before cycle 0."""
     stages, lanes = len(plan.layout.stages), plan.layout.lanes
     operations, stations = plan.jobs * stages, lanes * stages
     units, ports = wiring.unit_arbitrated.size, int(wiring.port.max()) + 1
-    buffers = wiring.buffer_shared.size
-    counters = np.zeros(9, np.int64)
+    buffers, channels = wiring.buffer_shared.size, place.banks.shape.channels
+    counters = np.zeros(10, np.int64)
     counters[engine.FREE_LANES] = lanes
     return engine.State(
         start=_unknown(operations),
@@ -192,7 +263,9 @@ def _state(plan: Plan, wiring: engine.Wiring, channels: int) -> engine.State:
         end=_unknown(operations),
         first=_unknown(operations),
         unaccepted=np.zeros(operations, np.int64),
+        accepted=_unknown(operations),
         pending=np.zeros(operations, np.int64),
+        back=_unknown(operations),
         lane=_unknown(plan.jobs),
         stations=np.zeros((stations, 7), np.int64),
         unit_holder=_unknown(units),
@@ -217,7 +290,7 @@ def _state(plan: Plan, wiring: engine.Wiring, channels: int) -> engine.State:
         offer_count=np.zeros(channels, np.int64),
         touched=np.zeros(channels, np.int64),
         touched_at=_unknown(channels),
-        nodes=_burst_nodes(plan),
+        nodes=_nodes(plan, channels * most_waiting(place)),
         order=np.zeros(stations + channels, np.int64),
         place=_unknown(stations + channels),
         times=np.zeros(stations + channels, np.int64),
@@ -229,12 +302,12 @@ def _unknown(size: int) -> Integers:
     return np.full(size, -1, np.int64)
 
 
-def _burst_nodes(plan: Plan) -> Integers:
-    """Free nodes for queued bursts, each pointing at the next: a station queues one operation at a time."""
+def _nodes(plan: Plan, accepted: int) -> Integers:
+    """Free nodes for accesses, each pointing at the next: a station queues one operation at a time."""
     stages = len(plan.layout.stages)
     bursts = np.zeros((plan.jobs, stages), np.int64)
     np.add.at(bursts, (plan.runs["job"], plan.runs["stage"]), plan.runs["count"])
-    count = plan.layout.lanes * int(bursts.max(axis=0).sum()) + 1
+    count = plan.layout.lanes * int(bursts.max(axis=0).sum()) + accepted + 1
     nodes = np.zeros((count, 3), np.int64)
     nodes[:, 2] = np.arange(1, count + 1)
     return nodes

@@ -34,7 +34,7 @@ TRUTH = {
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, str]:
-    """`["rows=16", "dram.bandwidth=1e9"]` as a mapping; a later setting of a key wins.
+    """`["rows=16", "dram.tCCD_L=4"]` as a mapping; a later setting of a key wins.
 
     Raises ValueError for a setting that is not KEY=VALUE.
     """
@@ -48,7 +48,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, str]:
 
 
 def replace_by_path(parameters: Parameters, path: str, value: str) -> Parameters:
-    """A copy with one parameter changed, such as `replace_by_path(sat, "dram.bandwidth", "19.2e9")`."""
+    """A copy with one parameter changed, such as `replace_by_path(sat, "dram.tCCD_L", "4")`."""
     return replace_all(parameters, {path: value})
 
 
@@ -108,7 +108,7 @@ def convert(text: str, kind: Any, path: str) -> Any:
     if kind is str:
         return text
     if kind is dram.Dram:
-        return _choice(text, dram.PRESETS, path)
+        return _choice(text, dram.DEVICES, path)
     raise ValueError(f"{path} cannot be set as a whole, only its parts: {path}.NAME=VALUE")
 
 

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.accelerators import ACCELERATORS
-from accelsim.accelerators.base import Accelerator
-from accelsim.dram.device import Ticks
+from accelsim.accelerators.base import Accelerator, memory_of
+from accelsim.dram import Memory
 from accelsim.golden.formats import Bitmap
-from accelsim.machine import CAUSES, Timeline, simulate
+from accelsim.machine import CAUSES, Timeline, Traffic, simulate
 from accelsim.parameters import as_dict, changes
 from accelsim.plan import Layout, Plan
 from accelsim.report import LayerRow, Report, StageRow
@@ -31,9 +31,6 @@ MOST_REASONS = 3  # in one warning
 
 # A few minutes of simulation for one layer.
 MOST_BURSTS = 10**9
-
-# Of one number of a memory: sums of many still fit 63 bits.
-LONGEST_TICKS = 10**12
 
 
 class BooksError(RuntimeError):
@@ -79,8 +76,7 @@ class _Times(NamedTuple):
 
     cycles: int
     compute_cycles: int
-    read_bursts: int
-    write_bursts: int
+    traffic: Traffic
     stages: tuple[StageRow, ...]
 
 
@@ -92,8 +88,12 @@ class _Bench:
     progress: Progress | None
     total: int
     done: int = 0
+    memory: Memory = field(init=False)
     known_layers: dict[bytes, LayerRow] = field(default_factory=dict)
     known_plans: dict[bytes, _Times] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.memory = memory_of(self.accelerator)
 
     def rows(self, workload: Workload, reasons: list[str]) -> tuple[LayerRow, ...]:
         """A row for each layer; those with a reason are not simulated."""
@@ -134,8 +134,9 @@ class _Bench:
             cycles=times.cycles,
             compute_cycles=times.compute_cycles,
             seconds=times.cycles / machine.clock_hz + work.launches * machine.launch_seconds,
-            read_bytes=times.read_bursts * machine.dram.burst_bytes,
-            write_bytes=times.write_bursts * machine.dram.burst_bytes,
+            read_bytes=times.traffic.read_bursts * machine.dram.burst_bytes,
+            write_bytes=times.traffic.write_bursts * machine.dram.burst_bytes,
+            traffic=times.traffic,
             macs_dense=work.macs_dense,
             macs_done=work.macs_done,
             launches=work.launches,
@@ -155,39 +156,43 @@ class _Bench:
                 f"layer {name!r} on {self.accelerator.name} must move at most {MOST_BURSTS} bursts, not "
                 f"{bursts}: take a smaller product or larger buffers"
             )
-        timeline = simulate(plan, _memory(self.accelerator))
-        check_books(name, plan, timeline)
+        self._require_addresses(name, plan)
+        timeline = simulate(plan, self.memory)
+        check_books(name, plan, timeline, self.memory)
         return _Times(
             cycles=timeline.cycles,
             compute_cycles=simulate(plan, None).cycles,
-            read_bursts=timeline.read_bursts,
-            write_bursts=timeline.write_bursts,
+            traffic=timeline.traffic,
             stages=_stage_rows(plan.layout, timeline),
         )
 
-
-def _memory(accelerator: Accelerator) -> Ticks:
-    """The memory in the machine's cycles; ValueError where one is absurdly slow or fast for the other."""
-    dram, clock_hz = accelerator.dram, accelerator.clock_hz
-    try:
-        ticks = dram.at(clock_hz)
-        fits = max(ticks) <= LONGEST_TICKS
-    except (OverflowError, ZeroDivisionError):
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"clock_hz must suit the memory (bandwidth {dram.bandwidth:g}, latency {dram.latency:g} s, "
-            f"refresh_interval {dram.refresh_interval:g} s), not {clock_hz:g}"
-        )
-    return ticks
+    def _require_addresses(self, name: str, plan: Plan) -> None:
+        """Operands that lie beyond the memory are refused."""
+        if not len(plan.runs):
+            return
+        ends = plan.runs["address"] + np.maximum(0, (plan.runs["count"] - 1) * plan.runs["stride"])
+        needed, device = int(ends.max()) + self.memory.access_bytes, self.memory.dram
+        if needed > device.capacity_bytes:
+            raise ValueError(
+                f"layer {name!r} on {self.accelerator.name}: its operands must fit the "
+                f"{device.capacity_bytes >> 20} MiB of {device.device}, not {needed >> 20} MiB"
+            )
 
 
-def check_books(name: str, plan: Plan, timeline: Timeline) -> None:
-    """Raise BooksError unless bytes asked = bytes moved and busy + stalled + idle = lanes x cycles."""
-    asked = plan.bursts(write=False), plan.bursts(write=True)
-    moved = timeline.read_bursts + timeline.cache_hits, timeline.write_bursts
-    if asked != moved:
-        raise BooksError(f"layer {name!r}: bursts asked (read, write) are {asked}, moved {moved}")
+def check_books(name: str, plan: Plan, timeline: Timeline, memory: Memory) -> None:
+    """Raise BooksError unless bytes asked = bytes moved and busy + stalled + idle = lanes x cycles.
+
+    Every burst that was moved is a row hit, miss or conflict, and the clocks of the pins are all spent.
+    """
+    done = timeline.traffic
+    bursts = memory.access_bytes // memory.dram.burst_bytes
+    asked = plan.bursts(write=False) * bursts, plan.bursts(write=True) * bursts
+    answered = done.read_bursts + done.forwarded + done.cache_hits * bursts, done.write_bursts + done.merged
+    if asked != answered:
+        raise BooksError(f"layer {name!r}: bursts asked (read, write) are {asked}, moved {answered}")
+    at_rows = done.row_hits + done.row_misses + done.row_conflicts
+    if at_rows != done.read_bursts + done.write_bursts or done.pins.idle < 0:
+        raise BooksError(f"layer {name!r}: {at_rows} bursts at rows, and the pins {done.pins}")
     asked_busy = np.where(plan.skip, 0, plan.busy).sum(axis=0)
     total = timeline.busy + timeline.stalled.sum(axis=1) + timeline.idle
     for index, stage in enumerate(plan.layout.stages):
@@ -216,7 +221,7 @@ def _report(
         parameters=as_dict(accelerator),
         clock_hz=accelerator.clock_hz,
         device=accelerator.dram.device,
-        peak_bytes_per_second=accelerator.dram.bandwidth,
+        peak_bytes_per_second=accelerator.dram.peak_bandwidth,
         launch_seconds=accelerator.launch_seconds,
         layers=layers,
         synthetic=workload.synthetic,

@@ -33,10 +33,45 @@ RESULTS = Path(__file__).parent / "results" / "dram.json"
 REQUESTS = 1_000_000
 SEEDS = 10
 GIBIBYTE = 1 << 30
-CHECKED = 200_000
+CHECKED = 100_000
+REPEATS = 3
+# hwcomponents, with CACTI 7.
+ESTIMATED = {"HBM2": 6.25, "HBM3": 4.05, "LPDDR4": 8.0}
 
 TWO_RANKS = replace(DDR4_2400, ranks=2)
-HBM2_FAST = replace(HBM2_2000, tCCD_L=2, tFAW=30)
+XOR = replace(HBM2_2000, mapping="MOP4CLXOR")
+# DRAMsim3's DDR4_8Gb_x8_2400 and HBM2_8Gb_x128: its timings and mappings, and HBM2 without pseudo-channels,
+# whose burst of 64 bytes takes the two clocks of its tCCD_L.
+DRAMSIM3_DDR4 = replace(
+    TWO_RANKS,
+    CL=16,
+    CWL=16,
+    tRCDRD=16,
+    tRCDWR=16,
+    tRP=16,
+    tRC=55,
+    tWR=19,
+    tRFC=420,
+    mapping="RoChRaBaBgCo",
+)
+DRAMSIM3_HBM2 = replace(
+    HBM2_2000,
+    pseudo_channels=1,
+    burst_bytes=64,
+    columns=16,
+    rows=1 << 15,
+    CWL=4,
+    tRCDWR=14,
+    tRTP=6,
+    tRRD_L=6,
+    tCCD_L=2,
+    tFAW=30,
+    tRFC=260,
+    tRFCpb=0,
+    activate_clocks=1,
+    mapping="RoRaBgBaChCo",
+    offers=8,
+)
 RULES = "same rules"
 
 
@@ -57,29 +92,27 @@ class Row:
     requests_per_cpu_second: float
 
 
-# Peer, memory, device, mapping, in order, at random, why ours may differ.
-PEERS: tuple[tuple[str, str, Device, str, float | None, float | None, str], ...] = (
-    ("Ramulator 2.1", "DDR4-2400, 1 rank", DDR4_2400, "RoBaRaCoCh", 14.33, 11.08, RULES),
-    ("Ramulator 2.1", "DDR4-2400, 2 ranks", TWO_RANKS, "RoBaRaCoCh", 12.16, 17.66, RULES),
-    ("Ramulator 2.1", "HBM2, 8 channels x 2", HBM2_2000, "RoBaRaCoCh", 129.3, 72.1, RULES),
-    ("Ramulator 2.1", "HBM2, 8 channels x 2", HBM2_2000, "MOP4CLXOR", 223.2, None, RULES),
+# Peer, memory, device, in order, at random, why ours may differ.
+PEERS: tuple[tuple[str, str, Device, float | None, float | None, str], ...] = (
+    ("Ramulator 2.1", "DDR4-2400, 1 rank", DDR4_2400, 14.33, 11.08, RULES),
+    ("Ramulator 2.1", "DDR4-2400, 2 ranks", TWO_RANKS, 12.16, 17.66, RULES),
+    ("Ramulator 2.1", "HBM2, 8 channels x 2", HBM2_2000, 129.3, 72.1, RULES),
+    ("Ramulator 2.1", "HBM2, 8 channels x 2", XOR, 223.2, None, RULES),
     (
         "DRAMsim3",
         "DDR4-2400, 2 ranks",
-        TWO_RANKS,
-        "RoChRaBaBgCo",
+        DRAMSIM3_DDR4,
         14.96,
         16.85,
-        "its mapping; our scheduler and queues (32 a channel, its 8 a bank), ranks refreshed together",
+        "its mapping and timings; our scheduler and queues, ranks refreshed together",
     ),
     (
         "DRAMsim3",
-        "HBM2, 8 channels, tCCD_L 2, tFAW 30",
-        HBM2_FAST,
-        "RoBaBgCoRaCh",
+        "HBM2, 8 channels, tCCD_L 2",
+        DRAMSIM3_HBM2,
         235.8,
         61.7,
-        "channels interleaved (its mapping is not stated); its bursts are 64 bytes, without pseudo-channels",
+        "its mapping, timings and 64 B bursts; our scheduler and queues",
     ),
 )
 
@@ -89,16 +122,24 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--date", help="written into the results")
+    options.add_argument(
+        "--checked", type=int, default=CHECKED, help="requests of each device that the checker looks at"
+    )
     options.add_argument("-o", "--output", type=Path, default=RESULTS)
     given = options.parse_args()
     simulate(DDR4_2400, [in_order(10)])  # compiles, or loads what was compiled
     rows = list(compare())
     lengths = {str(count): growth(count) for count in (250_000, 1_000_000, 4_000_000)}
     channels = {str(count): per_second(replace(HBM2_2000, channels=count)) for count in (1, 2, 4, 8, 16)}
-    checked = {name: check(device) for name, device in DEVICES.items()}
+    speeds = {name: speed(device) for name, device in DEVICES.items()}
+    bits = {name: energies(device) for name, device in DEVICES.items()}
+    checked = {name: check(device, given.checked) for name, device in DEVICES.items()}
+    print(f"million requests a CPU second, best and worst of {REPEATS}: {speeds}")
+    print(f"pJ a bit in order and at random, without drivers and termination: {bits}")
+    print(f"an estimator's pJ a bit (hwcomponents): {ESTIMATED}")
     print(f"megabytes after so many requests: {lengths}")
     print(f"million requests a second, HBM2 at random, by channels: {channels}")
-    print(f"violations found in {CHECKED:,} requests: {checked}")
+    print(f"violations found in {given.checked:,} requests: {checked}")
     results = {
         "command": "python benchmarks/dram.py",
         "date": given.date,
@@ -109,6 +150,10 @@ def main() -> None:
         "rows": [asdict(row) for row in rows],
         "peak_megabytes_by_requests": lengths,
         "million_requests_per_cpu_second_by_channels": channels,
+        "million_requests_per_cpu_second": speeds,
+        "picojoules_a_bit": bits,
+        "picojoules_a_bit_estimated": ESTIMATED,
+        "checked": given.checked,
         "violations": checked,
     }
     given.output.parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +164,7 @@ def main() -> None:
 def compare() -> Iterator[Row]:
     """Every figure of the peers, printed as it is measured."""
     print(f"{'peer':<14} {'memory':<36} {'mapping':<13} {'pattern':<9} claim    ours  ratio  Mreq/CPU s  why")
-    for peer, memory, device, mapping, ordered, random, why in PEERS:
+    for peer, memory, device, ordered, random, why in PEERS:
         for pattern, claim in (("in order", ordered), ("at random", random)):
             if claim is None:
                 continue
@@ -128,13 +173,13 @@ def compare() -> Iterator[Row]:
             for seed in range(seeds):
                 chunk = at_random(device, REQUESTS, seed) if pattern == "at random" else in_order(REQUESTS)
                 begin = time.process_time()
-                figures.append(simulate(device, [chunk], mapping=mapping).gbps or 0.0)
+                figures.append(simulate(device, [chunk]).gbps or 0.0)
                 seconds.append(time.process_time() - begin)
             ours = sum(figures) / seeds
             row = Row(
                 peer=peer,
                 memory=memory,
-                mapping=mapping,
+                mapping=device.mapping,
                 pattern=pattern,
                 claim_gbps=claim,
                 ours_gbps=round(ours, 3),
@@ -144,7 +189,7 @@ def compare() -> Iterator[Row]:
                 why_different=why,
                 requests_per_cpu_second=round(REQUESTS / min(seconds)),
             )
-            print(f"{peer:<14} {memory:<36} {mapping:<13} {pattern:<9} {claim:>5}", end=" ")
+            print(f"{peer:<14} {memory:<36} {device.mapping:<13} {pattern:<9} {claim:>5}", end=" ")
             print(
                 f"{ours:>7.2f} {row.ratio:>6.3f} {row.requests_per_cpu_second / 1e6:>11.2f}  {why}",
                 flush=True,
@@ -177,19 +222,41 @@ def per_second(device: Device) -> float:
     return round(REQUESTS / 2 / (time.process_time() - begin) / 1e6, 2)
 
 
-def check(device: Device) -> int:
-    """Violations in half in order, half at random, a third of it writes."""
+def speed(device: Device) -> dict[str, list[float]]:
+    """Million requests a CPU second in order and at random: the best and the worst of the repeats."""
+    found = {}
+    for pattern, chunk in (("in order", in_order(REQUESTS)), ("at random", at_random(device, REQUESTS, 0))):
+        rates = []
+        for _ in range(REPEATS):
+            begin = time.process_time()
+            simulate(device, [chunk])
+            rates.append(round(REQUESTS / (time.process_time() - begin) / 1e6, 2))
+        found[pattern] = [max(rates), min(rates)]
+    return found
+
+
+def energies(device: Device) -> dict[str, float]:
+    """Picojoules a bit in order and at random."""
+    chunks = {"in order": in_order(REQUESTS // 4), "at random": at_random(device, REQUESTS // 4, 0)}
+    found = {}
+    for pattern, chunk in chunks.items():
+        energy = simulate(device, [chunk]).energy
+        if energy:
+            found[pattern] = round(energy.total / (len(chunk.lines) * device.burst_bytes * 8), 2)
+    return found
+
+
+def check(device: Device, count: int) -> int:
+    """Violations in half in order, half at random, a third of it writes; a million requests at a time."""
     found = 0
-
-    def look(rows: Integers) -> None:
-        logs.append(rows)
-
-    logs: list[Integers] = []
-    half = CHECKED // 2
-    random = at_random(device, half, 1)
-    writes = (np.random.default_rng(2).random(half) < 1 / 3).astype(np.int64)
-    simulate(device, [in_order(half), replace(random, writes=writes)], commands=look)
-    found += len(violations(device, np.concatenate(logs).tolist()))
+    piece = min(count, REQUESTS) // 2
+    for seed in range(max(1, count // REQUESTS)):
+        logs: list[Integers] = []
+        random = at_random(device, piece, seed)
+        writes = (np.random.default_rng(seed).random(piece) < 1 / 3).astype(np.int64)
+        simulate(device, [in_order(piece), replace(random, writes=writes)], commands=logs.append)
+        rows = (row for log in logs for row in log.tolist())
+        found += len(violations(device, rows))
     return found
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import accelsim
-from accelsim.dram.device import PRESETS
+from accelsim.dram import DEVICES, Memory
 from accelsim.machine import simulate
 from accelsim.plan import Buffer, Layout, Plan, Stage
 
@@ -140,7 +140,7 @@ def reads(jobs: int, bursts: int, generator: np.random.Generator, *, random: boo
 
 
 def measure(name: str, plan: Plan, device: str | None) -> EngineRow:
-    memory = PRESETS[device].at(CLOCK_HZ) if device else None
+    memory = Memory(dram=DEVICES[device], clock_hz=CLOCK_HZ) if device else None
     plan.check()
     timeline = simulate(plan, memory)  # compiles, or loads what was compiled
     seconds = best_of_three(lambda: simulate(plan, memory))
@@ -148,7 +148,7 @@ def measure(name: str, plan: Plan, device: str | None) -> EngineRow:
         plan=name,
         jobs=plan.jobs,
         job_stages=plan.jobs * len(plan.layout.stages),
-        bursts=timeline.read_bursts + timeline.write_bursts if memory else 0,
+        bursts=timeline.traffic.read_bursts + timeline.traffic.write_bursts,
         cycles=timeline.cycles,
         cpu_seconds=seconds,
     )

@@ -10,8 +10,9 @@ import pytest
 
 from accelsim.accelerators import ACCELERATORS, AcceleratorKind
 from accelsim.accelerators.base import LayerPlan
-from accelsim.dram import DDR4_2400, Dram
+from accelsim.dram import DDR4_2400, Cache, Dram, Memory
 from accelsim.golden.formats import Bitmap
+from accelsim.machine import Timeline, Traffic
 from accelsim.plan import Layout, Plan, Stage
 from accelsim.run import BooksError, run
 from accelsim.workload import Layer, Matmul, Unknown, Workload
@@ -33,6 +34,7 @@ class Toy:
     """One job per output row: load its kept weights, 64 a burst; a cycle each; store one burst."""
 
     name: ClassVar[str] = "toy"
+    cache: ClassVar[Cache | None] = None
     rate: int = 1
     rows_limit: int = 1000
     macs_error: int = 0
@@ -204,15 +206,18 @@ def test_nothing_simulated_is_no_error_and_has_no_speedup() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["read_bursts", "write_bursts", "cache_hits", "busy", "idle", "stalled", "cycles"]
+    "field", ["read_bursts", "write_bursts", "cache_hits", "row_hits", "busy", "idle", "stalled", "cycles"]
 )
 def test_books_that_do_not_close_are_an_internal_error(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
     real = run_module.simulate
-    monkeypatch.setattr(
-        run_module,
-        "simulate",
-        lambda plan, memory: replace(t := real(plan, memory), **{field: getattr(t, field) + 1}),
-    )
+
+    def broken(plan: Plan, memory: Memory | None) -> Timeline:
+        timeline = real(plan, memory)
+        whole = timeline.traffic if hasattr(timeline.traffic, field) else timeline
+        wrong = replace(whole, **{field: getattr(whole, field) + 1})
+        return replace(timeline, traffic=wrong) if isinstance(wrong, Traffic) else wrong
+
+    monkeypatch.setattr(run_module, "simulate", broken)
     with pytest.raises(BooksError, match="layer 'a'"):
         run(workload(matmul("a")), Toy())
 
@@ -259,9 +264,7 @@ def test_a_workload_that_runs_whole_gives_no_warning() -> None:
 
 
 def test_a_faster_memory_than_needed_leaves_compute_alone() -> None:
-    fast = replace(
-        DDR4_2400, bandwidth=1e15, latency=0.0, refresh_interval=0.0, refresh_time=0.0, outstanding=10**6
-    )
+    fast = replace(DDR4_2400, clock_ps=1, channels=64)
     report = run(workload(matmul("a", m=20)), Toy(dram=fast))
     assert report.compute_cycles <= report.cycles <= report.compute_cycles * 1.1
 

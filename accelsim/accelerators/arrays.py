@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from accelsim.accelerators.base import LayerPlan, require
 from accelsim.accelerators.folds import Folds, output_stationary, weight_stationary
 from accelsim.accelerators.gemm import Array, Gemm
 from accelsim.accelerators.products import ELEMENT_BITS, Pattern, find_pattern, products, refuse
-from accelsim.dram import DDR4_2400, Dram
+from accelsim.dram import DDR4_2400, Cache, Dram
 from accelsim.workload import Layer, Matmul
 
 Dataflow = Literal["auto", "os", "ws"]
@@ -25,6 +25,8 @@ class ArrayMachine:
     `dataflow`: `auto` takes the better one for each product. `out_dtype`: of the stored outputs, "" as
     `dtype`. `group_limit`: the largest M of an N:M pattern. `launch_seconds`: of each product.
     """
+
+    cache: ClassVar[Cache | None] = None
 
     rows: int = 32
     cols: int = 32
@@ -118,7 +120,7 @@ class ArrayMachine:
     def choose(self, gemm: Gemm) -> tuple[str, Folds]:
         """The dataflow that was asked for, or the one that `Folds.estimate` expects to end first."""
         flows = DATAFLOWS if self.dataflow == "auto" else {self.dataflow: DATAFLOWS[self.dataflow]}
-        bytes_per_cycle = self.dram.bandwidth / self.clock_hz
+        bytes_per_cycle = self.dram.peak_bandwidth / self.clock_hz
         options: list[tuple[str, Folds]] = []
         refusals: list[ValueError] = []
         for flow, make in flows.items():
@@ -140,6 +142,5 @@ class ArrayMachine:
         return (
             "operands lie packed in memory in the order of their use; convolutions read their im2col columns",
             "attention runs as QK^T and PV for each head; softmax, norms and activations are not counted",
-            "memory has bandwidth, latency and a refresh duty; its rows and banks are not modelled",
             f"all operands are {self.dtype}, sums on chip 32 bits; every layer begins on an idle machine",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
-from accelsim.dram import Dram
+from accelsim.dram import Cache, Dram, Memory
 from accelsim.plan import Plan
 from accelsim.workload import Layer
 
@@ -43,6 +43,10 @@ class Accelerator(Protocol):
         """The memory behind the machine."""
 
     @property
+    def cache(self) -> Cache | None:
+        """The cache before the memory, or None."""
+
+    @property
     def launch_seconds(self) -> float:
         """Fixed time of a kernel, paid for each of a layer's launches."""
 
@@ -54,6 +58,11 @@ class Accelerator(Protocol):
 
     def assumptions(self) -> tuple[str, ...]:
         """Lines for the report: what was chosen where the sources are silent."""
+
+
+def memory_of(machine: Accelerator) -> Memory:
+    """The machine's memory, as `accelsim.machine.simulate` takes it. ValueError for parts that do not fit."""
+    return Memory(dram=machine.dram, clock_hz=machine.clock_hz, cache=machine.cache)
 
 
 def check_pieces(pieces: int) -> None:

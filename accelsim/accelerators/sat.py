@@ -111,7 +111,7 @@ class Sat(ArrayMachine):
 PAPER = Sat()
 
 # All four channels of the board: 76.8 GB/s.
-VCU1525 = Sat(dram=replace(PAPER.dram, channels=4, bandwidth=4 * PAPER.dram.bandwidth))
+VCU1525 = Sat(dram=replace(PAPER.dram, channels=4))
 
 TINY = Sat(rows=4, cols=4, activation_buffer=1 << 15, weight_buffer=1 << 14, output_buffer=1 << 15)
 

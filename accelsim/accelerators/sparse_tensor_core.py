@@ -16,7 +16,7 @@ import numpy as np
 
 from accelsim.accelerators.base import LayerPlan, check_pieces, require
 from accelsim.accelerators.products import ELEMENT_BITS, products, refuse
-from accelsim.dram import Dram
+from accelsim.dram import DEVICES, Cache, Dram
 from accelsim.golden.formats import aligned_groups, nm_pattern
 from accelsim.plan import Buffer, Integers, Layout, Plan, Stage
 from accelsim.workload import Layer, Matmul
@@ -36,20 +36,33 @@ Generation = Literal["ampere", "hopper"]
 
 Length = TypeVar("Length", int, Integers)
 
-A100_HBM2 = Dram(
-    device="A100 HBM2",
-    channels=40,
-    ways=2,
-    bandwidth=1555e9,
-    burst_bytes=128,
-    latency=330e-9,
-    outstanding=512,
-    refresh_interval=3.9e-6,
-    refresh_time=0.35e-6,
-    cache_bytes=40 << 20,
-    cache_bandwidth=5120 * 1.41e9,
-    cache_latency=185e-9,
-    source="A100 white paper: 1555 GB/s, 40 MB L2, 5120 B/clk; 466 and 261.5 clk (arXiv 2402.13499)",
+
+def _gpu(device: str, clock_ps: int, channels: int) -> Dram:
+    """A GPU's stacks: lines of the L2 lie in turn in the channels, in their pseudo-channels and in the bank
+    groups of these, so that a stream keeps all pins busy. Order and depth of the queues are choices.
+    """
+    return replace(
+        DEVICES[device],
+        clock_ps=clock_ps,
+        channels=channels,
+        interleave=128,
+        mapping="RoBaCoBgRaCh",
+        queue=64,
+    )
+
+
+# 5 stacks of 8 channels at 2.43 Gb/s a pin: 1555 GB/s.
+A100_HBM2 = _gpu("HBM2-2400", 823, 40)
+
+# 466 clk to DRAM, less the 30 clocks of the device itself (activate, read, data).
+A100_L2 = Cache(
+    bytes=40 << 20,
+    line_bytes=128,
+    ways=16,
+    bandwidth=5120 * 1.41e9,
+    hit_latency=185e-9,
+    miss_latency=305e-9,
+    source="A100 white paper: 40 MB, 5120 B/clk; 261.5 and 466 clk of 1.41 GHz (arXiv 2402.13499)",
 )
 
 
@@ -87,6 +100,7 @@ class SparseTensorCore:
     mma_latency: int = 25
     blocks_limit: int = 2
     launch_seconds: float = 4.0e-6
+    l2: Cache = A100_L2
     dram: Dram = A100_HBM2
 
     def __post_init__(self) -> None:
@@ -110,6 +124,11 @@ class SparseTensorCore:
             f">= the {block} bytes of one block",
             self.shared_memory,
         )
+
+    @property
+    def cache(self) -> Cache:
+        """The L2."""
+        return self.l2
 
     @property
     def tile_k(self) -> int:
@@ -244,16 +263,14 @@ class SparseTensorCore:
         plan.drain[:, 2] = self.mma_latency
         plan.skip[:, 3] = ~column["last"]
         plan.take[:] = plan.give[:] = self.stage_bytes(sparse)
-        # Kernels use other operands: each has its own part of memory.
-        part = np.repeat(np.arange(len(sizes)), sizes) << 40
-        line = self.dram.burst_bytes
-        for stage, name, base in (
-            ("copy", "weight", 0),
-            ("copy", "activation", 1),
-            ("epilogue", "output", 2),
-        ):
-            begin = (column[f"{name}_at"] + part + (base << 38)) // line * line
-            plan.add_runs(stage, job, begin, -(-column[f"{name}_bytes"] // line), line)
+        # Every operand of every kernel has its own part of memory, one behind the other.
+        kernel, line, address = np.repeat(np.arange(len(sizes)), sizes), self.l2.line_bytes, 0
+        for stage, name in (("copy", "weight"), ("copy", "activation"), ("epilogue", "output")):
+            ends = [int((step[f"{name}_at"] + step[f"{name}_bytes"]).max()) for step in steps]
+            room = [_aligned(end, line) for end in ends]
+            begin = address + np.concatenate([[0], np.cumsum(room)])[kernel] + column[f"{name}_at"]
+            plan.add_runs(stage, job, begin // line * line, -(-column[f"{name}_bytes"] // line), line)
+            address += sum(room)
         return plan
 
     def assumptions(self) -> tuple[str, ...]:
@@ -265,7 +282,7 @@ class SparseTensorCore:
             "operands lie packed by tile; the L2 is one level of LRU lines in front of each channel",
             "attention runs as batched QK^T and PV; softmax, norms and activations are not counted",
             f"seconds include {self.launch_seconds * 1e6:g} us for each kernel; the clock never drops",
-            "memory has bandwidth, latency and a refresh duty; its rows and banks are not modelled",
+            "L2 lines go round channels, pseudo-channels and bank groups: NVIDIA's order is not published",
         )
 
 
@@ -289,9 +306,10 @@ def _steps(core: SparseTensorCore, kernel: Matmul, sparse: bool) -> dict[str, np
     stored_bits = _padded(elements, core.group_elements(sparse)) * core.weight_bits(sparse)
     out_bits = ELEMENT_BITS[core.out_dtype or OUTPUTS[core.dtype]]
     last = step == deep - 1
-    weight_stride = _aligned(core.weight_bytes(core.tile_weights, sparse), core.dram.burst_bytes)
-    activation_stride = _aligned(core.activation_bytes(core.tile_activations), core.dram.burst_bytes)
-    output_stride = _aligned(core.tile_weights * core.tile_activations * out_bits / 8, core.dram.burst_bytes)
+    line = core.l2.line_bytes
+    weight_stride = _aligned(core.weight_bytes(core.tile_weights, sparse), line)
+    activation_stride = _aligned(core.activation_bytes(core.tile_activations), line)
+    output_stride = _aligned(core.tile_weights * core.tile_activations * out_bits / 8, line)
     return {
         "first": step == 0,
         "last": last,
@@ -315,7 +333,11 @@ def _aligned(size: float, line: int) -> int:
 
 A100 = SparseTensorCore()
 
-A100_PCIE = replace(A100, dram=replace(A100.dram, device="A100 80 GB HBM2e", bandwidth=1935e9))
+# HBM2E, 5 stacks: 1935 GB/s.
+A100_PCIE = replace(A100, dram=_gpu("HBM2E-3200", 661, 40))
+
+# HBM3, 5 stacks of 16 channels: 3.35 TB/s.
+H100_HBM3 = _gpu("HBM3-5200", 764, 80)
 
 H100 = SparseTensorCore(
     generation="hopper",
@@ -329,33 +351,29 @@ H100 = SparseTensorCore(
     shared_memory=227 << 10,
     blocks_limit=1,
     launch_seconds=4.4e-6,
-    dram=Dram(
-        device="H100 HBM3",
-        channels=80,
-        ways=2,
-        bandwidth=3350e9,
-        burst_bytes=128,
-        latency=262e-9,
-        outstanding=512,
-        refresh_interval=3.9e-6,
-        refresh_time=0.35e-6,
-        cache_bytes=50 << 20,
-        cache_bandwidth=3942 * 1.83e9,
-        cache_latency=144e-9,
-        source="H100 white paper: 3.35 TB/s, 50 MB L2; 3942 B/clk, 263 and 479 clk (arXiv 2402.13499, H800)",
+    l2=Cache(
+        bytes=50 << 20,
+        line_bytes=128,
+        ways=16,
+        bandwidth=3942 * 1.83e9,
+        hit_latency=144e-9,
+        miss_latency=239e-9,
+        source="H100 white paper: 50 MB; 3942 B/clk, 263 and 479 clk (arXiv 2402.13499, H800)",
     ),
+    dram=H100_HBM3,
 )
 
+# HBM2E, 5 stacks: 2040 GB/s.
 H100_PCIE = replace(
     H100,
     sms=114,
     clock_hz=1.62e9,
-    dram=replace(
-        H100.dram, device="H100 PCIe HBM2e", channels=40, bandwidth=2040e9, cache_bandwidth=3942 * 1.62e9
-    ),
+    l2=replace(H100.l2, bandwidth=3942 * 1.62e9),
+    dram=replace(A100_PCIE.dram, clock_ps=627),
 )
 
-H200 = replace(H100, dram=replace(H100.dram, device="H200 HBM3e", channels=96, bandwidth=4800e9))
+# HBM3E, 6 stacks of 16 channels: 4.8 TB/s.
+H200 = replace(H100, dram=_gpu("HBM3-6400", 640, 96))
 
 TINY = SparseTensorCore(
     sms=2,
@@ -364,9 +382,8 @@ TINY = SparseTensorCore(
     tile_k_bits=512,
     readers_m=1,
     readers_n=1,
-    dram=replace(
-        A100.dram, device="tiny", channels=2, bandwidth=50e9, cache_bytes=1 << 16, cache_bandwidth=256e9
-    ),
+    l2=replace(A100_L2, bytes=1 << 16, bandwidth=256e9),
+    dram=replace(A100.dram, channels=2),
 )
 
 PRESETS = {

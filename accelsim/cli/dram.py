@@ -15,11 +15,10 @@ import typer
 from accelsim.cli.options import Json, Settings, whole
 from accelsim.cli.output import SECONDS_BETWEEN_LINES, check_destination
 from accelsim.dram.banks import COMMANDS, Integers
-from accelsim.dram.mapping import DEFAULT
 from accelsim.dram.presets import DEVICES, find, sentence
 from accelsim.dram.simulation import Totals, simulate
 from accelsim.dram.timing import Device
-from accelsim.dram.trace import read_trace
+from accelsim.dram.trace import blocks, read_trace
 from accelsim.parameters import parse_settings, replace_all
 from accelsim.report import as_json, write_atomically
 
@@ -40,8 +39,9 @@ def dram(
         int | None, typer.Option("--ranks", parser=whole, metavar="R", help="Ranks of a channel.")
     ] = None,
     mapping: Annotated[
-        str, typer.Option("--mapping", metavar="NAME", help="Order of the address bits, highest first.")
-    ] = DEFAULT,
+        str | None,
+        typer.Option("--mapping", metavar="NAME", help="Order of the address bits, highest first."),
+    ] = None,
     settings: Settings = None,
     commands: Annotated[
         str | None, typer.Option("--commands", metavar="FILE", help="Write every command to a file.")
@@ -56,23 +56,23 @@ def dram(
     """
     check_destination(json)
     check_destination(commands, flag="--commands")
-    memory = _memory(device, channels, ranks, settings)
+    memory = _memory(device, channels, ranks, mapping, settings)
     if not Path(trace).is_file():
         raise ValueError(f"--trace must be a file, and there is no {trace!r}")
     with (
-        Path(trace).open(encoding="utf-8", errors="replace") as text,
+        Path(trace).open("rb") as file,
         _commands(commands) as write,
         _progress(trace) as advance,
     ):
-        chunks = read_trace(text, memory, name=trace)
-        totals = simulate(memory, chunks, mapping=mapping, commands=write, progress=advance)
+        chunks = read_trace(blocks(file, name=trace), memory, name=trace)
+        totals = simulate(memory, chunks, commands=write, progress=advance)
     if totals.inside:
         print(
             f"warning: {totals.inside} addresses inside a burst of {memory.burst_bytes} bytes were rounded"
             f" down, the first in line {totals.first_inside}",
             file=sys.stderr,
         )
-    _show(totals, mapping, json)
+    _show(totals, json)
 
 
 def devices() -> None:
@@ -87,7 +87,9 @@ def devices() -> None:
         typer.echo(f"{name:<{width}}  {sentence(device)}")
 
 
-def _memory(name: str, channels: int | None, ranks: int | None, settings: list[str] | None) -> Device:
+def _memory(
+    name: str, channels: int | None, ranks: int | None, mapping: str | None, settings: list[str] | None
+) -> Device:
     """The device as the options change it; all at once, so that only the result is checked."""
     device = find(name)
     counts = {"channels": channels, "ranks": ranks}
@@ -95,6 +97,8 @@ def _memory(name: str, channels: int | None, ranks: int | None, settings: list[s
         if count is not None and count < 1:
             raise ValueError(f"--{flag} must be >= 1, not {count}")
     wanted = {flag: str(count) for flag, count in counts.items() if count is not None}
+    if mapping is not None:
+        wanted["mapping"] = mapping
     return replace_all(replace(device), wanted | parse_settings(settings or []))
 
 
@@ -133,12 +137,13 @@ def _write_commands(file: TextIO, rows: Integers) -> None:
         file.write(f"{clock} {channel} {COMMANDS[command]} {rank} {bank} {place}\n")
 
 
-def _show(totals: Totals, mapping: str, json: str | None) -> None:
+def _show(totals: Totals, json: str | None) -> None:
+    energy = totals.energy
     values = {
         "device": totals.device.device,
         "channels": totals.device.channels,
         "ranks": totals.device.ranks,
-        "mapping": mapping,
+        "mapping": totals.device.mapping,
         "cycles": totals.cycles,
         "seconds": totals.seconds,
         "gbps": totals.gbps,
@@ -151,8 +156,16 @@ def _show(totals: Totals, mapping: str, json: str | None) -> None:
         "merged_writes": totals.merged,
         "read_latency_cycles": totals.read_latency,
         "drained_cycles": totals.drained,
+        "activates": totals.activates,
         "refreshes": totals.refreshes,
-        "energy_pj": None,
+        "lost_clocks": {
+            "bus": totals.lost_to_bus,
+            "activates": totals.lost_to_activates,
+            "conflicts": totals.lost_to_conflicts,
+            "refresh": totals.lost_to_refresh,
+        },
+        "energy_pj": energy.total if energy else None,
+        "energy_by_cause_pj": energy._asdict() if energy else None,
     }
     if json == "-":
         sys.stdout.write(as_json(values))
@@ -160,5 +173,8 @@ def _show(totals: Totals, mapping: str, json: str | None) -> None:
     if json is not None:
         write_atomically(json, as_json(values))
     for name, value in values.items():
-        if value is not None:
-            typer.echo(f"{name:<20} {value:.6g}" if isinstance(value, float) else f"{name:<20} {value}")
+        rows = value.items() if isinstance(value, dict) else [("", value)]
+        for part, figure in rows:
+            if figure is not None:
+                shown = f"{figure:.6g}" if isinstance(figure, float) else figure
+                typer.echo(f"{f'{name} {part}':<30} {shown}")

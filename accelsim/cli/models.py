@@ -73,7 +73,7 @@ def run_model(
 
     \b
     Example:
-      accelsim run minilm --prune magnitude,2:8 --on sat --set dram.bandwidth=38.4e9
+      accelsim run minilm --prune magnitude,2:8 --on sat --set dram.channels=2
     """
     check_destination(json)
     target = machine(on, settings)

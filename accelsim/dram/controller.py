@@ -2,367 +2,224 @@
 
 Of the commands that may be sent in a clock, that of the oldest request is sent: a ready precharge for an
 older request goes before a younger row hit. A request whose row was opened for it leaves the queue for its
-bank's place in the active list, which goes first. Rules: `docs/dram.md`.
+bank's place in the active list, which goes first. `c` is the channel (`banks`). Rules: `docs/dram.md`.
 """
 
 from __future__ import annotations
 
 from accelsim.compiled import inlined
 from accelsim.dram.banks import (
-    ACTIVATE,
-    ACTIVATE_TO_ACTIVATE,
-    ACTIVATES,
-    ACTIVE_ARRIVED,
-    ACTIVE_COLUMN,
-    ACTIVE_OWNER,
+    ACTIVE_BANK,
+    ACTIVE_DUE,
+    ACTIVE_LIST,
     ACTIVE_WRITE,
     ACTIVES,
-    BANK_BITS,
-    CLOSING,
+    BANK_MASK,
+    BEST_COLUMN,
+    BEST_ROW,
     COLUMN_BUS,
-    COLUMN_SLOT,
-    CONFLICTS,
+    COLUMN_KEY,
     DUE_ACTIVATE,
     DUE_PRECHARGE,
+    DUE_READ,
     FAR,
-    FIRST,
     FORWARDED,
-    GROUP,
-    HEAD,
-    HITS,
+    IDLE_FROM,
     KEY_BITS,
-    LAST_DONE,
-    LATENCY,
-    LOGGED,
-    MERGED,
-    MISSES,
+    NEVER,
+    NEXT,
+    NEXT_BANK,
     NEXT_REFRESH,
     NONE,
-    PRECHARGE,
-    PRECHARGE_ALL,
+    OPEN_ROW,
     READ,
-    READ_COMMAND,
-    READ_TO,
     READS,
-    RECENT,
-    REFRESH,
     REFRESH_DUE,
-    REFRESHES,
     REFRESHING,
-    RETURNS,
     ROW_BUS,
-    ROW_SLOT,
+    ROW_KEY,
     SIZE,
-    SLOT_AFTER,
-    SLOT_ARRIVED,
-    SLOT_COLUMN,
-    SLOT_COUNTED,
-    SLOT_OWNER,
-    SLOT_ROW,
-    TAIL,
-    UNIT,
     WRITE,
-    WRITE_TO,
-    WRITES,
     WRITING,
 )
-from accelsim.dram.queue import append, next_column, next_row, remove, waits
-
-BANK_MASK = (1 << BANK_BITS) - 1
+from accelsim.dram.books import (
+    begin_wait,
+    bus_of,
+)
+from accelsim.dram.commands import (
+    choose_mode,
+    give_back,
+    hear_of,
+    in_turn,
+    send_column,
+    send_precharge,
+    send_refresh,
+    send_row,
+)
+from accelsim.dram.queue import (
+    append,
+    no_next,
+    place_of,
+    waits,
+)
+from accelsim.dram.timing import (
+    MOST_BANKS,
+    UNIT_MASK,
+)
 
 
 @inlined
-def clock_of(m, channel):
+def clock_of(c):
     """The first clock that is not over."""
-    return min(m.channels[channel, COLUMN_BUS], m.channels[channel, ROW_BUS])
+    return min(c[COLUMN_BUS], c[ROW_BUS])
 
 
 @inlined
-def has_room(m, channel, write):
+def has_room(m, c, write):
     """Has the queue of reads or of writes room for one more?"""
-    return m.queues[2 * channel + write, SIZE] < m.shape.depth
+    return c[SIZE + (write & 1)] < m.shape.depth
 
 
 @inlined
-def is_written(m, channel, bank, line):
+def is_written(c, bank, row, column):
     """Does a write of this burst wait? Then a read is answered from it, and another write replaces it."""
-    return m.queues[2 * channel + WRITE, SIZE] > 0 and waits(m, 2 * channel + WRITE, bank, line)
+    return c[SIZE + WRITE] > 0 and waits(c, WRITE, bank, row, column)
 
 
 @inlined
-def take(m, channel, write, bank, row, column, line, owner, clock, written):
+def take(m, c, write, bank, row, column, owner, clock, written):
     """Accept a request in this clock, before its commands are chosen; all clocks before it are over."""
-    m.channels[channel, WRITES if write else READS] += 1
+    c[READS + (write & 1)] += 1
     if written:
-        m.channels[channel, MERGED if write else FORWARDED] += 1
-        give_back(m, channel, clock, clock + 1, owner, write)
+        c[FORWARDED + (write & 1)] += 1
+        give_back(c, clock, clock + 1, owner, write)
     else:
-        append(m, 2 * channel + write, bank, m.row[channel, bank], row, column, line, owner, clock)
+        begin_wait(c, bus_of(m, bank >> m.shape.unit_bits & UNIT_MASK), clock)
+        append(c, write, bank, row, column, owner, clock, m.shape.per_bank and c[REFRESHING] == bank)
+        if c[WRITING] == write:
+            hear_of(c, bank)
 
 
 @inlined
-def step(m, channel, until):
+def step(m, c, channel, until):
     """Send the next command of a channel, if it is due before `until`. Gives its clock, else a later one."""
-    state = m.channels
-    clock = clock_of(m, channel)
+    clock = clock_of(c)
     if clock >= until:
         return until
-    if state[channel, REFRESHING] < 0 and clock >= state[channel, NEXT_REFRESH]:
-        state[channel, REFRESHING] = 0
-        state[channel, NEXT_REFRESH] += m.gaps.refresh_interval
-    due, bank = _earliest_active(m, channel)
-    limit, refresh_due, column_key, row_key = until, FAR, NONE, NONE
-    if state[channel, REFRESHING] >= 0:
-        refresh_due = _refresh_due(m, channel)
+    if c[REFRESHING] < 0 and clock >= c[NEXT_REFRESH]:
+        _begin_refresh(m, c)
+    if c[ACTIVE_DUE] < c[COLUMN_BUS]:
+        _find_active(c)
+    due, limit, refresh_due, idle_key = c[ACTIVE_DUE], until, FAR, NONE
+    column_key, row_key = NONE, NONE
+    if c[REFRESHING] >= 0:
+        refresh_due = _refresh_due(m, c)
     else:
-        limit = min(until, state[channel, NEXT_REFRESH])
+        limit = min(until, c[NEXT_REFRESH])
+    if c[REFRESHING] < 0 or m.shape.per_bank:
         if due > clock:
-            _choose_mode(m, channel)
-        queue = 2 * channel + state[channel, WRITING]
-        column_key = _earliest_column(m, channel, queue)
-        row_key = _earliest_row(m, channel, queue)
-    column_due, row_due = column_key >> KEY_BITS, row_key >> KEY_BITS
+            choose_mode(m, c)
+        if c[BEST_COLUMN] >> KEY_BITS < c[COLUMN_BUS]:
+            c[BEST_COLUMN] = _earliest_column(m, c)
+        if c[BEST_ROW] >> KEY_BITS < c[ROW_BUS]:
+            c[BEST_ROW] = _earliest_row(m, c)
+        column_key, row_key = c[BEST_COLUMN], c[BEST_ROW]
+        if m.shape.closes:
+            idle_key = _earliest_idle(m, c)
+    column_due, row_due = column_key >> KEY_BITS, min(row_key, idle_key) >> KEY_BITS
     first = min(min(due, refresh_due), min(column_due, row_due))
     if first >= limit:
-        state[channel, COLUMN_BUS] = max(state[channel, COLUMN_BUS], limit)
-        state[channel, ROW_BUS] = max(state[channel, ROW_BUS], limit)
-        return limit
-    if due == first:
-        _send_column(m, channel, first, bank, True)
-    elif column_due == first and (row_due > first or m.shape.two_buses or column_key < row_key):
-        _send_column(m, channel, first, column_key & BANK_MASK, False)
+        c[NEXT] = min(first, c[NEXT_REFRESH])
+        c[COLUMN_BUS] = max(c[COLUMN_BUS], limit)
+        c[ROW_BUS] = max(c[ROW_BUS], limit)
+    elif due == first:
+        send_column(m, c, channel, first, c[ACTIVE_BANK], True)
+    elif column_due == first and (
+        m.shape.two_buses or (refresh_due > first and (row_due > first or column_key < row_key))
+    ):
+        send_column(m, c, channel, first, column_key & BANK_MASK, False)
+    elif refresh_due == first:
+        send_refresh(m, c, channel, first)
+    elif row_key >> KEY_BITS == first:
+        send_row(m, c, channel, first, row_key & BANK_MASK)
     else:
-        _send_row(m, channel, first, row_key & BANK_MASK, refresh_due == first)
-    return first
+        send_precharge(m, c, channel, first, idle_key & BANK_MASK)
+    return min(first, limit)
 
 
 @inlined
-def _earliest_active(m, channel):
-    """Clock and bank of the active request that is ready first; among equals, the one that arrived first."""
-    best, best_bank, now = FAR, -1, m.channels[channel, COLUMN_BUS]
-    for i in range(m.channels[channel, ACTIVES]):
-        bank = m.active_banks[channel, i]
-        write = m.banks[channel * m.shape.banks + bank, ACTIVE_WRITE]
-        due = max(now, m.due[write, channel, bank])
+def _find_active(c):
+    """The active request that is ready first; among equals, the one that arrived first."""
+    best, best_bank, now = FAR, 0, c[COLUMN_BUS]
+    for i in range(c[ACTIVES]):
+        bank = c[ACTIVE_LIST + i] & BANK_MASK
+        due = max(now, c[DUE_READ + place_of(c[ACTIVE_WRITE + bank], bank)])
         if due < best:
             best, best_bank = due, bank
-    return best, best_bank
+    c[ACTIVE_DUE], c[ACTIVE_BANK] = best, best_bank
 
 
 @inlined
-def _choose_mode(m, channel):
-    """Writes are drained when many wait or no read does, until few are left and a read waits."""
-    reads, writes = m.queues[2 * channel + READ, SIZE], m.queues[2 * channel + WRITE, SIZE]
-    if m.channels[channel, WRITING]:
-        if writes <= m.shape.write_off and reads > 0:
-            m.channels[channel, WRITING] = 0
-    elif writes >= m.shape.write_on or reads == 0:
-        m.channels[channel, WRITING] = 1
-
-
-@inlined
-def _earliest_column(m, channel, queue):
+def _earliest_column(m, c):
     """Key of the column command that goes first."""
-    best, now, write = NONE, m.channels[channel, COLUMN_BUS], queue & 1
-    for bank in range(m.shape.banks):
-        due = max(now, m.due[write, channel, bank])
-        best = min(best, (due << KEY_BITS) + m.column_key[queue, bank])
+    best, now = NEVER, c[COLUMN_BUS]
+    queue = MOST_BANKS * (c[WRITING] & 1)
+    for bank in range(m.shape.padded_banks):
+        due = max(now, c[DUE_READ + queue + bank])
+        best = min(best, (due << KEY_BITS) + c[COLUMN_KEY + queue + bank])
     return best
 
 
 @inlined
-def _earliest_row(m, channel, queue):
+def _earliest_row(m, c):
     """Key of the precharge or activate that goes first."""
-    best, now = NONE, m.channels[channel, ROW_BUS]
-    for bank in range(m.shape.banks):
-        close, opens = m.due[DUE_PRECHARGE, channel, bank], m.due[DUE_ACTIVATE, channel, bank]
-        due = max(now, close if m.row[channel, bank] >= 0 else opens)
-        best = min(best, (due << KEY_BITS) + m.row_key[queue, bank])
+    best, now, queue = NEVER, c[ROW_BUS], MOST_BANKS * (c[WRITING] & 1)
+    for bank in range(m.shape.padded_banks):
+        close, opens = c[DUE_PRECHARGE + bank], c[DUE_ACTIVATE + bank]
+        due = max(now, close if c[OPEN_ROW + bank] >= 0 else opens)
+        best = min(best, (due << KEY_BITS) + c[ROW_KEY + queue + bank])
     return best
 
 
 @inlined
-def _refresh_due(m, channel):
-    """Clock of the command that the rank in turn needs next: precharge all, or refresh."""
-    unit, now = m.channels[channel, REFRESHING], m.channels[channel, ROW_BUS]
+def _earliest_idle(m, c):
+    """Key of the bank that is closed first because nothing queued wants its row."""
+    best, now = NONE, c[ROW_BUS]
+    for bank in range(m.shape.banks):
+        reads, writes = c[COLUMN_KEY + bank], c[COLUMN_KEY + MOST_BANKS + bank]
+        if c[OPEN_ROW + bank] >= 0 and reads == NONE and writes == NONE:
+            due = max(now, max(c[DUE_PRECHARGE + bank], c[IDLE_FROM + bank]))
+            best = min(best, due << KEY_BITS | bank)
+    return best
+
+
+@inlined
+def _begin_refresh(m, c):
+    """A refresh is due: of all ranks in turn, or of one bank, of which nothing else is asked until then."""
+    c[NEXT_REFRESH] += m.gaps.refresh_interval
+    c[REFRESHING] = 0
+    if m.shape.per_bank:
+        bank = c[NEXT_BANK] & BANK_MASK
+        c[REFRESHING] = bank
+        c[NEXT_BANK] = bank + 1 if bank + 1 < m.shape.banks else 0
+        no_next(c, READ, bank)
+        no_next(c, WRITE, bank)
+        c[BEST_COLUMN] = c[BEST_ROW] = 0
+
+
+@inlined
+def _refresh_due(m, c):
+    """Clock of the command that the rank or bank in turn needs next: a precharge, or the refresh."""
+    begin, end = in_turn(m, c)
     close = -1
-    for bank in range(unit * m.shape.unit_banks, (unit + 1) * m.shape.unit_banks):
-        if m.row[channel, bank] >= 0:
-            close = max(close, m.due[DUE_PRECHARGE, channel, bank])
-    return max(now, close if close >= 0 else m.units[channel * m.shape.units + unit, REFRESH_DUE])
-
-
-@inlined
-def _send_column(m, channel, clock, bank, is_active):
-    """A read or write: of the bank's active request, or of one in the queue that finds its row open."""
-    b = channel * m.shape.banks + bank
-    if is_active:
-        write, column = m.banks[b, ACTIVE_WRITE], m.banks[b, ACTIVE_COLUMN]
-        arrived, owner = m.banks[b, ACTIVE_ARRIVED], m.banks[b, ACTIVE_OWNER]
-        m.banks[b, ACTIVE_WRITE] = -1
-        m.channels[channel, ACTIVES] -= 1
-        place = 0
-        while m.active_banks[channel, place] != bank:
-            place += 1
-        for i in range(place, m.channels[channel, ACTIVES]):
-            m.active_banks[channel, i] = m.active_banks[channel, i + 1]
-    else:
-        write = m.channels[channel, WRITING]
-        queue = 2 * channel + write
-        slot = m.places[queue * m.shape.banks + bank, COLUMN_SLOT]
-        column, after = m.slots[slot, SLOT_COLUMN], m.slots[slot, SLOT_AFTER]
-        arrived, owner = m.slots[slot, SLOT_ARRIVED], m.slots[slot, SLOT_OWNER]
-        if m.slots[slot, SLOT_COUNTED] == 0:
-            m.channels[channel, HITS] += 1
-        remove(m, queue, bank, slot)
-        next_column(m, queue, bank, m.row[channel, bank], after)
-    group = m.banks[b, GROUP]
-    kind = WRITE_TO if write else READ_TO
-    for i in range(m.shape.banks):
-        m.due[READ, channel, i] = max(m.due[READ, channel, i], clock + m.apart[kind, group, i])
-        m.due[WRITE, channel, i] = max(m.due[WRITE, channel, i], clock + m.apart[kind + 1, group, i])
-    close = m.gaps.write_precharge if write else m.gaps.read_precharge
-    m.banks[b, CLOSING] = max(m.banks[b, CLOSING], clock + close)
-    if m.banks[b, ACTIVE_WRITE] < 0:
-        m.due[DUE_PRECHARGE, channel, bank] = m.banks[b, CLOSING]
-    done = clock + (m.gaps.write_done if write else m.gaps.read_done)
-    log(m, clock, channel, READ_COMMAND + write, bank, column)
-    give_back(m, channel, arrived, done, owner, write)
-    m.channels[channel, COLUMN_BUS] = clock + 1
-    if m.shape.two_buses:
-        # The row bus still has its turn in this clock, and its pick looks at the queues anew.
-        m.channels[channel, ROW_BUS] = max(m.channels[channel, ROW_BUS], clock)
-        if m.channels[channel, REFRESHING] < 0:
-            _choose_mode(m, channel)
-    else:
-        m.channels[channel, ROW_BUS] = clock + 1
-
-
-@inlined
-def _send_row(m, channel, clock, bank, refreshes):
-    """Open or close a bank for its oldest request to another row; or close a rank, or refresh it."""
-    shape, u = m.shape, channel * m.shape.units
-    row, clocks, place = -1, 1, 0
-    if refreshes:
-        unit = m.channels[channel, REFRESHING]
-        begin, end, command = unit * shape.unit_banks, (unit + 1) * shape.unit_banks, REFRESH
-        for i in range(begin, end):
-            if m.row[channel, i] >= 0:
-                command = PRECHARGE_ALL
-    else:
-        queue = 2 * channel + m.channels[channel, WRITING]
-        slot = m.places[queue * shape.banks + bank, ROW_SLOT]
-        begin, end, unit = bank, bank + 1, m.banks[channel * shape.banks + bank, UNIT]
-        is_open = m.row[channel, bank] >= 0
-        command = PRECHARGE if is_open else ACTIVATE
-        if m.slots[slot, SLOT_COUNTED] == 0:
-            m.channels[channel, CONFLICTS if is_open else MISSES] += 1
-        m.slots[slot, SLOT_COUNTED] = 1
-        if not is_open:
-            place = row = m.slots[slot, SLOT_ROW]
-            clocks = shape.activate_clocks
-            _make_active(m, channel, queue, bank, slot)
-            _activated(m, channel, clock, bank, u + unit)
-    if command == REFRESH:
-        for i in range(begin, end):
-            m.due[DUE_ACTIVATE, channel, i] = max(
-                m.due[DUE_ACTIVATE, channel, i], clock + m.gaps.refresh_activate
-            )
-        m.channels[channel, REFRESHES] += 1
-        m.channels[channel, REFRESHING] = unit + 1 if unit + 1 < shape.units else -1
-    else:
-        gap = m.gaps.activate_refresh if command == ACTIVATE else m.gaps.precharge_refresh
-        m.units[u + unit, REFRESH_DUE] = max(m.units[u + unit, REFRESH_DUE], clock + gap)
-        for i in range(begin, end):
-            if m.row[channel, i] != row:
-                _turn(m, channel, clock, i, row)
-    log(m, clock, channel, command, begin, place)
-    # A row command is the last of its clock, on one bus or on two.
-    m.channels[channel, ROW_BUS] = clock + clocks
-    m.channels[channel, COLUMN_BUS] = max(m.channels[channel, COLUMN_BUS], clock + 1)
-
-
-@inlined
-def _turn(m, channel, clock, bank, row):
-    """The bank's open row changes, to -1 if it is closed: what both queues need of it, too."""
-    m.row[channel, bank] = row
-    if row < 0:
-        m.due[DUE_ACTIVATE, channel, bank] = max(
-            m.due[DUE_ACTIVATE, channel, bank], clock + m.gaps.precharge_activate
-        )
-    for queue in range(2 * channel, 2 * channel + 2):
-        first = m.places[queue * m.shape.banks + bank, FIRST]
-        if first >= 0:
-            next_column(m, queue, bank, row, first)
-            next_row(m, queue, bank, row)
-        else:
-            m.column_key[queue, bank] = NONE
-            m.row_key[queue, bank] = NONE
-
-
-@inlined
-def _make_active(m, channel, queue, bank, slot):
-    """Move a request from the queue to its bank's place in the active list, which is ordered by arrival."""
-    first, arrived = channel * m.shape.banks, m.slots[slot, SLOT_ARRIVED]
-    m.banks[first + bank, ACTIVE_WRITE] = queue & 1
-    m.banks[first + bank, ACTIVE_COLUMN] = m.slots[slot, SLOT_COLUMN]
-    m.banks[first + bank, ACTIVE_OWNER] = m.slots[slot, SLOT_OWNER]
-    m.banks[first + bank, ACTIVE_ARRIVED] = arrived
-    i = m.channels[channel, ACTIVES]
-    while i > 0 and m.banks[first + m.active_banks[channel, i - 1], ACTIVE_ARRIVED] > arrived:
-        m.active_banks[channel, i] = m.active_banks[channel, i - 1]
-        i -= 1
-    m.active_banks[channel, i] = bank
-    m.channels[channel, ACTIVES] += 1
-    remove(m, queue, bank, slot)
-
-
-@inlined
-def _activated(m, channel, clock, bank, u):
-    """What an activate means for its bank, its group and its rank."""
-    g, b = m.gaps, channel * m.shape.banks + bank
-    for i in range(RECENT, RECENT + 3):
-        m.units[u, i] = m.units[u, i + 1]
-    m.units[u, RECENT + 3] = clock
-    fifth = m.units[u, RECENT] + g.four_activates
-    unit, group = m.banks[b, UNIT], m.banks[b, GROUP]
-    for i in range(m.shape.banks):
-        due = max(m.due[DUE_ACTIVATE, channel, i], clock + m.apart[ACTIVATE_TO_ACTIVATE, group, i])
-        m.due[DUE_ACTIVATE, channel, i] = due
-    for i in range(unit * m.shape.unit_banks, (unit + 1) * m.shape.unit_banks):
-        m.due[DUE_ACTIVATE, channel, i] = max(m.due[DUE_ACTIVATE, channel, i], fifth)
-    m.due[DUE_ACTIVATE, channel, bank] = max(
-        m.due[DUE_ACTIVATE, channel, bank], clock + g.activate_activate_bank
-    )
-    m.due[READ, channel, bank] = max(m.due[READ, channel, bank], clock + g.activate_read)
-    m.due[WRITE, channel, bank] = max(m.due[WRITE, channel, bank], clock + g.activate_write)
-    m.banks[b, CLOSING] = clock + g.activate_precharge
-    m.due[DUE_PRECHARGE, channel, bank] = FAR  # until the active request has had its column command
-    m.channels[channel, ACTIVATES] += 1
-
-
-@inlined
-def give_back(m, channel, arrived, done, owner, write):
-    """A request will be done then: into the channel's returns, in the order of their clocks."""
-    base, i = channel * RETURNS, m.channels[channel, TAIL]
-    m.channels[channel, TAIL] = i + 1
-    while i > m.channels[channel, HEAD] and m.returns[base + (i - 1 & RETURNS - 1), 0] > done:
-        m.returns[base + (i & RETURNS - 1), 0] = m.returns[base + (i - 1 & RETURNS - 1), 0]
-        m.returns[base + (i & RETURNS - 1), 1] = m.returns[base + (i - 1 & RETURNS - 1), 1]
-        i -= 1
-    m.returns[base + (i & RETURNS - 1), 0] = done
-    m.returns[base + (i & RETURNS - 1), 1] = owner
-    m.channels[channel, LAST_DONE] = max(m.channels[channel, LAST_DONE], done)
-    if not write:
-        m.channels[channel, LATENCY] += done - arrived
-
-
-@inlined
-def log(m, clock, channel, command, bank, place):
-    """One row of the log, if one is kept; the caller has seen to it that there is room."""
-    i = m.run[LOGGED]
-    if i < m.log.shape[0]:
-        m.log[i, 0], m.log[i, 1], m.log[i, 2] = clock, channel, command
-        m.log[i, 3], m.log[i, 4] = bank // m.shape.unit_banks, bank % m.shape.unit_banks
-        m.log[i, 5] = place
-        m.run[LOGGED] = i + 1
+    for bank in range(begin, end):
+        if c[OPEN_ROW + bank] >= 0:
+            close = max(close, c[DUE_PRECHARGE + bank])
+    if close >= 0:
+        return max(c[ROW_BUS], close)
+    due = c[REFRESH_DUE + (begin >> m.shape.unit_bits & UNIT_MASK)]
+    if m.shape.per_bank:
+        # To the other banks it is what an activate is.
+        late = m.shape.activate_clocks - m.shape.refresh_clocks
+        due = max(due, c[DUE_ACTIVATE + begin] + late)
+    return max(c[ROW_BUS], due)

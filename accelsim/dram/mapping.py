@@ -2,16 +2,21 @@
 
 A mapping is named by its order from the highest bit down, two letters each: Ch, Co, Ra (rank or
 pseudo-channel), Bg (bank group), Ba (bank), Ro. `Ba` without `Bg` means both, the bank above its group.
+Where the channels are no power of two, they are cut out by division, and bits are left free for them.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from accelsim.compiled import inlined
-from accelsim.dram.timing import Device
 from accelsim.words import unknown
+
+if TYPE_CHECKING:
+    from accelsim.dram.timing import Device
 
 CHANNEL, COLUMN, RANK, GROUP, BANK, ROW = range(6)
 LETTERS = {"ch": CHANNEL, "co": COLUMN, "ra": RANK, "bg": GROUP, "ba": BANK, "ro": ROW}
@@ -25,15 +30,50 @@ NAMES = (DEFAULT, "RoChRaBaBgCo", "RoCoRaBaCh", XOR_NAME)
 SHIFT, MASK, HIGH, HIGH_MASK, PLACE, XOR, XOR_MASK = range(7)
 
 
-def mapping(name: str, device: Device) -> npt.NDArray[np.int64]:
-    """The mapping of that name for a device: [6 fields, 7 columns], see above; `line` is a burst's number.
+class Cut(NamedTuple):
+    """How a burst's number gets a whole number of bits for its channel: `channels` of 1 << `bits`, above
+    `below` bursts that stay together. As it is where `bits` is 0.
+    """
+
+    channels: int
+    bits: int
+    below: int
+
+
+def mapping(device: Device) -> npt.NDArray[np.int64]:
+    """The mapping of a device: [6 fields, 7 columns], see above; `line` is a burst's number, spread.
 
     Raises ValueError for a word that is neither a known name nor an order of all the fields.
     """
-    bits = _bits(device)
-    if name.lower() == XOR_NAME.lower():
-        return _blocks_of_four(bits, device)
-    return _pack([(which, bits[which]) for which in _order(name)])
+    return _pack(_pieces(device), device)
+
+
+def cut(device: Device) -> Cut:
+    """What `spread` needs to know."""
+    if device.channels & device.channels - 1 == 0:
+        return Cut(channels=device.channels, bits=0, below=1)
+    below = 0
+    for which, width in _pieces(device):
+        if which == CHANNEL:
+            break
+        below += width
+    return Cut(channels=device.channels, bits=(device.channels - 1).bit_length(), below=1 << below)
+
+
+def spread_all(cut: Cut, line: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Bursts' numbers with bits of their own for the channel."""
+    if cut.bits == 0:
+        return line
+    above = line // cut.below
+    return (above // cut.channels << cut.bits | above % cut.channels) * cut.below + line % cut.below
+
+
+spread = inlined(spread_all)
+
+
+def check_mapping(device: Device) -> None:
+    """ValueError for a mapping that is none of the device."""
+    _pieces(device)
 
 
 @inlined
@@ -42,6 +82,51 @@ def field(mapped, line, which, column):
     low = line >> mapped[which, SHIFT] & mapped[which, MASK]
     high = (line >> mapped[which, HIGH] & mapped[which, HIGH_MASK]) << mapped[which, PLACE]
     return (low | high) ^ (column >> mapped[which, XOR] & mapped[which, XOR_MASK])
+
+
+@inlined
+def decode(m, line):
+    """Bank in the channel, row and column of a burst's number, spread; `m` is the memory (`banks`)."""
+    mapped, shape = m.mapping, m.shape
+    if shape.straight:
+        column = line >> mapped[COLUMN, SHIFT] & mapped[COLUMN, MASK]
+        row = line >> mapped[ROW, SHIFT] & mapped[ROW, MASK]
+        unit = line >> mapped[RANK, SHIFT] & mapped[RANK, MASK]
+        group = line >> mapped[GROUP, SHIFT] & mapped[GROUP, MASK]
+        bank = line >> mapped[BANK, SHIFT] & mapped[BANK, MASK]
+    else:
+        column, row = field(mapped, line, COLUMN, 0), field(mapped, line, ROW, 0)
+        unit, group = field(mapped, line, RANK, column), field(mapped, line, GROUP, column)
+        bank = field(mapped, line, BANK, column)
+    return unit << shape.unit_bits | group << shape.group_bits | bank, row, column
+
+
+def _pieces(device: Device) -> list[tuple[int, int]]:
+    """(field, width) from the lowest bit up; the column may come in two pieces."""
+    bits = _bits(device)
+    together = device.interleave // device.burst_bytes
+    if device.interleave and (device.interleave % device.burst_bytes or together & together - 1):
+        raise ValueError(
+            f"{device.device}: interleave must be 0 or a power of two of bursts of {device.burst_bytes} B, "
+            f"not {device.interleave}"
+        )
+    low = together.bit_length() - 1 if together else 0
+    if device.mapping.lower() == XOR_NAME.lower():
+        # Four bursts of a row in one bank, then the next rank, group and bank.
+        lowest = [COLUMN, CHANNEL] if low else [CHANNEL, COLUMN]
+        low, order = max(low, 2), [*lowest, RANK, GROUP, BANK, COLUMN, ROW]
+    else:
+        order = [COLUMN, *_order(device.mapping)] if low else _order(device.mapping)
+    if low > bits[COLUMN]:
+        raise ValueError(
+            f"{device.device}: mapping {device.mapping} with interleave {device.interleave} needs "
+            f">= {1 << low} columns, not {device.columns}"
+        )
+    pieces = [(which, bits[which]) for which in order]
+    if low:
+        first, rest = (place for place, which in enumerate(order) if which == COLUMN)
+        pieces[first], pieces[rest] = (COLUMN, low), (COLUMN, bits[COLUMN] - low)
+    return pieces
 
 
 def _bits(device: Device) -> dict[int, int]:
@@ -53,7 +138,7 @@ def _bits(device: Device) -> dict[int, int]:
         BANK: device.banks,
         ROW: device.rows,
     }
-    return {which: count.bit_length() - 1 for which, count in counts.items()}
+    return {which: (count - 1).bit_length() for which, count in counts.items()}
 
 
 def _order(name: str) -> list[int]:
@@ -66,24 +151,8 @@ def _order(name: str) -> list[int]:
     return [LETTERS[word] for word in reversed(words)]
 
 
-def _blocks_of_four(bits: dict[int, int], device: Device) -> npt.NDArray[np.int64]:
-    """Four bursts of a row in one bank, then the next rank, group, bank; banks xored with column bits."""
-    if bits[COLUMN] < 2:
-        raise ValueError(
-            f"mapping {XOR_NAME} needs >= 4 columns, not the {device.columns} of {device.device}"
-        )
-    low = [(CHANNEL, bits[CHANNEL]), (COLUMN, 2)]
-    inner = [(which, bits[which]) for which in (RANK, GROUP, BANK)]
-    packed = _pack([*low, *inner, (COLUMN, bits[COLUMN] - 2), (ROW, bits[ROW])])
-    shift = 0
-    for which, width in inner:
-        packed[which, XOR], packed[which, XOR_MASK] = shift, (1 << width) - 1
-        shift += width
-    return packed
-
-
-def _pack(pieces: list[tuple[int, int]]) -> npt.NDArray[np.int64]:
-    """Pieces (field, width) from the lowest bit up; a field's second piece lies above its first."""
+def _pack(pieces: list[tuple[int, int]], device: Device) -> npt.NDArray[np.int64]:
+    """A field's second piece lies above its first. MOP4CLXOR's banks are xored with column bits."""
     packed = np.zeros((6, 7), np.int64)
     position = 0
     below: dict[int, int] = {}
@@ -95,4 +164,10 @@ def _pack(pieces: list[tuple[int, int]]) -> npt.NDArray[np.int64]:
             packed[which, SHIFT], packed[which, MASK] = position, (1 << width) - 1
         below[which] = width
         position += width
+    if device.mapping.lower() == XOR_NAME.lower():
+        shift = 0
+        for which in (RANK, GROUP, BANK):
+            width = _bits(device)[which]
+            packed[which, XOR], packed[which, XOR_MASK] = shift, (1 << width) - 1
+            shift += width
     return packed

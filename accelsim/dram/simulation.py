@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accelsim.dram import banks as b
-from accelsim.dram.mapping import DEFAULT
+from accelsim.dram.energy import Energy, energy
 from accelsim.dram.offering import offer
 from accelsim.dram.timing import Device
 from accelsim.dram.trace import Chunk
@@ -23,7 +23,8 @@ class Totals:
     """What a stream took. `cycles`: clocks until the last request was accepted; `drained`: until its data.
 
     Requests that a queued write answered (`forwarded` reads, `merged` writes) reach no row.
-    `read_latency` is the mean, in clocks from acceptance to the last data.
+    `read_latency` is the mean, in clocks from acceptance to the last data. `lost_to_...` are clocks of data
+    pins, summed over them (`accelsim.dram.books`); `open_clocks` those of ranks with an open row.
     """
 
     device: Device
@@ -38,6 +39,11 @@ class Totals:
     merged: int
     activates: int
     refreshes: int
+    lost_to_bus: int
+    lost_to_activates: int
+    lost_to_conflicts: int
+    lost_to_refresh: int
+    open_clocks: int
     read_latency: float | None
     inside: int
     first_inside: int
@@ -53,21 +59,33 @@ class Totals:
         requests = self.reads + self.writes
         return requests * self.device.burst_bytes / self.seconds / 1e9 if self.cycles else None
 
+    @property
+    def energy(self) -> Energy | None:
+        """By cause, until the last data; None where the device has no entry."""
+        answered = self.forwarded, self.merged
+        return energy(
+            self.device,
+            activates=self.activates,
+            reads=self.reads - answered[0],
+            writes=self.writes - answered[1],
+            refreshes=self.refreshes,
+            clocks=self.drained,
+            open_clocks=self.open_clocks,
+        )
+
 
 def simulate(
     device: Device,
     chunks: Iterable[Chunk],
     *,
-    mapping: str = DEFAULT,
     commands: Commands | None = None,
     progress: Callable[[int], None] = lambda requests: None,
 ) -> Totals:
     """Offer all requests in order, as fast as the queues take them, and serve what is left at the end.
 
     `commands` is given the log (see `Banks.log`) piece by piece: in clock order within a channel only.
-    Raises ValueError for an unknown mapping.
     """
-    memory = b.banks(device, mapping, log_rows=LOG_ROWS if commands else 0)
+    memory = b.banks(device, log_rows=LOG_ROWS if commands else 0)
     inside = first_inside = requests = 0
     for chunk in chunks:
         _offer(memory, chunk, commands, drain=False)
@@ -78,12 +96,12 @@ def simulate(
     cycles = int(memory.run[b.CLOCK]) if requests else 0
     nothing = np.zeros(0, np.int64)
     _offer(memory, Chunk(lines=nothing, writes=nothing, earliest=nothing), commands, drain=True)
-    counts = [int(count) for count in memory.channels.sum(axis=0)]
-    answered = counts[b.READS]
+    counts = [int(count) for count in memory.memory[:, : b.RECENT].sum(axis=0)]
+    answered, drained = counts[b.READS], int(memory.memory[:, b.LAST_DONE].max())
     return Totals(
         device=device,
         cycles=cycles,
-        drained=int(memory.channels[:, b.LAST_DONE].max()),
+        drained=drained,
         reads=counts[b.READS],
         writes=counts[b.WRITES],
         row_hits=counts[b.HITS],
@@ -93,10 +111,23 @@ def simulate(
         merged=counts[b.MERGED],
         activates=counts[b.ACTIVATES],
         refreshes=counts[b.REFRESHES],
+        lost_to_bus=counts[b.LOST_TO_BUS],
+        lost_to_activates=counts[b.LOST_TO_ACTIVATES],
+        lost_to_conflicts=counts[b.LOST_TO_CONFLICTS],
+        lost_to_refresh=counts[b.LOST_TO_REFRESH],
+        open_clocks=counts[b.OPEN_CLOCKS] + _still_open(memory, drained),
         read_latency=counts[b.LATENCY] / answered if answered else None,
         inside=inside,
         first_inside=first_inside,
     )
+
+
+def _still_open(memory: b.Banks, until: int) -> int:
+    """Clocks for which ranks whose rows are open now have had one open."""
+    units = np.arange(memory.shape.units)
+    is_open = memory.memory[:, b.OPEN_BANKS + units] > 0
+    since = memory.memory[:, b.OPEN_SINCE + units]
+    return int(np.where(is_open, np.maximum(until - since, 0), 0).sum())
 
 
 def _offer(memory: b.Banks, chunk: Chunk, commands: Commands | None, *, drain: bool) -> None:

@@ -1,4 +1,4 @@
-"""A DRAM device as an architect reads it: organisation, timings in clocks, and the controller's queues.
+"""A DRAM device as an architect reads it: organisation, timings in clocks, and the controller's choices.
 
 `accelsim.dram.presets` has the devices with their sources; `gaps` says how many clocks must lie between
 two commands, for the compiled controller. The checker derives its own from the same timings.
@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args, get_type_hints
+
+from accelsim.dram.mapping import check_mapping
+from accelsim.words import unknown
 
 MOST_BANKS = 64
+MOST_UNITS = 8
+UNIT_MASK = MOST_UNITS - 1
 
 
 class Gaps(NamedTuple):
-    """Least clocks from one command to another. `_rank`: same rank (or pseudo-channel); `_other`: another.
+    """Least clocks from one command to another, first clock to first clock.
 
-    A `_rank` gap holds inside a bank group as well; a gap of 0 is no constraint.
+    `_rank`: same rank (or pseudo-channel), `_other`: another. A `_rank` gap holds inside a bank group as
+    well; a gap that is not positive is no constraint.
     """
 
     read_read_group: int
@@ -39,11 +45,18 @@ class Gaps(NamedTuple):
     activate_activate_group: int
     activate_activate_rank: int
     four_activates: int
+    precharge_precharge: int
     precharge_activate: int
     precharge_refresh: int
+    precharge_all_refresh: int
     activate_refresh: int
     refresh_activate: int
+    refresh_bank_activate: int
+    refresh_bank_other: int
+    refresh_bank_refresh: int
+    activate_refresh_bank: int
     refresh_interval: int
+    refresh_done: int
     read_done: int
     write_done: int
 
@@ -54,7 +67,15 @@ class Device:
 
     `BL` is the burst in clocks; `columns` counts bursts in a row. A channel has `ranks` ranks, or
     `pseudo_channels` pseudo-channels with data pins of their own behind one command bus. With `buses` = 2
-    a column and a row command may be sent in one clock; an activate takes `activate_clocks` of the row bus.
+    a column and a row command may be sent in one clock. A command holds its bus for its `..._clocks`, and
+    timings count from the last of them. `tBTR` lies between the data of a read and of a write. A `tRPab` of 0
+    is tRP; `tPPD`, `tRREFD` and `tPBR2PBR` (from one bank's refresh to the next bank's) of 0 are none; a
+    `tRFCpb` of 0 means that banks cannot be refreshed one by one.
+
+    `page`: rows stay open; are closed once nothing queued wants them; or so `row_timeout` clocks after their
+    last column command. `mapping` is a word of `accelsim.dram.mapping`; neighbouring `interleave` bytes stay
+    in one channel (0: as the mapping says). In an accelerator a channel has at most `outstanding` bursts
+    accepted and not back (0: no limit but the queues).
     """
 
     device: str
@@ -86,43 +107,46 @@ class Device:
     tFAW: int  # noqa: N815
     tRFC: int  # noqa: N815
     tREFI: int  # noqa: N815
+    tBTR: int = 2  # noqa: N815
     tCS: int = 0  # noqa: N815
+    tPPD: int = 0  # noqa: N815
+    tRPab: int = 0  # noqa: N815
+    tRFCpb: int = 0  # noqa: N815
+    tRREFD: int = 0  # noqa: N815
+    tPBR2PBR: int = 0  # noqa: N815
     buses: Literal[1, 2] = 1
     activate_clocks: int = 1
+    column_clocks: int = 1
+    precharge_clocks: int = 1
+    refresh_clocks: int = 1
+    refresh: Literal["all-bank", "per-bank"] = "all-bank"
+    page: Literal["open", "closed", "timeout"] = "open"
+    row_timeout: int = 100
     queue: int = 32
     write_high: float = 0.8
     write_low: float = 0.2
     offers: int = 0
+    mapping: str = "RoBaRaCoCh"
+    interleave: int = 0
+    outstanding: int = 0
+    most_ranks: int = 4
     source: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("channels", "ranks", "bank_groups", "banks", "rows", "columns", "burst_bytes"):
+        for name in ("ranks", "bank_groups", "banks", "rows", "columns", "burst_bytes"):
             value = getattr(self, name)
             if value < 1 or value & (value - 1):
                 raise ValueError(f"{self.device}: {name} must be a power of two, not {value}")
         for name in COUNTED:
             if getattr(self, name) < 1:
                 raise ValueError(f"{self.device}: {name} must be >= 1, not {getattr(self, name)}")
-        for name in ("tCS", "offers"):
+        for name in (*OPTIONAL_TIMINGS, "row_timeout", "offers", "interleave", "outstanding"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{self.device}: {name} must be >= 0, not {getattr(self, name)}")
-        if self.pseudo_channels not in (1, 2):
-            raise ValueError(f"{self.device}: pseudo_channels must be 1 or 2, not {self.pseudo_channels}")
-        if self.pseudo_channels > 1 and self.ranks > 1:
-            raise ValueError(
-                f"{self.device}: ranks must be 1 with pseudo-channels (stacks of ranks are not modelled),"
-                f" not {self.ranks}"
-            )
-        if self.buses not in (1, 2):
-            raise ValueError(f"{self.device}: buses must be 1 or 2, not {self.buses}")
-        if self.buses == 1 and self.activate_clocks > 1:
-            raise ValueError(
-                f"{self.device}: activate_clocks must be 1 on one command bus, not {self.activate_clocks}"
-            )
-        if self.banks_per_channel > MOST_BANKS:
-            raise ValueError(
-                f"{self.device}: banks of a channel must be <= {MOST_BANKS}, not {self.banks_per_channel}"
-            )
+        for name, kind in CHOICES.items():
+            if getattr(self, name) not in kind:
+                raise ValueError(unknown(f"{self.device}: {name}", getattr(self, name), kind))
+        self._check_organisation()
         if not 1 <= self.queue <= 256:
             raise ValueError(f"{self.device}: queue must be from 1 to 256, not {self.queue}")
         if not 0 <= self.write_low < self.write_high <= 1:
@@ -131,14 +155,45 @@ class Device:
                 f" not {self.write_low} and {self.write_high}"
             )
         self._check_refresh()
+        check_mapping(self)
+
+    def _check_organisation(self) -> None:
+        if self.pseudo_channels not in (1, 2):
+            raise ValueError(f"{self.device}: pseudo_channels must be 1 or 2, not {self.pseudo_channels}")
+        if self.pseudo_channels > 1 and self.ranks > 1:
+            raise ValueError(
+                f"{self.device}: ranks must be 1 with pseudo-channels (stacks of ranks are not modelled),"
+                f" not {self.ranks}"
+            )
+        if self.ranks > min(self.most_ranks, MOST_UNITS):
+            raise ValueError(
+                f"{self.device}: ranks must be <= {min(self.most_ranks, MOST_UNITS)}, not {self.ranks}"
+            )
+        if self.buses not in (1, 2):
+            raise ValueError(f"{self.device}: buses must be 1 or 2, not {self.buses}")
+        if self.banks_per_channel > MOST_BANKS:
+            raise ValueError(
+                f"{self.device}: banks of a channel must be <= {MOST_BANKS}, not {self.banks_per_channel}"
+            )
 
     def _check_refresh(self) -> None:
         # The ranks of a channel are refreshed one after the other before the next round is due.
-        busy = self.units * (self.tRAS + self.tWR + self.CWL + self.BL + self.tRP + 2) + self.tRFC
+        close = self.tRAS + self.tWR + self.CWL + self.BL + max(self.tRP, self.tRPab) + 2
+        busy = self.units * close + self.tRFC
         if self.tREFI <= busy:
             raise ValueError(
                 f"{self.device}: tREFI must be > {busy}, the clocks that a round of refresh can take,"
                 f" not {self.tREFI}"
+            )
+        if self.refresh == "all-bank":
+            return
+        if self.tRFCpb == 0:
+            raise ValueError(f"{self.device}: refresh must be 'all-bank' (it has no tRFCpb), not 'per-bank'")
+        apart = max(self.tPBR2PBR, self.tRREFD, self.tRRD_S, -(-self.tFAW // 4))
+        if self.tREFI // self.banks_per_channel <= apart:
+            raise ValueError(
+                f"{self.device}: tREFI must be >= {(apart + 1) * self.banks_per_channel} with 'per-bank'"
+                f" refresh of {self.banks_per_channel} banks, not {self.tREFI}"
             )
 
     @property
@@ -172,46 +227,56 @@ class Device:
         return float(self.clock_hz * self.channels * self.pseudo_channels * self.burst_bytes / self.BL)
 
     def gaps(self) -> Gaps:
-        """Clocks between commands. An activate counts from its last clock, the others have but one.
+        """Clocks between the first clocks of commands; the timings count between their last clocks.
 
-        Read to write leaves two clocks between the bursts on the data pins; pseudo-channels share no pins.
+        Ranks share pins, with `tCS` between their bursts; pseudo-channels share none. The refresh of one bank
+        is to the others of its rank what an activate is.
         """
-        late = self.activate_clocks - 1
+        activate, column = self.activate_clocks, self.column_clocks
+        precharge, refresh = self.precharge_clocks, self.refresh_clocks
         shared = self.pseudo_channels == 1
+        same = max(self.tCCD_S, self.BL)
         write_end = self.CWL + self.BL
-        read_rank, write_rank = max(self.tCCD_S, self.BL), max(self.tCCD_S, self.BL)
         to_read = write_end + self.tWTR_S
         return Gaps(
-            read_read_group=max(self.tCCD_L, read_rank),
-            read_read_rank=read_rank,
+            read_read_group=max(self.tCCD_L, same),
+            read_read_rank=same,
             read_read_other=self.BL + self.tCS if shared else 0,
-            read_write_rank=max(1, self.CL + self.BL + 2 - self.CWL),
+            read_write_rank=max(1, self.CL + self.BL + self.tBTR - self.CWL),
             read_write_other=self.BL + self.tCS if shared else 0,
-            write_write_group=max(self.tCCD_L, write_rank),
-            write_write_rank=write_rank,
+            write_write_group=max(self.tCCD_L, same),
+            write_write_rank=same,
             write_write_other=self.BL if shared else 0,
             write_read_group=max(to_read, write_end + self.tWTR_L),
             write_read_rank=to_read,
             write_read_other=max(0, write_end + self.tCS - self.CL) if shared else 0,
-            read_precharge=self.tRTP,
-            write_precharge=write_end + self.tWR,
-            activate_read=self.tRCDRD + late,
-            activate_write=self.tRCDWR + late,
-            activate_precharge=self.tRAS + late,
+            read_precharge=self.tRTP + column - precharge,
+            write_precharge=write_end + self.tWR + column - precharge,
+            activate_read=self.tRCDRD + activate - column,
+            activate_write=self.tRCDWR + activate - column,
+            activate_precharge=self.tRAS + activate - precharge,
             activate_activate_bank=self.tRC,
             activate_activate_group=max(self.tRRD_L, self.tRRD_S),
             activate_activate_rank=self.tRRD_S,
             four_activates=self.tFAW,
-            precharge_activate=self.tRP - late,
-            precharge_refresh=self.tRP,
-            activate_refresh=self.tRC + late,
-            refresh_activate=self.tRFC - late,
-            refresh_interval=self.tREFI,
-            read_done=self.CL + self.BL,
-            write_done=write_end,
+            precharge_precharge=self.tPPD,
+            precharge_activate=self.tRP + precharge - activate,
+            precharge_refresh=self.tRP + precharge - refresh,
+            precharge_all_refresh=max(self.tRP, self.tRPab) + precharge - refresh,
+            activate_refresh=self.tRC + activate - refresh,
+            refresh_activate=self.tRFC + refresh - activate,
+            refresh_bank_activate=self.tRFCpb + refresh - activate,
+            refresh_bank_other=max(self.tRREFD, self.tRRD_S) + refresh - activate,
+            refresh_bank_refresh=max(self.tPBR2PBR, self.tRREFD),
+            activate_refresh_bank=self.tRRD_S + activate - refresh,
+            refresh_interval=self.tREFI // (1 if self.refresh == "all-bank" else self.banks_per_channel),
+            refresh_done=self.tRFC if self.refresh == "all-bank" else self.tRFCpb,
+            read_done=self.CL + self.BL + column - 1,
+            write_done=write_end + column - 1,
         )
 
 
+CHOICES = {name: get_args(get_type_hints(Device)[name]) for name in ("refresh", "page")}
 TIMINGS = (
     "BL",
     "CL",
@@ -233,4 +298,6 @@ TIMINGS = (
     "tRFC",
     "tREFI",
 )
-COUNTED = ("clock_ps", "activate_clocks", *TIMINGS)
+OPTIONAL_TIMINGS = ("tBTR", "tCS", "tPPD", "tRPab", "tRFCpb", "tRREFD", "tPBR2PBR")
+COMMAND_CLOCKS = ("activate_clocks", "column_clocks", "precharge_clocks", "refresh_clocks")
+COUNTED = ("clock_ps", "channels", *COMMAND_CLOCKS, *TIMINGS)

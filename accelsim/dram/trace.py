@@ -6,16 +6,18 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from accelsim.dram.scanning import UNUSUAL, scan
 from accelsim.dram.timing import Device
 
-CHUNK = 1 << 16
+BLOCK_BYTES = 1 << 20
+LONGEST_LINE = 1 << 16
 WORDS = {"LD": 0, "READ": 0, "RD": 0, "R": 0, "ST": 1, "WRITE": 1, "WR": 1, "W": 1}
 LATEST_CYCLE = 1 << 40
 EXPECTED = "'LD 0x40', 'ST 0x40' or '0x40 READ', with an optional cycle"
@@ -36,17 +38,53 @@ class Chunk:
     first_inside: int = 0
 
 
-def read_trace(text: Iterable[str], device: Device, *, name: str = "trace") -> Iterator[Chunk]:
-    """The requests in the lines of `text`, such as an open file, in chunks.
+def blocks(file: BinaryIO, *, name: str = "trace") -> Iterator[bytes]:
+    """A file in blocks of whole lines. Raises ValueError for a line without an end: that is no trace."""
+    rest = b""
+    while read := file.read(BLOCK_BYTES):
+        whole, newline, begun = (rest + read).rpartition(b"\n")
+        if newline:
+            yield whole + newline
+        rest = begun
+        if len(rest) > LONGEST_LINE:
+            raise ValueError(f"{name} must have lines of at most {LONGEST_LINE} bytes, such as 'LD 0x40'")
+    if rest:
+        yield rest
+
+
+def read_trace(text: Iterable[bytes], device: Device, *, name: str = "trace") -> Iterator[Chunk]:
+    """The requests in blocks of whole lines, block by block.
 
     Raises ValueError with the line's number for a line that is none of a trace, and for an address
     beyond the device.
     """
     number = 0
-    lines = iter(text)
-    while taken := list(itertools.islice(lines, CHUNK)):
-        yield _chunk(taken, number, device, name)
-        number += len(taken)
+    for block in text:
+        chunk = _scanned(block, number, device)
+        yield (
+            _chunk(block.decode("ascii", "replace").split("\n"), number, device, name)
+            if chunk is None
+            else chunk
+        )
+        number += block.count(b"\n")
+
+
+def _scanned(block: bytes, before: int, device: Device) -> Chunk | None:
+    """The block's requests, or None if one is not written in the usual way."""
+    most = block.count(b"\n") + 1
+    lines, writes, earliest = (np.empty(most, np.int64) for _ in range(3))
+    inside = np.zeros(2, np.int64)
+    letters = np.frombuffer(block, np.uint8)
+    count = scan(letters, device.burst_bytes, device.capacity_bytes, lines, writes, earliest, inside)
+    if count == UNUSUAL:
+        return None
+    return Chunk(
+        lines=lines[:count],
+        writes=writes[:count],
+        earliest=earliest[:count],
+        inside=int(inside[0]),
+        first_inside=int(inside[1]) + before if inside[0] else 0,
+    )
 
 
 def _chunk(taken: list[str], before: int, device: Device, name: str) -> Chunk:

@@ -7,12 +7,14 @@ station or a channel is looked at only then. Nothing here is per cycle.
 from __future__ import annotations
 
 from accelsim.compiled import kernel
-from accelsim.dram.flow import NEVER, Flow, has_room, next_return
+from accelsim.dram.banks import NEVER
+from accelsim.dram.seat import Seat
 from accelsim.engine.grants import fill_lane, grant
 from accelsim.engine.heap import take_first
 from accelsim.engine.moves import move
-from accelsim.engine.ports import accept_bursts, give_back, offer
+from accelsim.engine.ports import offer, serve
 from accelsim.engine.state import (
+    CYCLES,
     LISTED,
     TOUCHED,
     WORK,
@@ -26,16 +28,30 @@ from accelsim.engine.state import (
 
 
 @kernel
-def advance(rows: Rows, wiring: Wiring, memory: Flow, state: State, has_memory: bool) -> None:
+def advance(rows: Rows, wiring: Wiring, memory: Seat, state: State, has_memory: bool) -> None:
     """Run until nothing can happen any more."""
     counters, count = state.counters, state.stations.shape[0]
-    cycle = 0
+    cycle, served, over = 0, False, False
     while True:
-        # 1. Returns: bursts that are due come back.
-        for i in range(counters[TOUCHED]):
-            give_back(rows, memory, state, state.touched[i], cycle)
+        # 1. Returns: what the channels settle before this cycle. 5. Memory: what was started is offered, and
+        # the channels go on until anything else could happen.
+        if served:
+            offer(rows, wiring, memory, state, cycle)
+        left = counters[TOUCHED]
+        while left > 0:
+            left -= 1
+            horizon = cycle
+            if served:
+                horizon = cycle + 1
+                if left == 0:
+                    horizon = state.times[state.order[0]] if state.queued[0] > 0 else NEVER
+            wake = serve(rows, wiring, memory, state, state.touched[left], cycle, horizon)
+            if served and wake != NEVER:
+                look_later(state, count + state.touched[left], wake)
+        if over:
+            return
         # 2. to 4. Moves, lanes and grants, until nothing moves.
-        moving = True
+        moving = not served
         while moving:
             while counters[WORK] > 0:
                 counters[WORK] -= 1
@@ -45,21 +61,18 @@ def advance(rows: Rows, wiring: Wiring, memory: Flow, state: State, has_memory: 
                 if wake != NEVER:
                     look_later(state, station, wake)
             moving = fill_lane(rows, state, cycle) or grant(rows, wiring, state, cycle, has_memory)
-        # 5. Memory: what was started is offered, every channel accepts.
-        if has_memory:
-            offer(rows, wiring, memory, state, cycle)
-            for i in range(counters[TOUCHED]):
-                channel = state.touched[i]
-                accept_bursts(rows, wiring, memory, state, channel, cycle)
-                wake = next_return(memory, channel)
-                if state.offer_count[channel] > 0 and has_room(memory, channel):
-                    wake = cycle + 1
-                if wake != NEVER:
-                    look_later(state, count + channel, wake)
+        if has_memory and not served:
+            served = True
+            continue
+        served = False
         counters[TOUCHED] = 0
         # The next cycle in which anything can happen.
         if state.queued[0] == 0:
-            return
+            # The channels refresh until the end.
+            over, cycle = True, counters[CYCLES]
+            for channel in range(state.touched.size if has_memory else 0):
+                touch(state, channel, -2)
+            continue
         cycle = state.times[state.order[0]]
         while state.queued[0] > 0 and state.times[state.order[0]] == cycle:
             which = take_first(state.order, state.place, state.times, state.queued)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accelsim.compiled import inlined
-from accelsim.dram.flow import NEVER
+from accelsim.dram.banks import NEVER
 from accelsim.engine.state import (
     AFTER,
     BUFFER,
@@ -41,6 +41,7 @@ def move(rows, wiring, state, station, cycle, has_memory):
             op = job * stages + stage
             if state.free[op] >= 0 and state.pending[op] == 0:
                 due = state.free[op] if rows.skip[op] else state.free[op] + rows.drain[op]
+                due = max(due, state.back[op])
                 if due > cycle:
                     wake = due
                 elif stage == 0 or state.end[op - 1] >= 0:
@@ -53,6 +54,8 @@ def move(rows, wiring, state, station, cycle, has_memory):
         op = job * stages + stage
         if stations[station, HOLDS]:
             due = state.start[op] + rows.busy[op]
+            if state.unaccepted[op] == 0:
+                due = max(due, state.accepted[op])
             if due > cycle:
                 return min(wake, due)
             if state.unaccepted[op] > 0 or (stage > 0 and state.end[op - 1] < 0):

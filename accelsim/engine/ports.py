@@ -1,16 +1,44 @@
-"""Bursts between stations and channels: offers, queues, returns. Rules: `docs/engine.md`, Memory."""
+"""Between stations and channels: queues of accesses, what a channel takes, what comes back. `docs/engine.md`.
+
+A channel is served ahead of the machine, up to its *horizon*: the first cycle in which anything else could
+happen. What it settles on the way is told to the stations with its cycle, and brings the horizon nearer.
+"""
 
 from __future__ import annotations
 
-from accelsim.compiled import inlined
-from accelsim.dram.flow import accept, has_room, next_return, take_return
-from accelsim.engine.state import FREE_NODE, JOB, STARTED, look_again, look_later, touch
+from accelsim.compiled import called, inlined
+from accelsim.dram.banks import DONE, FAR, NEVER, NEXT, OWNER, SIZE, WRITE
+from accelsim.dram.cache import ASKED, FILLED, WAITERS, ask, fill, find, is_crowded, set_of, use
+from accelsim.dram.controller import clock_of, step
+from accelsim.dram.seat import (
+    ASKING,
+    FULL,
+    OPEN,
+    PUT,
+    REFUSED,
+    channel_of,
+    cycle_after,
+    cycle_of,
+    first_back,
+    first_clock,
+    forget,
+    has_room_for,
+    is_full,
+    is_idle,
+    put,
+)
+from accelsim.engine.state import FREE_NODE, JOB, SEEN, STARTED, look_again, look_later, touch
+
+AHEAD = 16  # as many accesses of an operation as are looked for
+
+_command = called(getattr(step, "py_func", step))
 
 
 @inlined
 def offer(rows, wiring, memory, state, cycle):
-    """Put the bursts of the operations that started in this cycle into the queues, by station."""
+    """Put the accesses of the operations that started in this cycle into the queues, by station."""
     started = state.started
+    since = (first_clock(memory, cycle) - 1) * memory.cache.ticks
     for i in range(state.counters[STARTED]):
         lowest = i
         for other in range(i + 1, state.counters[STARTED]):
@@ -22,22 +50,21 @@ def offer(rows, wiring, memory, state, cycle):
         for run in range(rows.run_begin[op], rows.run_begin[op + 1]):
             address = rows.run_address[run]
             for _ in range(rows.run_count[run]):
-                _enqueue(memory, state, wiring.port[station], op, address, cycle)
+                _enqueue(memory, state, wiring.port[station], op, address, since, cycle)
                 address += rows.run_stride[run]
     state.counters[STARTED] = 0
 
 
 @inlined
-def _enqueue(memory, state, port, op, address, cycle):
-    """Append one burst to its (port, channel) queue. A node is (address, operation, next)."""
-    ticks, nodes = memory.ticks, state.nodes
-    channel = address // ticks.interleave % ticks.channels
+def _enqueue(memory, state, port, op, address, since, cycle):
+    """Append one access to its (port, channel) queue. A node is (address, operation, next)."""
+    nodes, channel = state.nodes, channel_of(memory, address)
     node = state.counters[FREE_NODE]
     state.counters[FREE_NODE] = nodes[node, 2]
     nodes[node, 0], nodes[node, 1], nodes[node, 2] = address, op, -1
     if state.queue_head[channel, port] < 0:
         state.queue_head[channel, port] = node
-        _present(state, channel, port, cycle * ticks.accepts)
+        _present(state, channel, port, since)
         touch(state, channel, cycle)
     else:
         nodes[state.queue_tail[channel, port], 2] = node
@@ -58,43 +85,179 @@ def _present(state, channel, port, since):
     state.offer_count[channel] += 1
 
 
-@inlined
-def accept_bursts(rows, wiring, memory, state, channel, cycle):
-    """The rounds of one channel in one cycle."""
-    stages, accepts, nodes = rows.stages, memory.ticks.accepts, state.nodes
-    ports, times = state.offer_port, state.offer_since
-    for turn in range(cycle * accepts, (cycle + 1) * accepts):
-        if state.offer_count[channel] == 0 or times[channel, 0] > turn or not has_room(memory, channel):
+@called
+def serve(rows, wiring, memory, state, channel, cycle, horizon):
+    """All that a channel does in clocks before the horizon's first; gives the next cycle to look at it."""
+    m, cache, doors, ticks = memory.banks, memory.cache, memory.doors, memory.cache.ticks
+    c = m.memory[channel]
+    state.counters[SEEN] = horizon
+    while True:
+        limit = first_clock(memory, state.counters[SEEN])
+        clock, over, refused, told, floor, listed = FAR, clock_of(c), False, -1, 0, 0
+        if state.offer_count[channel] > 0:
+            clock = max(state.offer_since[channel, 0], doors[channel, OPEN]) // ticks + 1
+        bound = min(clock, limit)
+        commands = over < bound
+        if commands:
+            # Commands come before what is accepted later. An idle channel has nothing but refreshes to send.
+            if bound == FAR and is_idle(c):
+                break
+        elif clock < limit:
+            refused, told, floor = _accept(rows, wiring, memory, state, channel, cycle, clock)
+            if refused:
+                bound = limit
+                if is_full(memory, c):
+                    bound = min(limit, max(clock, first_back(c)) + 1)
+        else:
             break
-        port = ports[channel, 0]
-        state.offer_count[channel] -= 1
-        for i in range(state.offer_count[channel]):
-            ports[channel, i], times[channel, i] = ports[channel, i + 1], times[channel, i + 1]
-        node = state.queue_head[channel, port]
-        op = nodes[node, 1]
-        accept(memory, channel, cycle, nodes[node, 0], wiring.write[op % stages], op)
-        state.queue_head[channel, port] = nodes[node, 2]
-        nodes[node, 2] = state.counters[FREE_NODE]
-        state.counters[FREE_NODE] = node
-        if state.queue_head[channel, port] >= 0:
-            _present(state, channel, port, turn + 1)
-        state.unaccepted[op] -= 1
-        if state.unaccepted[op] == 0:
-            station = state.lane[op // stages] * stages + op % stages
-            look_later(state, station, cycle + 1)
+        if commands or refused:
+            sent = _command(m, c, channel, bound)
+            if sent < bound:
+                doors[channel, FULL] = 0
+            if refused:
+                # Asked again in the clock after the command.
+                again = min(sent + 1, bound)
+                doors[channel, REFUSED] += again - clock
+                doors[channel, OPEN] = (again - 1) * ticks
+        if c[OWNER] >= 0:
+            owner, floor = c[OWNER], c[DONE]
+            c[OWNER] = -1
+            if cache.sets == 0:
+                told = owner
+            else:
+                floor = fill(cache, channel, owner, floor)
+                if floor >= 0:
+                    listed, told = 1, cache.asked[channel, owner, WAITERS]
+        while told >= 0:
+            behind = state.nodes[told, 2]
+            cache.waiting[channel] -= listed
+            _back(rows, memory, state, state.nodes[told, 1], max(state.nodes[told, 0], floor), cycle)
+            state.nodes[told, 2] = state.counters[FREE_NODE]
+            state.counters[FREE_NODE] = told
+            told = behind
+    return _next_cycle(rows, wiring, memory, state, channel)
 
 
 @inlined
-def give_back(rows, memory, state, channel, cycle):
-    """Bursts of a channel that are due: first data and last data wake stations."""
-    stages = rows.stages
-    while next_return(memory, channel) <= cycle:
-        op = take_return(memory, channel)
-        station = state.lane[op // stages] * stages + op % stages
-        state.pending[op] -= 1
-        if state.first[op] < 0:
-            state.first[op] = cycle
-            if op % stages + 1 < stages:
-                look_again(state, station + 1)
-        if state.pending[op] == 0:
-            look_again(state, station)
+def _next_cycle(rows, wiring, memory, state, channel):
+    """A cycle before which the channel does nothing that anybody could see."""
+    c, doors = memory.banks.memory[channel], memory.doors
+    wake, command = NEVER, max(c[NEXT], clock_of(c))
+    if state.offer_count[channel] > 0:
+        clock = max(state.offer_since[channel, 0], doors[channel, OPEN]) // memory.cache.ticks + 1
+        if doors[channel, FULL]:
+            clock = max(clock, min(command, first_back(c)) if memory.outstanding > 0 else command)
+        wake = cycle_of(memory, clock)
+        if state.offer_count[channel] == 1 and c[SIZE + WRITE] == 0 and memory.cache.sets == 0:
+            # Reads that no write can answer: nobody sees one accepted before the last of its operation.
+            node = state.queue_head[channel, state.offer_port[channel, 0]]
+            op, ahead = state.nodes[node, 1], 0
+            if not wiring.write[op % rows.stages]:
+                while ahead < AHEAD and node >= 0 and state.nodes[node, 1] == op:
+                    node, ahead = state.nodes[node, 2], ahead + 1
+                wake = cycle_after(memory, clock + min(ahead - 1, memory.soonest))
+    if not is_idle(c):
+        wake = min(wake, cycle_after(memory, command + memory.soonest))
+    return wake
+
+
+@inlined
+def _accept(rows, wiring, memory, state, channel, cycle, clock):
+    """Take the access on offer for the longest in this clock, if there is room.
+
+    Gives whether it is refused; and of a hit the list of nodes to tell, not before a clock. A node is kept
+    until its access is back; one access of several bursts is taken burst by burst, in the same clock.
+    """
+    doors, cache, nodes = memory.doors, memory.cache, state.nodes
+    c = memory.banks.memory[channel]
+    port = state.offer_port[channel, 0]
+    node = state.queue_head[channel, port]
+    address, op, behind = nodes[node, 0], nodes[node, 1], nodes[node, 2]
+    tick = max(state.offer_since[channel, 0], doors[channel, OPEN])
+    write, line, put_now = wiring.write[op % rows.stages], address // cache.access_bytes, True
+    told, floor, since, list_of = -1, 0, 0, -1
+    if doors[channel, PUT] == 0:
+        forget(memory, c, clock)
+        doors[channel, FULL] = 1
+        if is_full(memory, c):
+            return True, -1, 0
+        if cache.sets > 0:
+            place = -1 if write else find(cache, channel, line)
+            asked = cache.lines[channel, set_of(cache, line), place, ASKED] if place >= 0 else -1
+            if (place < 0 or asked >= 0) and is_crowded(cache, channel):
+                return True, -1, 0
+            if place >= 0:
+                put_now = False
+                cache.hits[channel] += 1
+                since = (tick + cache.service + cache.hit_ticks + cache.ticks - 1) // cache.ticks
+                floor = cache.lines[channel, set_of(cache, line), place, FILLED]
+                told, list_of = (node, -1) if asked < 0 else (-1, asked)
+            else:
+                if not has_room_for(memory, c, write, cache.bursts):
+                    return True, -1, 0
+                place, floor = cache.ways - 1, 0
+                asked = ask(cache, channel, -1 if write else line)
+                doors[channel, ASKING] = asked
+            if not write:
+                use(cache, channel, line, place, asked, floor)
+    if put_now:
+        owner = node if cache.sets == 0 else doors[channel, ASKING]
+        if not put(memory, line * cache.bursts + doors[channel, PUT], c, write, owner, clock):
+            return True, -1, 0
+        doors[channel, PUT] += 1
+        if doors[channel, PUT] < cache.bursts:
+            return False, -1, 0
+        doors[channel, PUT] = 0
+        if cache.sets > 0:
+            list_of = doors[channel, ASKING]
+    nodes[node, 0], nodes[node, 2] = since, -1
+    if list_of >= 0:
+        nodes[node, 2] = cache.asked[channel, list_of, WAITERS]
+        cache.asked[channel, list_of, WAITERS] = node
+        cache.waiting[channel] += 1
+    _leave(rows, memory, state, channel, port, behind, tick, op, cycle_after(memory, clock), cycle)
+    return False, told, floor
+
+
+@inlined
+def _leave(rows, memory, state, channel, port, behind, tick, op, when, cycle):
+    """The head of the queue is accepted: the next is on offer, and its operation has one less to send."""
+    ports, times, doors = state.offer_port, state.offer_since, memory.doors
+    doors[channel, FULL] = 0
+    doors[channel, OPEN] = tick + memory.cache.service
+    state.offer_count[channel] -= 1
+    for i in range(state.offer_count[channel]):
+        ports[channel, i], times[channel, i] = ports[channel, i + 1], times[channel, i + 1]
+    state.queue_head[channel, port] = behind
+    if behind >= 0:
+        _present(state, channel, port, tick + memory.cache.service)
+    state.accepted[op] = max(state.accepted[op], when)
+    state.unaccepted[op] -= 1
+    if state.unaccepted[op] == 0:
+        stages = rows.stages
+        _tell(state, state.lane[op // stages] * stages + op % stages, state.accepted[op], cycle)
+
+
+@inlined
+def _back(rows, memory, state, op, done, cycle):
+    """An access of this operation is done in that clock: first data and last data wake stations."""
+    stages, when = rows.stages, cycle_after(memory, done)
+    station = state.lane[op // stages] * stages + op % stages
+    state.pending[op] -= 1
+    state.back[op] = max(state.back[op], when)
+    if state.first[op] < 0 or when < state.first[op]:
+        state.first[op] = when
+        if op % stages + 1 < stages and not rows.whole[op + 1]:
+            _tell(state, station + 1, when, cycle)
+    if state.pending[op] == 0:
+        _tell(state, station, state.back[op], cycle)
+
+
+@inlined
+def _tell(state, station, when, cycle):
+    """Look at the station in that cycle; nothing is served beyond it before."""
+    state.counters[SEEN] = min(state.counters[SEEN], when)
+    if when > cycle:
+        look_later(state, station, when)
+    else:
+        look_again(state, station)

@@ -21,8 +21,9 @@ INPUT, AFTER, BUFFER, UNIT, UPSTREAM, MEMORY = range(6)
 # station waits in its unit's list of candidates.
 JOB, HOLDS, ENDING, LAST, KNOWN, LISTED, CANDIDATE = range(7)
 
-# Rows of `counters`: how much of each list is in use, and the next group.
-WORK, TOUCHED, STARTED, DIRTY, GROUP, FREE_LANES, ENDED, CYCLES, FREE_NODE = range(9)
+# Rows of `counters`: how much of each list is in use, the next group, and the first cycle in which something
+# is seen that a channel has settled.
+WORK, TOUCHED, STARTED, DIRTY, GROUP, FREE_LANES, ENDED, CYCLES, FREE_NODE, SEEN = range(10)
 
 I64 = npt.NDArray[np.int64]
 
@@ -66,14 +67,20 @@ class Wiring(NamedTuple):
 
 
 class State(NamedTuple):
-    """Everything that changes, except the memory."""
+    """Everything that changes, except the memory.
+
+    `first`, `accepted`, `back`: cycles in which the first access of an operation came back, the last was
+    accepted, and the last came back. A channel may tell of them ahead of time.
+    """
 
     start: I64
     free: I64
     end: I64
     first: I64
     unaccepted: I64
+    accepted: I64
     pending: I64
+    back: I64
     lane: I64
     stations: I64
     unit_holder: I64

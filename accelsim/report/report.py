@@ -80,6 +80,15 @@ class Report:
         return self.dram_bytes / self.seconds / 1e9 if self.seconds else None
 
     @property
+    def pin_clocks(self) -> dict[str, int]:
+        """Where the clocks of the data pins went; `refused`: those in which a channel had no room."""
+        total: dict[str, int] = {}
+        for row in self.layers:
+            for cause, clocks in (row.traffic.pins.by_cause() if row.traffic else {}).items():
+                total[cause] = total.get(cause, 0) + clocks
+        return total
+
+    @property
     def macs_dense(self) -> int:
         """Multiply-accumulates of the unpruned model, in the simulated layers."""
         return _sum(row.macs_dense for row in self.layers if row.simulated)
@@ -123,12 +132,24 @@ class Report:
             return None
         (kind, unit), share = max(shares.items(), key=lambda item: item[1])
         used = self.dram_bytes / (self.peak_bytes_per_second * self.seconds)
-        load = f"DRAM at {used:.1%} of {self.peak_bytes_per_second / 1e9:g} GB/s"
+        load = f"DRAM at {used:.1%} of {self.peak_bytes_per_second / 1e9:.4g} GB/s{self._lost()}"
         if kind == "launch":
             return f"launch: starting kernels takes {share:.0%} of the time; {load}"
         if kind == "memory":
             return f"memory: {unit} sends or waits for bursts {share:.0%} of the time; {load}"
         return f"{unit}: busy {share:.0%} of the time; {load}"
+
+    def _lost(self) -> str:
+        """The largest shares of the pins' time that were lost while something waited for data."""
+        clocks = self.pin_clocks
+        causes = ("conflicts", "activates", "refresh", "bus")
+        lost = sorted(((clocks.get(cause, 0), cause) for cause in causes), reverse=True)
+        told = [
+            f"{cause} {count / clocks['clocks']:.0%}"
+            for count, cause in lost
+            if 100 * count >= clocks.get("clocks", 0) > 0
+        ]
+        return f", pins waiting for {', '.join(told)}" if told else ""
 
     def shares(self) -> dict[tuple[str, str], float]:
         """Share of the time that each unit works, as {(kind, unit): share}; kind is unit, memory or launch.
@@ -172,10 +193,11 @@ class Report:
                 "device": self.device,
                 "read_bytes": self.read_bytes,
                 "write_bytes": self.write_bytes,
-                "row_hits": None,
-                "row_misses": None,
-                "row_conflicts": None,
+                "row_hits": _sum(row.row_hits for row in self.layers),
+                "row_misses": _sum(row.row_misses for row in self.layers),
+                "row_conflicts": _sum(row.row_conflicts for row in self.layers),
                 "gbps": self.gbps,
+                "pin_clocks": self.pin_clocks,
             },
             "macs": {"dense": self.macs_dense, "done": self.macs_done},
             "energy_pj": {"dram": None, "sram": None, "logic": None, "total": None},
@@ -231,6 +253,9 @@ def _layer_dict(row: LayerRow, dense: LayerRow | None, all_macs: int) -> dict[st
         "seconds": row.seconds,
         "read_bytes": row.read_bytes,
         "write_bytes": row.write_bytes,
+        "row_hits": row.row_hits,
+        "row_misses": row.row_misses,
+        "row_conflicts": row.row_conflicts,
         "macs_dense": row.macs_dense,
         "macs_done": row.macs_done,
         "macs_share": row.macs_dense / all_macs if all_macs else None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from accelsim.machine import Traffic
+
 Fact = int | float | str
 
 
@@ -29,7 +31,8 @@ class StageRow:
 class LayerRow:
     """One layer. The figures of a layer that was not simulated are None, and `reason` says why.
 
-    `compute_cycles` are with unlimited memory. Bytes are those that reached DRAM. `macs_dense` are the
+    `compute_cycles` are with unlimited memory. Bytes are those that DRAM moved; `traffic` says how.
+    `macs_dense` are the
     multiply-accumulates of the unpruned layer, of which `macs_done` were executed.
     """
 
@@ -42,6 +45,7 @@ class LayerRow:
     seconds: float | None = None
     read_bytes: int | None = None
     write_bytes: int | None = None
+    traffic: Traffic | None = None
     macs_done: int | None = None
     launches: int | None = None
     notes: tuple[str, ...] = ()
@@ -52,6 +56,21 @@ class LayerRow:
     def simulated(self) -> bool:
         """Whether the machine ran the layer."""
         return self.cycles is not None
+
+    @property
+    def row_hits(self) -> int | None:
+        """Bursts that found their row open."""
+        return self.traffic.row_hits if self.traffic else None
+
+    @property
+    def row_misses(self) -> int | None:
+        """Bursts that found their bank closed."""
+        return self.traffic.row_misses if self.traffic else None
+
+    @property
+    def row_conflicts(self) -> int | None:
+        """Bursts that found another row open."""
+        return self.traffic.row_conflicts if self.traffic else None
 
     @property
     def dram_bytes(self) -> int | None:

@@ -244,9 +244,16 @@ def _totals(console: Console, report: Report) -> Table:
     add("DRAM written", [size(each.write_bytes) for each in reports])
     add("DRAM", [size(each.dram_bytes) for each in reports], times(report.dram_reduction))
     add("bandwidth", ["-" if each.gbps is None else f"{each.gbps:.3g} GB/s" for each in reports])
+    add("row hits", [_share_of_hits(each) for each in reports])
     saved = ratio(report.macs_dense, report.macs_done)
     add("MACs done", [f"{each.macs_done:,}" for each in reports], times(saved))
     return table
+
+
+def _share_of_hits(report: Report) -> str:
+    rows = [row.traffic for row in report.layers if row.traffic]
+    bursts = sum(row.read_bursts + row.write_bursts for row in rows)
+    return f"{sum(row.row_hits for row in rows) / bursts:.1%}" if bursts else "-"
 
 
 def _notes(report: Report, *, explain: bool) -> list[str]:

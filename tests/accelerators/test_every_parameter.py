@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accelsim.accelerators import ACCELERATORS, Sat, SparseTensorCore, SpAtten, Systolic
-from accelsim.accelerators.base import Accelerator
-from accelsim.dram import Dram
+from accelsim.accelerators import ACCELERATORS, Sat, SpAtten, Systolic
+from accelsim.accelerators.base import Accelerator, memory_of
+from accelsim.accelerators.sparse_tensor_core import TINY as TINY_STC
+from accelsim.dram import DEVICES, Dram
 from accelsim.golden.formats import Bitmap, select_nm
-from accelsim.machine import simulate
+from accelsim.machine import Timeline, simulate
 from accelsim.parameters import paths, replace_by_path
+from accelsim.plan import Layout, Plan, Stage
 from accelsim.workload import Attention, Layer, Matmul
 
 
@@ -68,8 +70,9 @@ def behaviour(machine: Accelerator, layers: tuple[Layer, ...]) -> list[tuple[obj
             shown.append((reason,))
             continue
         work = machine.plan(layer)
-        timeline = simulate(work.plan, machine.dram.at(machine.clock_hz))
-        moved = timeline.read_bursts, timeline.write_bursts, timeline.cache_hits
+        timeline = simulate(work.plan, memory_of(machine))
+        traffic = timeline.traffic
+        moved = traffic.read_bursts, traffic.write_bursts, traffic.cache_hits
         seconds = timeline.cycles / machine.clock_hz + work.launches * machine.launch_seconds
         bytes_ = [count * machine.dram.burst_bytes for count in moved]
         shown.append((timeline.cycles, bytes_, seconds, simulate(work.plan, None).cycles))
@@ -106,7 +109,7 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
         },
     ),
     "stc": (
-        replace(ACCELERATORS["stc"].presets["tiny"], sms=1, shared_port_bytes=240),  # type: ignore[type-var]
+        replace(TINY_STC, sms=1, shared_port_bytes=240, l2=replace(TINY_STC.l2, bytes=1 << 13)),
         GEMMS,
         {
             "sms": "2",
@@ -128,6 +131,13 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "mma_latency": "60",
             "blocks_limit": "1",
             "launch_seconds": "1e-3",
+            "l2.bytes": "16384",
+            "l2.line_bytes": "64",
+            "l2.ways": "1",
+            "l2.bandwidth": "1e9",
+            "l2.hit_latency": "1e-6",
+            "l2.miss_latency": "1e-6",
+            "l2.pending": "1",
         },
     ),
     "spatten": (
@@ -177,7 +187,11 @@ def own_paths(machine: Accelerator) -> list[str]:
     groups = [
         path for path in paths(machine) if any(other.startswith(path + ".") for other in paths(machine))
     ]
-    return [path for path in paths(machine) if path not in groups and not path.startswith("dram")]
+    return [
+        path
+        for path in paths(machine)
+        if path not in groups and not path.startswith("dram") and path != "l2.source"
+    ]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -206,45 +220,56 @@ def test_a_changed_parameter_is_seen_from_outside(name: str, path: str) -> None:
         assert behaviour(changed, layers) != before(name)
 
 
-# Of the memory, `device` and `source` are words for the reader.
+# Of a memory; `device` and `source` are words for the reader, `offers` is for traces alone.
 MEMORY = {
-    "channels": "2",
-    "bandwidth": "10e9",
+    "clock_ps": "2000",
     "burst_bytes": "32",
-    "latency": "300e-9",
-    "outstanding": "1",
+    "channels": "3",
+    "bank_groups": "1",
+    "banks": "2",
+    "columns": "64",
+    "BL": "8",
+    "CL": "40",
+    "CWL": "14",
+    "tRCDRD": "60",
+    "tRCDWR": "60",
+    "tRP": "60",
+    "tRAS": "200",
+    "tRC": "300",
+    "tWR": "200",
+    "tRTP": "90",
+    "tCCD_S": "9",
+    "tCCD_L": "12",
+    "tRRD_S": "20",
+    "tRRD_L": "30",
+    "tWTR_S": "50",
+    "tWTR_L": "70",
+    "tFAW": "200",
+    "tRFC": "600",
+    "tREFI": "1800",
+    "queue": "8",
+    "mapping": "RoCoRaBaCh",
     "interleave": "256",
-    "ways": "4",
-    "refresh_interval": "0.8e-6",
-    "refresh_time": "0.6e-6",
-    "cache_bytes": "2048",
-    "cache_ways": "1",
-    "cache_bandwidth": "1e9",
-    "cache_latency": "900e-9",
+    "outstanding": "4",
+    "page": "closed",
 }
+
+
+def scattered(machine: Sat) -> Timeline:
+    """Reads and writes that meet every timing: half of them near each other, half anywhere."""
+    rng = np.random.default_rng(0)
+    stages = (Stage(name="load", port="r"), Stage(name="store", port="w", write=True))
+    plan = Plan(layout=Layout(stages=stages), jobs=1)
+    for stage in ("load", "store"):
+        lines = np.where(rng.random(300) < 0.5, np.arange(300), rng.integers(0, 1 << 16, 300))
+        plan.add_runs(stage, 0, lines * 64, 1, 64)
+    return simulate(plan, memory_of(machine))
 
 
 @pytest.mark.parametrize("name", MEMORY)
 def test_a_changed_memory_is_seen_from_outside(name: str) -> None:
-    assert {*MEMORY, "device", "source"} == {field.name for field in fields(Dram)}
-    machine = SparseTensorCore(
-        sms=2,
-        tile_weights=32,
-        tile_activations=32,
-        dram=replace(
-            SparseTensorCore().dram,
-            channels=4,
-            bandwidth=50e9,
-            burst_bytes=64,
-            interleave=64,
-            cache_bytes=1 << 14,
-            cache_ways=4,
-            cache_bandwidth=200e9,
-            cache_latency=90e-9,
-            refresh_interval=1e-6,
-            refresh_time=0.2e-6,
-        ),
-    )
+    assert set(MEMORY) <= {field.name for field in fields(Dram)}
+    machine = Sat(clock_hz=1e9, dram=replace(DEVICES["DDR4-2400"], channels=2, tREFI=1500))
     changed = replace_by_path(machine, f"dram.{name}", MEMORY[name])
-    layers = GEMMS[:2]
-    assert behaviour(changed, layers) != behaviour(machine, layers)
+    before, after = scattered(machine), scattered(changed)
+    assert (before.cycles, before.traffic) != (after.cycles, after.traffic)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from accelsim.accelerators.base import memory_of
 from accelsim.accelerators.sparse_tensor_core import (
     A100,
     A100_PCIE,
@@ -28,7 +29,7 @@ def matmul(m: int, n: int, k: int, pattern: tuple[int, int] | None = None) -> Ma
 
 
 def cycles(core: SparseTensorCore, layer: Matmul | Attention) -> int:
-    return simulate(core.plan(layer).plan, core.dram.at(core.clock_hz)).cycles
+    return simulate(core.plan(layer).plan, memory_of(core)).cycles
 
 
 # Tile (weights x activations) and type: dense mma and port clocks, sparse mma and port clocks, bound.
@@ -88,7 +89,7 @@ def test_the_last_wave_is_paid_whole() -> None:
 
 
 def test_sparse_weights_are_read_with_one_bit_of_metadata_each() -> None:
-    quiet = replace(TINY, dram=replace(TINY.dram, cache_bytes=0, burst_bytes=32, interleave=32))
+    quiet = replace(TINY, l2=replace(TINY.l2, line_bytes=32))
     dense, sparse = (quiet.plan(matmul(32, 32, 4096, pattern)).plan for pattern in (None, (2, 4)))
     activations = 32 * 4096 * 2
     assert dense.bursts(write=False) * 32 == activations + 32 * 4096 * 2
@@ -96,12 +97,13 @@ def test_sparse_weights_are_read_with_one_bit_of_metadata_each() -> None:
 
 
 def test_each_line_is_read_from_memory_once_if_the_cache_holds_it() -> None:
-    core = replace(TINY, dram=replace(TINY.dram, cache_bytes=1 << 22))
+    core = replace(TINY, l2=replace(TINY.l2, bytes=1 << 22))
     work = core.plan(matmul(128, 128, 256))
-    timeline = simulate(work.plan, core.dram.at(core.clock_hz))
+    timeline = simulate(work.plan, memory_of(core))
     unique = 2 * 128 * 256 * 2 // 128
-    assert timeline.read_bursts == unique
-    assert timeline.read_bursts + timeline.cache_hits == work.plan.bursts(write=False)
+    moved = timeline.traffic
+    assert moved.read_bursts == 4 * unique
+    assert moved.read_bursts // 4 + moved.cache_hits == work.plan.bursts(write=False)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_outputs_have_the_width_that_was_asked_for(out_dtype: str, bits: int) ->
     [("fp16", 31, 16, 32 * 9), ("fp16", 6, 4, 8 * 9), ("tf32", 7, 4, 8 * 18), ("int4", 12, 8, 16 * 2.5)],
 )
 def test_a_ragged_last_group_of_weights_is_padded(dtype: str, k: int, stored: int, bits: float) -> None:
-    fine = replace(TINY, dtype=dtype, dram=replace(TINY.dram, cache_bytes=0, burst_bytes=1, interleave=1))
+    fine = replace(TINY, dtype=dtype, l2=replace(TINY.l2, line_bytes=1))
     size, kept = {"fp16": (4, 2), "tf32": (2, 1), "int4": (8, 4)}[dtype]
     mask = np.broadcast_to(np.arange(k) % size < kept, (32, k))
     layer = Matmul(name="gemm", m=1, n=32, k=k, mask=Bitmap.pack(mask))

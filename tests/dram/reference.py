@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from traffic import decode
 
-from accelsim.dram.checker import ACT, PRE, PREA, RD, REF, WR, _Channel
+from accelsim.dram.checker import ACT, PRE, PREA, RD, REF, REFPB, WR, _Channel
 from accelsim.dram.timing import Device
 from accelsim.dram.trace import Chunk
 
@@ -34,7 +34,9 @@ class Controller:
     writes: list[Request] = field(default_factory=list)
     active: list[Request] = field(default_factory=list)
     writing: bool = False
-    refresh: deque[int] = field(default_factory=deque)
+    refresh: deque[tuple[int, int]] = field(default_factory=deque)
+    turn: int = 0
+    used: dict[tuple[int, int], int] = field(default_factory=dict)
     sent: list[tuple[int, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -51,32 +53,34 @@ class Controller:
         return True
 
     def tick(self, clock: int) -> None:
-        if clock % self.device.tREFI == 0:
-            self.refresh.extend(range(self.device.units))
-        if self.device.buses == 1:
-            _ = self._send_active(clock) or self._send_refresh(clock) or self._send_queued(clock, None)
-        else:
-            _ = self._send_active(clock) or self._send_queued(clock, (RD, WR))
-            _ = self._send_refresh(clock) or self._send_queued(clock, (ACT, PRE))
+        device = self.device
+        if device.refresh == "all-bank":
+            if clock % device.tREFI == 0:
+                self.refresh.extend((rank, 0) for rank in range(device.units))
+        elif clock % (device.tREFI // device.banks_per_channel) == 0:
+            self.refresh.append(divmod(self.turn, device.bank_groups * device.banks))
+            self.turn = (self.turn + 1) % device.banks_per_channel
+        if device.buses == 1:
+            if self.past.bus(ACT)[1] > clock:
+                return
+            if not self._send_active(clock):
+                self._choose_mode()
+                _ = self._send_refresh(clock) or self._send_queued(clock, None) or self._send_idle(clock)
+            return
+        if not self._send_active(clock):
+            self._choose_mode()
+            self._send_queued(clock, (RD, WR))
+        self._choose_mode()
+        _ = self._send_refresh(clock) or self._send_queued(clock, (ACT, PRE)) or self._send_idle(clock)
 
     def _ready(self, clock: int, command: int, rank: int, bank: int) -> bool:
-        past, group = self.past, bank // self.device.banks
-        rules = past._buses(command)
-        if command in (RD, WR):
-            rules = rules + past._column(command, rank, group, bank)
-        elif command == ACT:
-            rules = rules + past._activate(rank, group, bank)
-        elif command == REF:
-            rules = rules + past._refresh(rank)
-        else:
-            banks = [bank] if command == PRE else [b for r, b in past.rows if r == rank]
-            for one in banks:
-                rules = rules + past._precharge(rank, one)
-        return all(clock >= earliest for _, earliest in rules)
+        return all(clock >= earliest for _, earliest in self.past.earliest(command, rank, bank))
 
     def _send(self, clock: int, command: int, rank: int, bank: int, place: int) -> None:
         broken = self.past.send(clock, command, rank, bank, place)
         assert not broken
+        if command in (RD, WR):
+            self.used[rank, bank] = clock
         self.sent.append((clock, self.number, command, rank, bank, place))
 
     def _send_active(self, clock: int) -> bool:
@@ -91,31 +95,57 @@ class Controller:
     def _send_refresh(self, clock: int) -> bool:
         if not self.refresh:
             return False
-        rank = self.refresh[0]
-        is_open = any(open_rank == rank for open_rank, _ in self.past.rows)
-        if is_open and any(request.rank == rank for request in self.active):
+        rank, bank = self.refresh[0]
+        single = self.device.refresh == "per-bank"
+        is_open = (rank, bank) in self.past.rows if single else any(r == rank for r, _ in self.past.rows)
+        if is_open and any(a.rank == rank and (a.bank == bank or not single) for a in self.active):
             return False
-        command = PREA if is_open else REF
-        if not self._ready(clock, command, rank, 0):
+        command = (PRE if single else PREA) if is_open else (REFPB if single else REF)
+        if not self._ready(clock, command, rank, bank):
             return False
-        self._send(clock, command, rank, 0, 0)
-        if command == REF:
+        self._send(clock, command, rank, bank, 0)
+        if not is_open:
             self.refresh.popleft()
         return True
 
-    def _send_queued(self, clock: int, allowed: tuple[int, int] | None) -> bool:
-        if self.refresh:
-            return False
-        high, low = 0.8 * self.device.queue, 0.2 * self.device.queue
+    def _choose_mode(self) -> None:
+        if self.refresh and self.device.refresh == "all-bank":
+            return
+        high, low = self.device.write_high * self.device.queue, self.device.write_low * self.device.queue
         if not self.writing:
             self.writing = len(self.writes) > high or not self.reads
         elif len(self.writes) < low and self.reads:
             self.writing = False
+
+    def _send_idle(self, clock: int) -> bool:
+        """Close a row that nothing queued wants, the bank of the lowest number first."""
+        device = self.device
+        if device.page == "open" or (self.refresh and device.refresh == "all-bank"):
+            return False
+        timeout = device.row_timeout if device.page == "timeout" else 0
+        for (rank, bank), row in sorted(self.past.rows.items()):
+            if any((a.rank, a.bank) == (rank, bank) for a in self.active):
+                continue
+            queued = [r for r in self.reads + self.writes if (r.rank, r.bank, r.row) == (rank, bank, row)]
+            if queued and (rank, bank) not in self._held():
+                continue
+            if clock >= self.used[rank, bank] + timeout and self._ready(clock, PRE, rank, bank):
+                self._send(clock, PRE, rank, bank, 0)
+                return True
+        return False
+
+    def _held(self) -> set[tuple[int, int]]:
+        """The bank that waits for its refresh: nothing is asked of it."""
+        return {self.refresh[0]} if self.refresh and self.device.refresh == "per-bank" else set()
+
+    def _send_queued(self, clock: int, allowed: tuple[int, int] | None) -> bool:
+        if self.refresh and self.device.refresh == "all-bank":
+            return False
         queue = self.writes if self.writing else self.reads
         for request in queue:
             row = self.past.rows.get((request.rank, request.bank))
             command = ACT if row is None else PRE if row != request.row else WR if request.write else RD
-            if allowed and command not in allowed:
+            if (allowed and command not in allowed) or (request.rank, request.bank) in self._held():
                 continue
             if command == PRE and any(
                 (other.rank, other.bank) == (request.rank, request.bank) for other in self.active

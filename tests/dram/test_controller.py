@@ -19,9 +19,29 @@ SMALL_HBM2 = replace(HBM2_2000, device="small HBM2", channels=2, tREFI=700, tRFC
 # Uncompiled, many requests take minutes.
 MANY = pytest.mark.slow if PLAIN else pytest.mark.filterwarnings("error")
 DEEP_HBM2 = replace(HBM2_2000, device="HBM2 of 2 channels", channels=2)
+SHORT = {"HBM3-6400": 1500, "LPDDR4-4266": 3400, "GDDR6-14000": 800}
+OTHERS = [replace(DEVICES[name], channels=1, tREFI=interval, queue=16) for name, interval in SHORT.items()]
+POLICIES = [
+    replace(device, device=f"{device.device}, {refresh}, {page}", channels=1, **choice)
+    for device in (DEEP_HBM2, *OTHERS)
+    for refresh, page in (("all-bank", "closed"), ("per-bank", "open"), ("per-bank", "timeout"))
+    for choice in [{"refresh": refresh, "page": page, "row_timeout": 60}]
+]
 
 
-@pytest.mark.parametrize("device", [DDR4_2400, SMALL_DDR4, SMALL_HBM2, DEEP_HBM2], ids=lambda d: d.device)
+@pytest.mark.parametrize(
+    "device",
+    [
+        DDR4_2400,
+        SMALL_DDR4,
+        SMALL_HBM2,
+        DEEP_HBM2,
+        *OTHERS,
+        *POLICIES,
+        replace(TWO_RANKS, device="DDR4, closed", page="closed"),
+    ],
+    ids=lambda d: d.device,
+)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_command_has_the_clock_of_the_reference(device: Device, seed: int) -> None:
     requests = mixed(device, 600 if PLAIN else 900, seed)
@@ -80,6 +100,19 @@ def test_no_more_than_the_pins_can_carry(device: Device) -> None:
     totals = simulate(device, [sequential(400 if PLAIN else 20_000)])
     bits = (totals.reads + totals.writes) * device.burst_bytes
     assert bits / float(totals.drained / device.clock_hz) < device.peak_bandwidth
+
+
+def test_closed_pages_spare_random_requests_their_conflicts() -> None:
+    late = np.arange(2_000) * 100  # long apart: nothing queued wants the row
+    alone = chunk(scattered(DDR4_2400, 2_000, 2).lines, earliest=late)
+    conflicts = run(DDR4_2400, alone)[0].row_conflicts
+    assert conflicts > 1_000
+    # But for those that gather during a refresh.
+    closed, _ = run(replace(DDR4_2400, page="closed"), alone)
+    assert closed.row_conflicts < 20
+    assert closed.row_misses > 1_980
+    kept, _ = run(replace(DDR4_2400, page="timeout", row_timeout=1 << 30), alone)
+    assert kept.row_conflicts == conflicts
 
 
 def test_a_trace_in_pieces_is_the_same_trace() -> None:

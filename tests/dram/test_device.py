@@ -1,84 +1,73 @@
-"""Memory devices: what becomes of seconds and bytes a second in ticks of a clock, and what is refused."""
-
-from __future__ import annotations
+"""A memory as a machine takes it: its clocks to a cycle, its cache, and what is refused."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from accelsim.dram import DDR4_2400, HBM2_16
-from accelsim.dram.device import FINEST_TICK, Dram
-from accelsim.machine import simulate
-from accelsim.plan import Layout, Plan, Stage
+from accelsim.dram import DDR4_2400, DEVICES, Cache, Memory
+from accelsim.dram.mapping import CHANNEL, cut, field, mapping, spread_all
+from accelsim.dram.seat import seat
 
-CACHED = replace(DDR4_2400, cache_bytes=1 << 16, cache_bandwidth=100e9, cache_latency=5e-9)
-
-
-def test_a_burst_takes_its_share_of_the_bandwidth_at_any_clock() -> None:
-    rng = np.random.default_rng(0)
-    for device in (DDR4_2400, HBM2_16):
-        for _ in range(500):
-            bandwidth, clock = float(10 ** rng.uniform(9, 14)), float(10 ** rng.uniform(7.5, 9.5))
-            ticks = replace(device, bandwidth=bandwidth).at(clock)
-            cycles = device.burst_bytes * device.channels * device.ways * clock / bandwidth
-            allowed = 1 / 480 if cycles >= 1 else 1 / 240
-            assert ticks.service / ticks.ticks == pytest.approx(max(cycles, 1 / FINEST_TICK), rel=allowed)
-            assert 1 <= ticks.ticks <= FINEST_TICK
-            assert ticks.latency == pytest.approx(device.latency * clock * ticks.ticks, abs=0.5)
-            served_in_a_cycle = device.ways / max(cycles, 1 / FINEST_TICK)
-            assert ticks.accepts >= served_in_a_cycle * (1 - 1e-9)
+LINES = Cache(
+    bytes=1 << 16, line_bytes=128, ways=4, bandwidth=1e11, hit_latency=1e-8, miss_latency=1e-8, pending=8
+)
 
 
-def test_more_bandwidth_is_never_slower_even_beyond_all_measure() -> None:
-    plan = Plan(layout=Layout(stages=(Stage(name="load", port="p"),)), jobs=1)
-    plan.add_runs("load", 0, 0, 1000, 64)
-    cycles = [
-        simulate(plan, replace(DDR4_2400, bandwidth=10.0**power, outstanding=64).at(1e9)).cycles
-        for power in range(9, 19)
-    ]
-    assert cycles == sorted(cycles, reverse=True)
-    assert cycles[0] > 60_000
-    assert cycles[-1] < 500
+def test_the_ratio_of_the_clocks_is_exact() -> None:
+    assert Memory(dram=DDR4_2400, clock_hz=200e6).clocks == Fraction(5000, 833)
+    assert Memory(dram=DEVICES["HBM2-2000"], clock_hz=1e9).clocks == 1
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_a_preset_stands_behind_a_machine(name: str) -> None:
+    place = seat(Memory(dram=DEVICES[name], clock_hz=1e9))
+    assert place.banks.memory.shape[0] == DEVICES[name].channels
+
+
+@pytest.mark.parametrize("clock_hz", [1e-300, 1.0, 1e300])
+def test_a_clock_that_is_absurd_for_the_device_is_refused(clock_hz: float) -> None:
+    with pytest.raises(ValueError, match=r"clock_hz must be within 10000 times the .* Hz of DDR4-2400, not"):
+        Memory(dram=DDR4_2400, clock_hz=clock_hz)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"channels": 0}, "dram.channels must be >= 1, not 0"),
-        ({"bandwidth": 0.0}, "dram.bandwidth must be > 0, not 0.0"),
-        ({"bandwidth": float("nan")}, "dram.bandwidth must be > 0, not nan"),
-        ({"latency": -1e-9}, "dram.latency must be >= 0, not -1e-09"),
-        ({"interleave": -64}, "dram.interleave must be >= 0, not -64"),
-        ({"interleave": 96}, "dram.interleave must be a multiple of burst_bytes=64, not 96"),
-        ({"refresh_time": 1.0}, "dram.refresh_time must be <= its interval 7.8e-06, not 1.0"),
-        ({"cache_latency": -1.0}, "dram.cache_latency must be >= 0, not -1.0"),
-        ({"cache_bandwidth": 0.0}, "dram.cache_bandwidth must be > 0 with a cache, not 0.0"),
-        ({"cache_bytes": 64}, r"dram.cache_bytes must be 0 or >= 1024 \(a set in each channel\), not 64"),
+        ({"bytes": 100}, "bytes of the cache must be >= 512"),
+        ({"line_bytes": 96}, "line_bytes of the cache must be a power of two of bursts of 64 B"),
+        ({"line_bytes": 1 << 14}, "that fits a queue of 32, not 16384"),
+        ({"line_bytes": 256}, "dram.interleave must be >= the 256 bytes of a line"),
+        ({"ways": 0}, "ways of the cache must be >= 1, not 0"),
+        ({"bandwidth": 0.0}, "bandwidth of the cache must be > 0, not 0.0"),
+        ({"miss_latency": -1.0}, "miss_latency of the cache must be >= 0, not -1.0"),
+        ({"pending": 0}, "pending of the cache must be >= 1, not 0"),
     ],
 )
-def test_a_device_that_cannot_be_is_refused_by_name(change: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{message}$"):
-        replace(CACHED, **change)  # type: ignore[arg-type]
+def test_a_cache_that_does_not_fit_is_refused(change: dict[str, float], message: str) -> None:
+    dram = replace(DDR4_2400, interleave=128)
+
+    def place() -> None:
+        seat(Memory(dram=dram, clock_hz=1e9, cache=replace(LINES, **change)))  # type: ignore[arg-type]
+
+    with pytest.raises(ValueError, match=message):
+        place()
 
 
-def test_each_parameter_of_a_device_reaches_the_engine() -> None:
-    before = CACHED.at(1e9)
-    changed: dict[str, float] = {
-        "channels": 2,
-        "bandwidth": 20e9,
-        "burst_bytes": 32,
-        "latency": 1e-6,
-        "outstanding": 33,
-        "interleave": 128,
-        "ways": 2,
-        "refresh_interval": 9e-6,
-        "refresh_time": 1e-6,
-        "cache_bytes": 1 << 17,
-        "cache_ways": 8,
-        "cache_bandwidth": 50e9,
-        "cache_latency": 1e-6,
-    }
-    assert {*changed, "device", "source"} == set(Dram.__dataclass_fields__)
-    for name, value in changed.items():
-        assert replace(CACHED, **{name: value}).at(1e9) != before, name  # type: ignore[arg-type]
+@pytest.mark.parametrize("channels", [3, 40, 96])
+def test_channels_that_are_no_power_of_two_take_turns(channels: int) -> None:
+    device = replace(DDR4_2400, channels=channels, interleave=128)
+    lines = np.arange(4 * channels)
+    spread = spread_all(cut(device), lines)
+    assert [int(field(mapping(device), line, CHANNEL, 0)) for line in spread] == [
+        int(line) // 2 % channels for line in lines
+    ]
+    assert np.unique(spread).size == lines.size
+
+
+def test_a_mapping_is_checked_with_the_device() -> None:
+    with pytest.raises(ValueError, match="mapping must be one of"):
+        replace(DDR4_2400, mapping="RoBa")
+    with pytest.raises(ValueError, match="interleave must be 0 or a power of two of bursts of 64 B, not 96"):
+        replace(DDR4_2400, interleave=96)

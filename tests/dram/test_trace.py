@@ -1,26 +1,28 @@
 """Plain traces: what is a request, what is refused and how, and the two commands."""
 
+import io
+import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from accelsim.cli import main
-from accelsim.dram.mapping import mapping
 from accelsim.dram.presets import DDR4_2400, DEVICES, HBM2_2000
-from accelsim.dram.trace import read_trace
+from accelsim.dram.trace import blocks, read_trace
 
 
 def test_every_spelling_of_a_request_is_read() -> None:
     text = ["# comment", "", "LD 0x40", "st 128  # late", "0xC0 READ", "256 write 77", "Ld 0X140 9"]
-    (chunk,) = read_trace(text, DDR4_2400)
+    (chunk,) = read_trace([("\n".join(text)).encode()], DDR4_2400)
     assert chunk.lines.tolist() == [1, 2, 3, 4, 5]
     assert chunk.writes.tolist() == [0, 1, 0, 1, 0]
     assert chunk.earliest.tolist() == [0, 0, 0, 77, 9]
 
 
 def test_an_address_inside_a_burst_is_rounded_down_and_counted() -> None:
-    (chunk,) = read_trace(["LD 0", "LD 65", "LD 127"], DDR4_2400)
+    (chunk,) = read_trace([b"LD 0\nLD 65\nLD 127\n"], DDR4_2400)
     assert chunk.lines.tolist() == [0, 1, 1]
     assert (chunk.inside, chunk.first_inside) == (2, 2)
 
@@ -31,20 +33,47 @@ def test_an_address_inside_a_burst_is_rounded_down_and_counted() -> None:
 )
 def test_a_malformed_line_is_named_by_its_number(line: str) -> None:
     with pytest.raises(ValueError, match=r"^t line 3 must be 'LD 0x40'.*not '") as error:
-        list(read_trace(["LD 0", "# fine", line], DDR4_2400, name="t"))
+        list(read_trace([f"LD 0\n# fine\n{line}\n".encode()], DDR4_2400, name="t"))
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("address", ["-64", "0x200000000", str(1 << 70)])
 def test_an_address_beyond_the_device_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="trace line 1: address must be from 0 to 0x1ffffffff"):
-        list(read_trace([f"LD {address}"], DDR4_2400))
+        list(read_trace([f"LD {address}".encode()], DDR4_2400))
+
+
+def test_unusual_spellings_in_a_block_are_read_as_the_usual_ones() -> None:
+    usual = b"LD 0x40\nST 128 7\n# no\n\n0xC0 READ\r\n  w\t256\nLD 300\n"
+    (fast,) = read_trace([usual], DDR4_2400)
+    (slow,) = read_trace([usual + b"LD +0x40\n"], DDR4_2400)
+    for ours, theirs in (
+        (fast.lines, slow.lines),
+        (fast.writes, slow.writes),
+        (fast.earliest, slow.earliest),
+    ):
+        assert ours.tolist() == theirs.tolist()[:-1]
+    assert (fast.inside, fast.first_inside) == (slow.inside, slow.first_inside) == (1, 7)
+
+
+def test_a_file_is_cut_at_line_ends_and_keeps_its_line_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accelsim.dram.trace.BLOCK_BYTES", 7)
+    text = b"LD 0x40\n" * 5 + b"LD 1\nnonsense 1\n"
+    pieces = list(blocks(io.BytesIO(text)))
+    assert b"".join(pieces) == text
+    assert len(pieces) > 3
+    chunks = read_trace(pieces, DDR4_2400)
+    assert sum(len(chunk.lines) for chunk in itertools.islice(chunks, len(pieces) - 1)) == 6
+    with pytest.raises(ValueError, match="trace line 7 must be"):
+        list(chunks)
+    with pytest.raises(ValueError, match="lines of at most"):
+        list(blocks(io.BytesIO(b"0" * 200_000)))
 
 
 @pytest.mark.parametrize("name", ["RoBaRaCo", "RoBaRaCoChCh", "nonsense", "RoBgRaCoCh"])
 def test_a_mapping_that_leaves_bits_out_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="mapping must be one of"):
-        mapping(name, HBM2_2000)
+        replace(HBM2_2000, mapping=name)
 
 
 @pytest.fixture
@@ -59,7 +88,8 @@ def test_dram_prints_what_the_trace_took(trace: Path, capsys: pytest.CaptureFixt
     out, err = capsys.readouterr()
     values = json.loads(out)
     assert err == ""
-    assert (values["reads"], values["writes"], values["energy_pj"]) == (160, 40, None)
+    assert (values["reads"], values["writes"]) == (160, 40)
+    assert values["energy_pj"] == pytest.approx(sum(values["energy_by_cause_pj"].values()))
     assert values["row_hits"] + values["row_misses"] + values["row_conflicts"] == 200
     assert values["seconds"] == pytest.approx(values["cycles"] * 833e-12)
     assert values["gbps"] == pytest.approx(200 * 64 / values["seconds"] / 1e9)
@@ -101,10 +131,16 @@ def test_addresses_inside_bursts_are_warned_of_once(
     [
         (["--device", "DDR9"], "--device must be one of DDR4-2400"),
         (["--device", "DDR4-2400", "--mapping", "RoBa"], "mapping must be one of"),
-        (["--device", "DDR4-2400", "--channels", "3"], "channels must be a power of two, not 3"),
+        (["--device", "DDR4-2400", "--set", "rows=3"], "rows must be a power of two, not 3"),
         (["--device", "DDR4-2400", "--ranks", "0"], "--ranks must be >= 1, not 0"),
         (["--device", "HBM2-2000", "--ranks", "2"], "ranks must be 1 with pseudo-channels"),
         (["--device", "DDR4-2400", "--set", "tCCDL=2"], "parameter must be one of"),
+        (["--device", "GDDR6-14000", "--ranks", "2"], "ranks must be <= 1, not 2"),
+        (
+            ["--device", "DDR4-2400", "--set", "refresh=per-bank"],
+            "refresh must be 'all-bank' (it has no tRFCpb)",
+        ),
+        (["--device", "HBM2", "--set", "page=close"], "did you mean 'closed'?"),
         (["--device", "DDR4-2400", "--set", "tFAW=-2"], "tFAW must be >= 1, not -2"),
         (["--device", "DDR4-2400", "--trace", "absent"], "--trace must be a file, and there is no 'absent'"),
     ],

@@ -1,5 +1,7 @@
 """Requests for the tests, their way through the compiled controller, and an address decoder of its own."""
 
+from dataclasses import replace
+
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +49,7 @@ def mixed(device: Device, count: int, seed: int) -> Chunk:
 def run(device: Device, *chunks: Chunk, mapping: str = "RoBaRaCoCh") -> tuple[Totals, Integers]:
     """The totals and all commands."""
     logs: list[Integers] = []
-    totals = simulate(device, chunks, mapping=mapping, commands=logs.append)
+    totals = simulate(replace(device, mapping=mapping), chunks, commands=logs.append)
     return totals, np.concatenate(logs)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.dram.device import Ticks
+from accelsim.dram import Memory
 from accelsim.machine import Deadlock, simulate
 from accelsim.plan import Plan
 from machine.plans import draw
@@ -14,29 +14,48 @@ from machine.reference import Deadlock as ReferenceDeadlock
 from machine.reference import Machine
 
 ARRAYS = ("start", "free", "end", "lane", "busy", "stalled", "idle")
-COUNTS = ("cycles", "read_bursts", "write_bursts", "cache_hits")
+COUNTS = (
+    "read_bursts",
+    "write_bursts",
+    "forwarded",
+    "merged",
+    "cache_hits",
+    "row_hits",
+    "row_misses",
+    "row_conflicts",
+    "activates",
+    "refreshes",
+)
+PINS = ("clocks", "data", "refused")
+LOST = ("conflicts", "activates", "refresh", "bus")
 Outcome = dict[str, Any]
 
 
-def engine_outcome(plan: Plan, ticks: Ticks | None) -> Outcome:
+def engine_outcome(plan: Plan, memory: Memory | None) -> Outcome:
     """Everything the compiled engine says, as lists and integers; or its deadlock."""
     try:
-        timeline = simulate(plan, ticks)
+        timeline = simulate(plan, memory)
     except Deadlock as deadlock:
         return {"deadlock": (deadlock.job, deadlock.stage, deadlock.cause)}
     outcome: Outcome = {name: np.asarray(getattr(timeline, name)).tolist() for name in ARRAYS}
-    return outcome | {name: int(getattr(timeline, name)) for name in COUNTS}
+    outcome["cycles"] = timeline.cycles
+    if memory is None:
+        return outcome
+    traffic = timeline.traffic
+    outcome |= {name: getattr(traffic, name) for name in COUNTS}
+    outcome |= {name: getattr(traffic.pins, name) for name in PINS}
+    return outcome | {f"lost to {name}": getattr(traffic.pins, name) for name in LOST}
 
 
 def reference_outcome(
-    plan: Plan, ticks: Ticks | None, machine: type[Machine] = Machine, limit: int = 100_000
+    plan: Plan, memory: Memory | None, machine: type[Machine] = Machine, limit: int = 100_000
 ) -> Outcome:
     """Everything the reference says, or a variant of it with a planted fault."""
     try:
-        result = machine(plan, ticks).run(limit)
+        result = machine(plan, memory).run(limit)
     except ReferenceDeadlock as deadlock:
         return {"deadlock": (deadlock.job, deadlock.stage, deadlock.cause)}
-    return {name: getattr(result, name) for name in ARRAYS + COUNTS}
+    return {name: getattr(result, name) for name in (*ARRAYS, "cycles")} | result.traffic
 
 
 def differences(ours: Outcome, theirs: Outcome) -> list[str]:
@@ -48,6 +67,6 @@ def differences(ours: Outcome, theirs: Outcome) -> list[str]:
     ]
 
 
-def plan_of_seed(seed: int, most_jobs: int = 9) -> tuple[Plan, Ticks | None]:
+def plan_of_seed(seed: int, most_jobs: int = 9) -> tuple[Plan, Memory | None]:
     """The random plan that belongs to a seed."""
     return draw(np.random.default_rng(seed), most_jobs)

@@ -1,6 +1,7 @@
-"""Makes `machine.reference` and `machine.plans` importable, whatever the folder pytest is started in."""
+"""Makes `machine.reference` and the controller of `tests/dram` importable, wherever pytest is started."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dram"))

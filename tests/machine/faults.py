@@ -7,7 +7,7 @@ them. The rest of a faulty machine is the reference itself.
 from __future__ import annotations
 
 from machine.reference import Machine
-from machine.reference_memory import Burst, Line, Memory
+from machine.reference_memory import Channel, Memory
 
 
 class StationsReversed(Machine):
@@ -63,10 +63,12 @@ class GrantsBeforeLanes(Machine):
 
     def cycle(self):
         happened = False
+        if self.memory is not None:
+            self.memory.run_to(self.memory.first_clock(self.now))
         while self.moves() or self.grant() or self.fill_a_lane():
             happened = True
         self.send()
-        return (self.memory is not None and self.memory.accept(self.now)) or happened
+        return (self.memory is not None and self.memory.is_busy()) or happened
 
 
 class SharedUnitsNotArbitrated(Machine):
@@ -293,96 +295,113 @@ class HighestPortFirst(Memory):
     """Of equal offers the highest port is accepted."""
 
     def offer_rank(self, key):
-        return (self.on_offer_since[key], -key[0])
+        return (self.since[key], -key[0])
 
 
-class OfferedSinceCycle(Memory):
-    """Offers are compared by cycle and not by round."""
+class OfferedInTheClockBefore(Memory):
+    """A queue offers its next access one clock too late."""
 
-    def offer_rank(self, key):
-        return (self.on_offer_since[key] // self.ticks.accepts, key[0])
+    def next_since(self, tick):
+        return super().next_since(tick) + self.ticks
 
 
-class OneBurstPerPort(Memory):
-    """A queue offers its next burst only in the next cycle."""
+class ClockEarly(Memory):
+    """What starts in a cycle is offered in the clock before."""
 
-    def next_round(self, round_):
-        return (round_ // self.ticks.accepts + 1) * self.ticks.accepts
+    def first_clock(self, cycle):
+        return max(1, super().first_clock(cycle) - 1)
+
+
+class SeenEarly(Memory):
+    """What a clock did is seen in a cycle that begins before it is over."""
+
+    def cycle_after(self, clock):
+        return super().cycle_after(clock - 1)
 
 
 class OneMoreOutstanding(Memory):
-    """A channel accepts one burst more than it may."""
+    """A channel has one burst more under way than it may."""
 
-    def has_room(self, flying):
-        return flying <= self.ticks.outstanding
+    def is_full(self, channel):
+        self.flying[channel].append(-1)
+        full = super().is_full(channel)
+        self.flying[channel].pop()
+        return full and len(self.channels[channel].reads) + len(self.channels[channel].writes) > 0
 
 
-class InterleaveOfBursts(Memory):
+class ChannelsByBurst(Memory):
     """Channels change with every burst."""
 
-    def channel(self, address):
-        return address // self.ticks.burst_bytes % self.ticks.channels
-
-
-class LineOfAddress(Memory):
-    """The line is counted over all channels."""
-
-    def line(self, address):
-        return address // self.ticks.burst_bytes
-
-
-class RefreshIgnored(Memory):
-    """There is no refresh."""
-
-    def after_refresh(self, begin):
-        return begin
-
-
-class RefreshAtZero(Memory):
-    """The memory begins with a refresh."""
-
-    def after_refresh(self, begin):
-        interval = self.ticks.refresh_interval
-        inside = interval > 0 and begin % interval < self.ticks.refresh_ticks
-        return begin - begin % interval + self.ticks.refresh_ticks if inside else begin
-
-
-class OneWay(Memory):
-    """All bursts of a channel are served by one way."""
-
-    def way(self, line):
-        return 0
+    def place(self, number):
+        channel = number % self.device.channels
+        return (channel, *super().place(number)[1:])
 
 
 class HitAtOnce(Memory):
     """A hit does not wait for the read that brings the line."""
 
-    def hit(self, line: Line, begin: int) -> int:
-        super().hit(line, begin)
-        return begin + self.ticks.cache_service + self.ticks.cache_latency
+    def hit(self, channel, burst, line, clock):
+        super().hit(channel, burst, line, clock)
+        burst.back = self.cycle_after(clock)
 
 
 class OldestLineReplaced(Memory):
     """Lines leave in the order in which they came."""
 
-    def hit(self, line: Line, begin: int) -> int:
-        return super().hit(Line(line.number, line.done, line.used), begin)
+    def hit(self, channel, burst, line, clock):
+        used = line.used
+        super().hit(channel, burst, line, clock)
+        line.used = used
 
 
-class WritesTouch(Memory):
-    """A write makes its line the most recent."""
+class MissesUncounted(Memory):
+    """Any number of accesses waits for DRAM."""
 
-    def write_touches(self, found):
-        for line in found:
-            line.used = self.uses
+    def accept(self, channel, burst, tick):
+        waiting, self.waiting[channel] = self.waiting[channel], []
+        taken = super().accept(channel, burst, tick)
+        self.waiting[channel] = waiting + self.waiting[channel]
+        return taken
 
 
-class SliceNeverBusy(Memory):
-    """The cache takes any number of bursts at once."""
+class WritesUnanswered(Memory):
+    """A read does not see that a write of its burst waits."""
 
-    def done(self, burst: Burst, channel: int, now: int) -> int:
-        self.slice_free[channel] = 0
-        return super().done(burst, channel, now)
+    def ask(self, channel, burst, number):
+        if burst.write:
+            return super().ask(channel, burst, number)
+        controller = self.channels[channel]
+        writes, controller.writes = controller.writes, []
+        taken = super().ask(channel, burst, number)
+        controller.writes = writes
+        return taken
+
+
+class NeverWriting(Channel):
+    """Reads go first while there is one."""
+
+    def _choose_mode(self):
+        self.writing = not self.reads
+
+
+class YoungestFirst(Channel):
+    """Of the active requests the one that arrived last goes first."""
+
+    def _send_active(self, clock):
+        for request in self.active:
+            request.arrived = -request.arrived
+        sent = super()._send_active(clock)
+        for request in self.active:
+            request.arrived = -request.arrived
+        return sent
+
+
+class ConflictsAreMisses(Channel):
+    """A request that finds another row open is counted as if the bank had been closed."""
+
+    def _send(self, clock, command, rank, bank, place):
+        super()._send(clock, command, rank, bank, place)
+        self.kinds = {r: "activates" if kind == "conflicts" else kind for r, kind in self.kinds.items()}
 
 
 def with_memory(memory_type: type[Memory]) -> type[Machine]:
@@ -392,7 +411,13 @@ def with_memory(memory_type: type[Memory]) -> type[Machine]:
     )
 
 
-FAULTS: list[type[Machine]] = [
-    *Machine.__subclasses__(),
-    *(with_memory(memory_type) for memory_type in Memory.__subclasses__()),
-]
+def with_channel(channel_type: type[Channel]) -> type[Memory]:
+    """A memory of faulty channels."""
+    return type(
+        channel_type.__name__, (Memory,), {"channel_type": channel_type, "__doc__": channel_type.__doc__}
+    )
+
+
+MACHINES = Machine.__subclasses__()
+MEMORIES = Memory.__subclasses__() + [with_channel(channel) for channel in Channel.__subclasses__()]
+FAULTS: list[type[Machine]] = [*MACHINES, *(with_memory(memory_type) for memory_type in MEMORIES)]

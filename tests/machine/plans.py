@@ -6,15 +6,18 @@ that others need, or wait for each other. Numbers are small, so that events coin
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
+
 import numpy as np
 
-from accelsim.dram.device import Ticks
+from accelsim.dram import DDR4_2400, Cache, Dram, Memory
 from accelsim.plan import Buffer, Layout, Plan, Scope, Stage
 
 SCOPES: tuple[Scope, ...] = ("lane", "site", "machine")
 
 
-def draw(rng: np.random.Generator, most_jobs: int = 9) -> tuple[Plan, Ticks | None]:
+def draw(rng: np.random.Generator, most_jobs: int = 9) -> tuple[Plan, Memory | None]:
     """One plan of 1 to `most_jobs` jobs that `Plan.check` accepts, and a memory or None."""
     layout = draw_layout(rng)
     plan = Plan(layout=layout, jobs=int(rng.integers(1, most_jobs + 1)))
@@ -23,7 +26,7 @@ def draw(rng: np.random.Generator, most_jobs: int = 9) -> tuple[Plan, Ticks | No
     fill_runs(rng, plan)
     fill_after(rng, plan)
     plan.check()
-    return plan, draw_ticks(rng) if rng.random() < 0.9 else None
+    return plan, draw_memory(rng) if rng.random() < 0.9 else None
 
 
 def chance(rng: np.random.Generator, *choices: float) -> float:
@@ -142,25 +145,70 @@ def fill_after(rng: np.random.Generator, plan: Plan) -> None:
         plan.add_after(names[stage].name, job, names[other_stage].name, other_job)
 
 
-def draw_ticks(rng: np.random.Generator) -> Ticks:
-    """1 to 4 channels; fast or slow; with or without refresh and a cache of a few lines."""
-    burst_bytes = int(rng.choice([4, 8, 16]))
-    interval = int(rng.choice([0, 0, 6, 13, 40]))
-    refresh = int(rng.choice([1, interval // 3, interval // 2, interval])) if interval else 0
-    return Ticks(
-        channels=int(rng.integers(1, 5)),
-        interleave=burst_bytes * int(rng.choice([1, 1, 2, 4])),
-        burst_bytes=burst_bytes,
-        outstanding=int(rng.choice([1, 2, 3, 5, 16])),
-        accepts=int(rng.choice([1, 1, 2, 3])),
-        ways=int(rng.integers(1, 4)),
-        ticks=int(rng.choice([1, 1, 2, 3, 7])),
-        service=int(rng.integers(1, int(rng.choice([2, 4, 12])))),
-        latency=int(rng.integers(0, int(rng.choice([1, 4, 20])))),
-        refresh_interval=interval,
-        refresh_ticks=refresh,
-        sets=int(rng.choice([0, 1, 1, 2, 3])),
-        assoc=int(rng.integers(1, 5)),
-        cache_service=int(rng.integers(1, 4)),
-        cache_latency=int(rng.integers(0, 6)),
+def draw_memory(rng: np.random.Generator) -> Memory:
+    """1 to 4 channels of a few banks; clocks faster or slower than the machine's; a cache of a few lines."""
+    device = draw_device(rng)
+    cycles = Fraction(int(rng.integers(1, 8)), int(rng.integers(1, 8)))
+    clock_hz = 1e9 if rng.random() < 0.4 else float(Fraction(10**9) * cycles)
+    if rng.random() < 0.5:
+        return Memory(dram=device, clock_hz=clock_hz)
+    bursts = int(rng.choice([1, 1, 2, 4]))
+    line, ways = bursts * device.burst_bytes, int(rng.integers(1, 4))
+    slices = line * device.channels
+    cache = Cache(
+        bytes=slices * ways * int(rng.integers(1, 4)),
+        line_bytes=line,
+        ways=ways,
+        bandwidth=slices * 1e9 * float(rng.choice([0.4, 1.0, 1.5, 3.0])),
+        hit_latency=1e-9 * float(rng.integers(0, 6)),
+        miss_latency=1e-9 * float(rng.integers(0, 6)),
+        pending=int(rng.choice([1, 2, 4, 100])),
     )
+    return Memory(
+        dram=replace(device, interleave=max(line, device.interleave)), clock_hz=clock_hz, cache=cache
+    )
+
+
+def draw_device(rng: np.random.Generator) -> Dram:
+    """Short timings, so that much happens in few clocks; one data bus or two, one command bus or two."""
+    doubled = rng.random() < 0.4
+    two_buses = rng.random() < 0.5
+    short = {name: int(rng.integers(1, 7)) for name in ("tRCDRD", "tRCDWR", "tRP", "tWR", "tRTP", "tRFC")}
+    burst = int(rng.integers(1, 4))
+    write, rank = int(rng.integers(1, 6)), int(rng.integers(1, 4))
+    banks, groups = int(rng.choice([1, 2])), int(rng.choice([1, 2]))
+    device = replace(
+        DDR4_2400,
+        device="drawn",
+        clock_ps=1000,
+        burst_bytes=8,
+        channels=int(rng.choice([1, 1, 2, 3, 4])),
+        ranks=1 if doubled else int(rng.choice([1, 1, 2])),
+        pseudo_channels=2 if doubled else 1,
+        bank_groups=groups,
+        banks=banks,
+        rows=1 << 12,
+        columns=int(rng.choice([4, 8])),
+        BL=burst,
+        CL=write + int(rng.integers(0, 4)),
+        CWL=write,
+        **short,
+        tRAS=short["tRCDRD"] + int(rng.integers(1, 6)),
+        tRC=short["tRCDRD"] + short["tRP"] + 6,
+        tCCD_S=burst,
+        tCCD_L=burst + int(rng.integers(0, 3)),
+        tRRD_S=rank,
+        tRRD_L=rank + int(rng.integers(0, 3)),
+        tWTR_S=rank,
+        tWTR_L=rank + int(rng.integers(0, 3)),
+        tFAW=int(rng.integers(4, 14)),
+        tREFI=10_000,
+        tCS=int(rng.integers(0, 3)),
+        buses=2 if two_buses else 1,
+        activate_clocks=int(rng.choice([1, 2])) if two_buses else 1,
+        queue=int(rng.choice([4, 5, 8, 32])),
+        interleave=int(rng.choice([0, 0, 16, 32])),
+        outstanding=int(rng.choice([0, 0, 1, 3, 8])),
+    )
+    busy = device.units * (device.tRAS + device.tWR + device.CWL + device.BL + device.tRP + 2) + device.tRFC
+    return replace(device, tREFI=2 * busy + int(rng.choice([1, 30, 300])))

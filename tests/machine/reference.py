@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from accelsim.dram.device import Ticks
+from accelsim.dram import Memory as Parameters
 from accelsim.plan import Plan
 from machine.reference_memory import Burst
 from machine.reference_rules import Rules
@@ -29,9 +29,7 @@ class Result:
     busy: list[int]
     stalled: list[list[int]]
     idle: list[int]
-    read_bursts: int
-    write_bursts: int
-    cache_hits: int
+    traffic: dict[str, int]
 
 
 class Deadlock(Exception):
@@ -43,7 +41,7 @@ class Deadlock(Exception):
         self.job, self.stage, self.cause = job, stage, cause
 
 
-def reference(plan: Plan, memory: Ticks | None, limit: int = 100_000) -> Result:
+def reference(plan: Plan, memory: Parameters | None, limit: int = 100_000) -> Result:
     """Every start, free and end of a plan, and its books. Deadlock, or ValueError beyond `limit` cycles."""
     return Machine(plan, memory).run(limit)
 
@@ -162,12 +160,14 @@ class Machine(Rules):
         return self.station(s, self.lane[j])
 
     def cycle(self) -> bool:
-        """Steps 2 to 5 (bursts return by the clock). True if anything happened."""
+        """Everything of this cycle. True if anything happened, or will in the memory."""
         happened = False
+        if self.memory is not None:
+            self.memory.run_to(self.memory.first_clock(self.now))
         while self.moves() or self.fill_a_lane() or self.grant():
             happened = True
         self.send()
-        return (self.memory is not None and self.memory.accept(self.now)) or happened
+        return (self.memory is not None and self.memory.is_busy()) or happened
 
     def something_is_timed(self) -> bool:
         """Will any condition come true by the clock alone?"""
@@ -176,8 +176,9 @@ class Machine(Rules):
             times.append(self.start[j][s] + self.busy[j][s])
             times.append(self.start[j][s] + self.lag[j][s])
             for burst in self.bursts[j][s]:
-                if burst.back is not None:
-                    times.append(burst.back + self.lag[j][s])
+                for moment in (burst.accepted, burst.back):
+                    if moment is not None:
+                        times.append(moment + self.lag[j][s])
             if self.free[j][s] is not None:
                 times.append(self.free[j][s] + self.drain[j][s])
         return max(times) > self.now
@@ -241,19 +242,19 @@ class Machine(Rules):
                     stalled[s][CAUSES.index(self.cause[j][s])] += self.waited[j][s]
                 if self.held[j][s]:
                     stalled[s][CAUSES.index(self.hold_cause(j, s))] += self.held[j][s]
-        memory = self.memory
+        memory, cycles = self.memory, max(end for row in self.end for end in row)
+        if memory is not None:
+            memory.run_to(memory.first_clock(cycles))
         return Result(
             start=self.start,
             free=self.free,
             end=self.end,
             lane=self.lane,
-            cycles=max(end for row in self.end for end in row),
+            cycles=cycles,
             busy=self.busy_cycles,
             stalled=stalled,
             idle=self.idle_cycles,
-            read_bursts=0 if memory is None else memory.read_bursts,
-            write_bursts=0 if memory is None else memory.write_bursts,
-            cache_hits=0 if memory is None else memory.cache_hits,
+            traffic={} if memory is None else memory.counts(cycles),
         )
 
     def deadlock(self) -> Deadlock:

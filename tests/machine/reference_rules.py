@@ -6,7 +6,7 @@ again. Each rule is a method, so that a test can plant a fault in it.
 
 from __future__ import annotations
 
-from accelsim.dram.device import Ticks
+from accelsim.dram import Memory as Parameters
 from accelsim.plan import Plan
 from machine.reference_memory import Burst, Memory
 
@@ -16,7 +16,7 @@ class Rules:
 
     memory_type = Memory
 
-    def __init__(self, plan: Plan, ticks: Ticks | None) -> None:
+    def __init__(self, plan: Plan, memory: Parameters | None) -> None:
         """Nothing has started and no group has a lane."""
         layout = plan.layout
         self.plan, self.stages, self.buffers = plan, layout.stages, layout.buffers
@@ -26,7 +26,7 @@ class Rules:
         for name in ("busy", "lag", "drain", "whole", "skip", "take", "give", "group"):
             setattr(self, name, getattr(plan, name).tolist())
         self.afters = [tuple(row) for row in plan.after.tolist()]
-        self.memory = None if ticks is None else self.memory_type(ticks)
+        self.memory = None if memory is None else self.memory_type(memory)
         self.unit_numbers = self.number([stage.unit for stage in self.stages])
         self.port_numbers = self.number([stage.port for stage in self.stages])
         self.lane: list[int | None] = [None for _ in self.jobs]
@@ -178,7 +178,7 @@ class Rules:
             and self.free[j][s] is None
             and self.now >= self.start[j][s] + self.busy[j][s]
             and self.upstream_ended(j, s)
-            and all(b.accepted is not None for b in self.bursts[j][s])
+            and all(b.accepted is not None and b.accepted <= self.now for b in self.bursts[j][s])
         )
 
     def could_end(self, j: int, s: int) -> bool:

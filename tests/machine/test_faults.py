@@ -16,18 +16,18 @@ PLANS = 400
 @cache
 def engine_of_seed(seed: int) -> Outcome | None:
     """The engine's outcome, kept for the next fault; None if it differs from the sound reference."""
-    plan, ticks = plan_of_seed(seed)
-    outcome = engine_outcome(plan, ticks)
-    return None if differences(outcome, reference_outcome(plan, ticks)) else outcome
+    plan, memory = plan_of_seed(seed)
+    outcome = engine_outcome(plan, memory)
+    return None if differences(outcome, reference_outcome(plan, memory)) else outcome
 
 
 def first_difference(machine: type[Machine]) -> int | None:
     """The lowest seed whose plan shows the fault; a machine that never stops shows it too."""
     for seed in range(PLANS):
-        plan, ticks = plan_of_seed(seed)
+        plan, memory = plan_of_seed(seed)
         ours = engine_of_seed(seed)
         try:
-            theirs = reference_outcome(plan, ticks, machine, limit=2000)
+            theirs = reference_outcome(plan, memory, machine, limit=2000)
         except ValueError:
             theirs = {}
         if ours is not None and differences(ours, theirs):

@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import ceil
 
+import numba
 import numpy as np
 import pytest
 
-from accelsim.dram.device import DDR4_2400, HBM2_16, Dram, Ticks
+from accelsim.dram import DDR4_2400, Dram, Memory
+from accelsim.dram.simulation import Totals
+from accelsim.dram.simulation import simulate as alone_simulate
+from accelsim.dram.trace import Chunk
 from accelsim.machine import simulate
 from accelsim.plan import RUN, Buffer, Layout, Plan, Stage
 from machine.compare import engine_outcome, plan_of_seed
-
-# One channel and one way, one burst a cycle, back the cycle after it was accepted.
-PLAIN = Ticks(
-    channels=1,
-    interleave=64,
-    burst_bytes=64,
-    outstanding=1 << 20,
-    accepts=1,
-    ways=1,
-    ticks=1,
-    service=1,
-    latency=0,
-    refresh_interval=0,
-    refresh_ticks=0,
-    sets=0,
-    assoc=1,
-    cache_service=1,
-    cache_latency=0,
-)
 
 
 def private_pipeline(rng: np.random.Generator) -> tuple[Plan, list[int]]:
@@ -126,80 +112,62 @@ def test_one_unit_for_all_lanes_is_never_idle_while_anyone_waits(seed: int) -> N
     assert (timeline.start[order[1:], 0] == timeline.free[order[:-1], 0]).all()
 
 
-def load(bursts: int, ticks: Ticks, jobs: int = 1) -> Plan:
-    """One memory stage that reads `bursts` bursts in a row, split evenly over its jobs."""
-    plan = Plan(layout=Layout(stages=(Stage(name="load", port="p"),)), jobs=jobs)
-    count = bursts // jobs
-    first = np.arange(jobs) * count * ticks.burst_bytes
-    plan.add_runs("load", np.arange(jobs), first, count, ticks.burst_bytes)
+def load(lines: np.ndarray, dram: Dram, *, write: bool = False) -> Plan:
+    """One operation that asks for these bursts, in this order."""
+    plan = Plan(layout=Layout(stages=(Stage(name="load", port="p", write=write),)), jobs=1)
+    plan.add_runs("load", 0, lines * dram.burst_bytes, 1, dram.burst_bytes)
     plan.check()
     return plan
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_a_bandwidth_bound_stage_takes_bytes_over_bandwidth(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    channels, ways, service, ticks, latency = (int(n) for n in rng.integers(1, (17, 5, 30, 9, 300)))
-    device = PLAIN._replace(
-        channels=channels,
-        ways=ways,
-        service=service,
-        ticks=ticks,
-        latency=latency,
-        accepts=ways * -(-ticks // service),
+@pytest.mark.parametrize("clock_hz", [200e6, 1e12 / 833, 3.1e9])
+@pytest.mark.parametrize("write", [False, True])
+@pytest.mark.parametrize("kind", ["sequential", "scattered", "two ranks"])
+def test_a_stream_takes_the_clocks_that_it_takes_as_a_trace(kind: str, write: bool, clock_hz: float) -> None:
+    dram = replace(DDR4_2400, ranks=2 if kind == "two ranks" else 1)
+    count = 300 if numba.config.DISABLE_JIT else 20_000
+    lines = np.arange(count) if kind == "sequential" else np.random.default_rng(0).integers(0, 1 << 20, count)
+    none = np.zeros(count, np.int64)
+    alone = trace([Chunk(lines=lines, writes=none + write, earliest=none)], dram)
+    memory = Memory(dram=dram, clock_hz=clock_hz)
+    timeline = simulate(load(lines, dram, write=write), memory)
+    clocks = 1 / memory.clocks
+    assert timeline.free[0, 0] == ceil(alone.cycles * clocks)
+    assert timeline.cycles == ceil(alone.drained * clocks)
+    done = timeline.traffic
+    assert (done.row_hits, done.row_misses, done.row_conflicts) == (
+        alone.row_hits,
+        alone.row_misses,
+        alone.row_conflicts,
     )
-    bursts = int(rng.integers(1, 5000))
-    cycles = simulate(load(bursts, device), device).cycles
-    fullest_way = -(-bursts // (channels * ways))
-    assert cycles == -(-(fullest_way * service + latency) // ticks), seed
-    bytes_over_bandwidth = bursts * service / (channels * ways * ticks)
-    assert bytes_over_bandwidth <= cycles < bytes_over_bandwidth + (service + latency) / ticks + 1, seed
+    assert done.read_bursts + done.write_bursts + done.merged == count
 
 
-@pytest.mark.parametrize("device", [DDR4_2400, HBM2_16], ids=lambda device: device.device)
-def test_a_preset_reaches_its_bandwidth_less_refresh(device: Dram) -> None:
-    clock_hz, amount = 1e9, 1 << 20
-    duty = 1 - device.refresh_time / device.refresh_interval
-    for preset, bandwidth in (
-        (replace(device, refresh_interval=0.0, refresh_time=0.0), device.bandwidth),
-        (device, device.bandwidth * duty),
-    ):
-        # Room for every burst, so that the outstanding limit does not bind.
-        ticks = preset.at(clock_hz)._replace(outstanding=1 << 20)
-        seconds = simulate(load(amount // ticks.burst_bytes, ticks, jobs=64), ticks).cycles / clock_hz
-        spare = (
-            device.latency + device.refresh_time + device.refresh_interval * (preset is device) * (1 - duty)
-        )
-        assert amount / bandwidth * 0.995 - spare <= seconds <= amount / bandwidth * 1.005 + spare + 5e-9
+def trace(chunks: list[Chunk], dram: Dram) -> Totals:
+    """The same requests without a machine."""
+    return alone_simulate(dram, chunks)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_one_outstanding_burst_pays_the_round_trip_every_time(seed: int) -> None:
-    service, latency, ticks, bursts = (
-        int(n) for n in np.random.default_rng(seed).integers(1, (20, 200, 9, 300))
-    )
-    device = PLAIN._replace(service=service, latency=latency, ticks=ticks, outstanding=1)
-    assert simulate(load(bursts, device), device).cycles == bursts * -(-(service + latency) // ticks)
+def test_groups_of_banks_in_turn_keep_the_pins_busy_but_for_refresh() -> None:
+    dram = replace(DDR4_2400, mapping="RoBaRaCoBgCh")
+    count = 500 if numba.config.DISABLE_JIT else 50_000
+    memory = Memory(dram=dram, clock_hz=1e9)
+    pins = simulate(load(np.arange(count), dram), memory).traffic.pins
+    assert pins.data > 0.9 * pins.clocks
+    assert pins.bus + pins.conflicts < 0.02 * pins.clocks
 
 
-@pytest.mark.parametrize(
-    ("bursts", "latency", "busy"), [(8, 0, 3), (8, 0, 8), (4, 20, 24), (4, 20, 100), (1, 0, 0)]
-)
-def test_double_buffering_hides_the_shorter_of_load_and_compute(bursts: int, latency: int, busy: int) -> None:
-    tiles = 50
-    stages = (Stage(name="load", port="p"), Stage(name="compute"))
-    room = Buffer(name="room", capacity=2, take="load", give="compute")
-    plan = Plan(layout=Layout(stages=stages, buffers=(room,)), jobs=tiles)
-    plan.busy[:, 1], plan.whole[:, 1], plan.take[:], plan.give[:] = busy, True, 1, 1
-    plan.add_runs("load", np.arange(tiles), np.arange(tiles) * bursts * 64, bursts, 64)
-    cycles = simulate(plan, PLAIN._replace(latency=latency)).cycles
-    first = bursts + latency
-    assert cycles == (first + tiles * busy if busy >= first else tiles * bursts + busy)
+def test_one_outstanding_burst_pays_the_round_trip_every_time() -> None:
+    dram = replace(DDR4_2400, outstanding=1)
+    memory = Memory(dram=dram, clock_hz=float(dram.clock_hz))
+    cycles = simulate(load(np.arange(20), dram), memory).cycles
+    # The first waits a clock for its activate; each other is accepted in the clock after the one before.
+    assert cycles == 1 + dram.tRCDRD + dram.CL + dram.BL + 19 * (1 + dram.CL + dram.BL)
 
 
 def test_without_memory_only_the_compute_cycles_are_left() -> None:
     for seed in range(200):
-        plan, ticks = plan_of_seed(seed, most_jobs=30)
+        plan, _ = plan_of_seed(seed, most_jobs=30)
         without_runs, _ = plan_of_seed(seed, most_jobs=30)
         without_runs.runs = np.zeros(0, RUN)
-        assert engine_outcome(plan, None) == engine_outcome(without_runs, ticks), seed
+        assert engine_outcome(plan, None) == engine_outcome(without_runs, None), seed

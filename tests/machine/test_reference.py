@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from accelsim.dram.device import Ticks
+from accelsim.dram import DDR4_2400, Cache, Memory
 from accelsim.plan import Buffer, Layout, Plan, Stage
 from machine.reference import CAUSES, Deadlock, Result, reference
 
-# One channel, one burst a cycle, back the cycle after it was accepted.
-PLAIN = Ticks(
-    channels=1,
-    interleave=8,
+# One channel, a clock to a cycle. A first read is accepted and its row opened in 1, read in 2, done in 5.
+PLAIN = replace(
+    DDR4_2400,
+    device="plain",
+    clock_ps=1000,
     burst_bytes=8,
-    outstanding=16,
-    accepts=1,
-    ways=1,
-    ticks=1,
-    service=1,
-    latency=0,
-    refresh_interval=0,
-    refresh_ticks=0,
-    sets=0,
-    assoc=1,
-    cache_service=1,
-    cache_latency=0,
+    CL=2,
+    CWL=1,
+    tREFI=10**6,
+    tCS=0,
+    **dict.fromkeys(("BL", "tRCDRD", "tRCDWR", "tRP", "tRAS", "tRC", "tWR", "tRTP", "tRFC", "tFAW"), 1),
+    **dict.fromkeys(("tCCD_S", "tCCD_L", "tRRD_S", "tRRD_L", "tWTR_S", "tWTR_L"), 1),
 )
+LINES = Cache(bytes=8, line_bytes=8, ways=1, bandwidth=8e9, hit_latency=2e-9, miss_latency=4e-9)
+
+
+def memory(cache: Cache | None = None, clock_hz: float = 1e9, **changes: Any) -> Memory:
+    """The plain memory with some parameters changed."""
+    return Memory(dram=replace(PLAIN, **changes), clock_hz=clock_hz, cache=cache)
 
 
 def rows(
@@ -219,82 +221,56 @@ def memory_plan(count: int, *, lanes: int = 1, write: bool = False, **run: int) 
     return plan
 
 
-def test_a_read_queues_at_its_way_and_is_back_after_the_latency() -> None:
-    # Accepted in cycles 0, 1, 2; served from 0, 2, 4; done at 7, 9, 11.
-    result = reference(memory_plan(3), PLAIN._replace(service=2, latency=5))
-    assert (result.start, result.free, result.end) == ([[0, 8]], [[3, 11]], [[11, 11]])
-    assert (stalls(result, 0), stalls(result, 1)) == ({"memory": 3}, {"input": 8, "upstream": 2})
-    assert (result.read_bursts, result.write_bursts, result.cache_hits) == (3, 0, 0)
-    assert result.idle == [8, 0]
+def test_reads_of_one_row_follow_each_other_and_are_back_after_the_latency() -> None:
+    # Accepted in clocks 1, 2, 3; read in 2, 3, 4; done in 5, 6, 7.
+    result = reference(memory_plan(3), memory())
+    assert (result.start, result.free, result.end) == ([[0, 6]], [[3, 7]], [[7, 7]])
+    assert (stalls(result, 0), stalls(result, 1)) == ({"memory": 3}, {"input": 6})
+    counts = result.traffic
+    assert (counts["read_bursts"], counts["row_hits"], counts["row_misses"]) == (3, 2, 1)
+    # Data could have come in clock 3 (1 + CL) and came in 4; then the pins are never free.
+    assert (counts["clocks"], counts["data"], counts["lost to activates"]) == (7, 3, 1)
+    assert (counts["lost to bus"], counts["lost to conflicts"], counts["refused"]) == (0, 0, 0)
 
 
-def test_a_channel_accepts_no_more_than_its_outstanding_limit() -> None:
-    # One at a time: accepted at 0, 7, 14 (a burst that is back makes room in the same cycle).
-    result = reference(memory_plan(3), PLAIN._replace(service=2, latency=5, outstanding=1))
-    assert (result.start, result.free, result.end) == ([[0, 8]], [[15, 21]], [[21, 21]])
+def test_a_machine_half_as_fast_sees_every_second_clock() -> None:
+    # The same clocks; 3 and 7 are over when cycles 2 and 4 begin.
+    result = reference(memory_plan(3), memory(clock_hz=5e8))
+    assert (result.start, result.free, result.end) == ([[0, 4]], [[2, 5]], [[4, 5]])
+
+
+def test_a_channel_has_no_more_under_way_than_its_outstanding_limit() -> None:
+    # Accepted in 1; done in 5. The next in 6, read at once, done in 9; the last in 10, done in 13.
+    result = reference(memory_plan(3), memory(outstanding=1))
+    assert (result.free[0][0], result.end[0][0], result.traffic["refused"]) == (10, 13, 7)
 
 
 def test_a_channel_takes_the_burst_that_is_on_offer_for_the_longest() -> None:
-    # Round 0: both since 0, port 0 first. Round 1: port 1 (since 0) before port 0 (since 1). And so on.
-    result = reference(memory_plan(2, lanes=2), PLAIN)
-    assert column(result.free, 0) == [3, 4]
-    assert column(result.end, 0) == [3, 4]
+    # Port 0 in clock 1, port 1 (on offer since then) in 2, port 0 in 3, port 1 in 4; read in 2 to 5.
+    result = reference(memory_plan(2, lanes=2), memory())
+    assert (column(result.free, 0), column(result.end, 0)) == ([3, 4], [7, 8])
 
 
 def test_operations_of_one_port_queue_by_station_number_when_they_start_together() -> None:
-    # Both start in cycle 0: a of lane 1 (station 2) is granted first, as its unit has the lower number,
-    # but the bursts of b of lane 0 (station 1) come first: accepted in 0 and 1, those of a in 2 and 3.
+    # a of lane 1 (station 2) is granted first, but b of lane 0 (station 1) is queued first.
     stages = [Stage(name=name, port="p", scope="machine") for name in "ab"]
     plan = rows(stages, busy=[[0, 0]] * 2, lanes=2, group=[0, 1], skip=[[1, 0], [0, 1]])
     plan.add_runs("b", 0, 0, 2, 8)
     plan.add_runs("a", 1, 0, 2, 8)
-    result = reference(plan, PLAIN)
-    # The skipped b of lane 1 starts when the first burst of a is back, in cycle 3.
-    assert result.free == [[0, 2], [4, 3]]
-    assert result.end == [[0, 2], [4, 4]]
+    assert [row[stage] for row, stage in zip(reference(plan, memory()).free, (1, 0), strict=True)] == [2, 4]
 
 
 def test_channels_are_queues_of_their_own() -> None:
-    # Two channels: bursts 0, 2 on channel 0 and 1, 3 on channel 1, two accepted in each cycle.
-    result = reference(memory_plan(4), PLAIN._replace(channels=2))
-    assert (result.free[0][0], result.end[0][0]) == (2, 2)
+    result = reference(memory_plan(4), memory(channels=2))
+    assert (result.free[0][0], result.end[0][0]) == (2, 6)
     # Stride 16 leaves channel 1 without work.
-    assert reference(memory_plan(4, stride=16), PLAIN._replace(channels=2)).free[0][0] == 4
-
-
-def test_ways_are_served_side_by_side() -> None:
-    # Accepted at 0 to 3; ways 0, 1, 0, 1; served from 0, 1, 4, 5; done at 4, 5, 8, 9.
-    result = reference(memory_plan(4), PLAIN._replace(ways=2, service=4))
-    assert (result.start[0][1], result.end[0][0]) == (5, 9)
-
-
-def test_two_rounds_in_a_cycle_accept_two_bursts_and_ticks_split_the_cycle() -> None:
-    # Accepted at cycles 0, 0, 1; served at ticks 0, 1, 2; done at ticks 1, 2, 3 = cycles 1, 1, 2.
-    result = reference(memory_plan(3), PLAIN._replace(accepts=2, ticks=2))
-    assert (result.free[0][0], result.end[0][0], result.start[0][1]) == (2, 2, 2)
-
-
-def test_a_burst_waits_for_the_end_of_a_refresh_but_there_is_none_at_zero() -> None:
-    # Served from 0, 4, 8, and 12 lies in [10, 13): from 13; done at 4, 8, 12, 17.
-    ticks = PLAIN._replace(service=4, refresh_interval=10, refresh_ticks=3)
-    assert reference(memory_plan(4), ticks).end[0][0] == 17
-
-
-def test_a_burst_leaves_a_refresh_once_even_into_the_next_window() -> None:
-    # Every tick from 10 on is refresh: served from 0, 4, 8; then 12 goes to 20, and 24 to 30.
-    ticks = PLAIN._replace(service=4, refresh_interval=10, refresh_ticks=10)
-    assert reference(memory_plan(5), ticks).end[0][0] == 34
+    assert reference(memory_plan(4, stride=16), memory(channels=2)).free[0][0] == 4
 
 
 def test_a_hit_waits_for_the_read_that_brings_its_line() -> None:
-    # Lines 0, 0, 1, 0 in a cache of one line. 0: to DRAM at 0, done 7. 0: hit, max(1 + 1 + 2, 7) = 7.
-    # 1: accepted 2, served from 3, done 10, replaces 0. 0: accepted 3, served from 6, done 13.
-    plan = memory_plan(2, stride=0)
-    plan.add_runs("load", 0, [8, 0], 1, 0)
-    ticks = PLAIN._replace(service=3, latency=4, sets=1, cache_latency=2)
-    result = reference(plan, ticks)
-    assert (result.end[0][0], result.read_bursts, result.cache_hits) == (13, 3, 1)
-    assert result.start[0][1] == 8
+    # The line is read in 2, done in 5, and there in 9; the hit of clock 2 would have been back in 4.
+    result = reference(memory_plan(2, stride=0), memory(LINES))
+    assert (result.end[0][0], result.traffic["read_bursts"], result.traffic["cache_hits"]) == (9, 1, 1)
 
 
 def test_the_cache_replaces_the_least_recently_read_line_and_writes_leave_it_alone() -> None:
@@ -308,14 +284,14 @@ def test_the_cache_replaces_the_least_recently_read_line_and_writes_leave_it_alo
     plan.add_runs("store", 0, 0, 1, 0)
     plan.add_runs("load", 1, [16, 8, 0], 1, 0)
     plan.add_after("load", 1, "store", 0)
-    result = reference(plan, PLAIN._replace(sets=1, assoc=2))
-    assert (result.read_bursts, result.write_bursts, result.cache_hits) == (4, 1, 1)
+    counts = reference(plan, memory(replace(LINES, bytes=16, ways=2))).traffic
+    assert (counts["read_bursts"], counts["write_bursts"], counts["cache_hits"]) == (4, 1, 1)
 
 
 def test_without_a_memory_every_burst_is_back_at_once() -> None:
     result = reference(memory_plan(5), None)
     assert (result.start, result.end, stalls(result, 0)) == ([[0, 1]], [[0, 2]], {})
-    assert (result.read_bursts, result.write_bursts, result.cache_hits) == (0, 0, 0)
+    assert result.traffic == {}
 
 
 def test_a_wait_for_a_later_job_is_a_deadlock() -> None:

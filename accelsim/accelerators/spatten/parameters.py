@@ -6,10 +6,10 @@ published repository mit-han-lab/spatten at a0f1388. Latencies are pipeline dept
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
-from accelsim.dram import PRESETS as DEVICES
-from accelsim.dram import Dram
+from accelsim.dram import DEVICES, Cache, Dram
 from accelsim.units.topk import TopK
 
 WIDTHS = (4, 6, 8, 10, 12, 32)
@@ -20,6 +20,10 @@ PROBABILITY_BITS = 12
 
 PUBLISHED_PASS_OVERHEAD = 3
 """Cycles of a pass beside its lines in the artefact's latency model."""
+
+# Table I: 16 channels, 512 GB/s. Artefact: the address bits above the burst choose the channel, and a channel
+# has at most 16 reads under way.
+HBM2_X16 = replace(DEVICES["HBM2-2000x16"], outstanding=16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,8 @@ class Parameters:
     `launch_seconds`: of each layer.
     """
 
+    cache: ClassVar[Cache | None] = None
+
     clock_hz: float = 1e9
     multipliers: int = 512
     tree_outputs: int = 8
@@ -96,7 +102,7 @@ class Parameters:
     value_bits: int = 0
     share_kv: bool = True
     write_back: bool = False
-    dram: Dram = DEVICES["HBM2-2000x16"]
+    dram: Dram = HBM2_X16
     launch_seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -137,7 +143,7 @@ class Parameters:
     @property
     def dram_bytes_per_cycle(self) -> float:
         """Bytes of all channels in a core cycle."""
-        return self.dram.bandwidth / self.clock_hz
+        return self.dram.peak_bandwidth / self.clock_hz
 
     def padded(self, dim: int) -> int:
         """The next width that divides the array: lanes beyond `dim` are idle."""
