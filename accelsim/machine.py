@@ -64,7 +64,7 @@ class Traffic:
 
     `read_bursts` and `write_bursts` passed the pins: each is a row hit, miss or conflict. `forwarded` reads
     were answered by a queued write, `merged` writes replaced one. `cache_hits` are reads of whole lines that
-    DRAM was not asked for.
+    DRAM was not asked for. `clocks` are command clocks, `open_clocks` those of ranks with an open row.
     """
 
     read_bursts: int = 0
@@ -77,6 +77,8 @@ class Traffic:
     row_conflicts: int = 0
     activates: int = 0
     refreshes: int = 0
+    open_clocks: int = 0
+    clocks: int = 0
     pins: Pins = field(default_factory=Pins)
 
 
@@ -138,6 +140,8 @@ def _timeline(plan: Plan, state: engine.State, place: Seat | None) -> Timeline:
 
 def _traffic(place: Seat, cycles: int) -> Traffic:
     m = place.banks
+    # Clocks that begin before the last cycle ends.
+    clocks = -(-cycles * place.clocks // place.cycles)
     counts = m.memory[:, : banks.SIZE].sum(axis=0).tolist()
     moved = counts[banks.READS] - counts[banks.FORWARDED], counts[banks.WRITES] - counts[banks.MERGED]
     buses = m.shape.channels * (m.shape.units if m.shape.own_pins else 1)
@@ -152,9 +156,10 @@ def _traffic(place: Seat, cycles: int) -> Traffic:
         row_conflicts=counts[banks.CONFLICTS],
         activates=counts[banks.ACTIVATES],
         refreshes=counts[banks.REFRESHES],
+        open_clocks=banks.open_clocks(m, clocks),
+        clocks=clocks,
         pins=Pins(
-            # Those that begin before the last end.
-            clocks=-(-cycles * place.clocks // place.cycles) * buses,
+            clocks=clocks * buses,
             data=sum(moved) * m.shape.burst_clocks,
             conflicts=counts[banks.LOST_TO_CONFLICTS],
             activates=counts[banks.LOST_TO_ACTIVATES],

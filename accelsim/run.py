@@ -17,7 +17,9 @@ import numpy as np
 
 from accelsim.accelerators import ACCELERATORS
 from accelsim.accelerators.base import Accelerator, memory_of
-from accelsim.dram import Memory
+from accelsim.dram import Dram, Memory
+from accelsim.dram.energy import energy as dram_energy
+from accelsim.energy import area_mm2, energy_pj
 from accelsim.golden.formats import Bitmap
 from accelsim.machine import CAUSES, Timeline, Traffic, simulate
 from accelsim.parameters import as_dict, changes
@@ -143,7 +145,19 @@ class _Bench:
             notes=work.notes,
             facts=work.facts,
             stages=times.stages,
+            dram_pj=_dram_pj(machine.dram, times.traffic),
+            **self._energy(work.events),
         )
+
+    def _energy(self, events: Mapping[str, float]) -> dict[str, Any]:
+        """The events' energy: by part, and summed by what the parts are."""
+        parts = self.accelerator.parts()
+        by_part = energy_pj(parts, events)
+        groups = {part.name: part.group for part in parts}
+        sums = {"sram": 0.0, "logic": 0.0}
+        for name, pj in by_part.items():
+            sums[groups[name]] += pj
+        return {"sram_pj": sums["sram"], "logic_pj": sums["logic"], "part_pj": by_part}
 
     def _times(self, name: str, plan: Plan) -> _Times:
         try:
@@ -177,6 +191,20 @@ class _Bench:
                 f"layer {name!r} on {self.accelerator.name}: its operands must fit the "
                 f"{device.capacity_bytes >> 20} MiB of {device.device}, not {needed >> 20} MiB"
             )
+
+
+def _dram_pj(device: Dram, traffic: Traffic) -> float | None:
+    """Energy of the memory's commands, and of what stands open meanwhile; None for a device without entry."""
+    by_cause = dram_energy(
+        device,
+        activates=traffic.activates,
+        reads=traffic.read_bursts,
+        writes=traffic.write_bursts,
+        refreshes=traffic.refreshes,
+        clocks=traffic.clocks,
+        open_clocks=traffic.open_clocks,
+    )
+    return by_cause.total if by_cause else None
 
 
 def check_books(name: str, plan: Plan, timeline: Timeline, memory: Memory) -> None:
@@ -223,6 +251,7 @@ def _report(
         device=accelerator.dram.device,
         peak_bytes_per_second=accelerator.dram.peak_bandwidth,
         launch_seconds=accelerator.launch_seconds,
+        area_mm2=None if accelerator.energy.fabric == "fpga" else area_mm2(accelerator.parts()),
         layers=layers,
         synthetic=workload.synthetic,
         notes=workload.notes,

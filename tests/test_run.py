@@ -2,7 +2,7 @@
 
 import importlib
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from accelsim.accelerators import ACCELERATORS, AcceleratorKind
 from accelsim.accelerators.base import LayerPlan
 from accelsim.dram import DDR4_2400, Cache, Dram, Memory
+from accelsim.energy import Energy, Part
 from accelsim.golden.formats import Bitmap
 from accelsim.machine import Timeline, Traffic
 from accelsim.plan import Layout, Plan, Stage
@@ -41,6 +42,11 @@ class Toy:
     clock_hz: float = 1e9
     launch_seconds: float = 0.0
     dram: Dram = DDR4_2400
+    energy: Energy = field(default_factory=Energy)
+
+    def parts(self) -> tuple[Part, ...]:
+        multiplier = Part(name="multiplier", group="logic", cost=self.energy.multiply("int8"), count=3)
+        return (multiplier, Part(name="store", group="sram", cost=self.energy.sram(8 << 10, 64)))
 
     def refuse(self, layer: Layer) -> str:
         if not isinstance(layer, Matmul):
@@ -57,7 +63,12 @@ class Toy:
         plan.add_runs("store", jobs, jobs * 64, 1, 0)
         done = layer.m * layer.kept + self.macs_error
         return LayerPlan(
-            plan=plan, macs_dense=layer.dense().macs, macs_done=done, launches=2, facts={"kept": layer.kept}
+            plan=plan,
+            macs_dense=layer.dense().macs,
+            macs_done=done,
+            launches=2,
+            facts={"kept": layer.kept},
+            events={"multiplier": done, "store": layer.m},
         )
 
     def assumptions(self) -> tuple[str, ...]:
@@ -274,3 +285,18 @@ def test_one_warning_gives_each_reason_once() -> None:
     with pytest.warns(UserWarning, match="no scan") as seen:
         run(workload(*layers), Toy())
     assert str(seen[0].message).count("no scan") == 1
+
+
+def test_energy_is_the_events_times_what_each_costs() -> None:
+    report = run(workload(matmul("a", m=4, kept=16), matmul("b", m=2)), Toy(), baseline=False)
+    macs = 4 * 16 + 2 * 8 * 32
+    assert report.part_pj == {"multiplier": pytest.approx(macs * 0.2), "store": pytest.approx(6 * 10.0)}
+    assert report.logic_pj == pytest.approx(macs * 0.2)
+    assert report.sram_pj == pytest.approx(6 * 10.0)
+    assert report.area_mm2 == pytest.approx((3 * 282 + 8 * 8192 * 0.346 / 0.6) / 1e6)
+
+
+def test_a_machine_without_area_has_none() -> None:
+    report = run(workload(matmul("a")), Toy(energy=Energy(fabric="fpga")), baseline=False)
+    assert report.area_mm2 is None
+    assert report.logic_pj == pytest.approx(4 * 8 * 32 * 0.2 * 7.1)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
 
 from accelsim.accelerators.base import LayerPlan, require
-from accelsim.accelerators.folds import Folds, output_stationary, weight_stationary
+from accelsim.accelerators.folds import ACCUMULATOR_BYTES, Folds, output_stationary, weight_stationary
 from accelsim.accelerators.gemm import Array, Gemm
 from accelsim.accelerators.products import ELEMENT_BITS, Pattern, find_pattern, products, refuse
 from accelsim.dram import DDR4_2400, Cache, Dram
+from accelsim.energy import Energy, Part
 from accelsim.workload import Layer, Matmul
 
 Dataflow = Literal["auto", "os", "ws"]
@@ -40,6 +41,7 @@ class ArrayMachine:
     group_limit: int = 32
     launch_seconds: float = 0.0
     dram: Dram = DDR4_2400
+    energy: Energy = field(default_factory=Energy)
 
     def __post_init__(self) -> None:
         for name in ("rows", "cols", "clock_hz", "activation_buffer", "weight_buffer", "output_buffer"):
@@ -61,6 +63,43 @@ class ArrayMachine:
             weight_buffer=self.weight_buffer,
             output_buffer=self.output_buffer,
         )
+
+    @property
+    def sum_dtype(self) -> str:
+        """Type of the sums on chip."""
+        return "int32" if self.dtype.startswith("int") else "fp32"
+
+    def parts(self) -> tuple[Part, ...]:
+        """The elements of the array, and its buffers, each as wide as the array's side."""
+        bits, elements = ELEMENT_BITS[self.dtype], self.rows * self.cols
+        sums = 8 * ACCUMULATOR_BYTES
+        cost = self.energy
+
+        def buffer(name: str, size: int, width: int) -> Part:
+            return Part(name=name, group="sram", cost=cost.sram(size, width))
+
+        return (
+            Part(name="multipliers", group="logic", cost=cost.multiply(self.dtype), count=elements),
+            Part(name="adders", group="logic", cost=cost.add(self.sum_dtype), count=elements),
+            Part(name="element registers", group="logic", cost=cost.register(bits + sums), count=elements),
+            buffer("activation buffer", self.activation_buffer, self.rows * bits),
+            buffer("weight buffer", self.weight_buffer, self.cols * bits),
+            buffer("output buffer", self.output_buffer, self.cols * sums),
+        )
+
+    def _events(self, macs: int, folds: Folds) -> dict[str, float]:
+        """A buffer is written as it is filled from memory and read as the array asks for it."""
+        bits = ELEMENT_BITS[self.dtype]
+        activations = folds.activations.sum() + folds.activations_read.sum()
+        weights = folds.weights.sum() + folds.weights_read.sum()
+        return {
+            "multipliers": macs,
+            "adders": macs,
+            "element registers": macs,
+            "activation buffer": 8 * int(activations) / (self.rows * bits),
+            "weight buffer": 8 * int(weights) / (self.cols * bits),
+            "output buffer": int(folds.sums_moved.sum()) / (self.cols * ACCUMULATOR_BYTES),
+        }
 
     def held(self, pattern: Pattern) -> int:
         """Stored weights that share a processing element when weights are stationary."""
@@ -98,6 +137,7 @@ class ArrayMachine:
                 "dataflow": "+".join(flows),
                 "utilisation": done / (joined.compute_cycles * self.rows * self.cols),
             },
+            events=self._events(done, joined),
         )
 
     def gemm(self, product: Matmul, pattern: Pattern) -> Gemm:
@@ -143,4 +183,5 @@ class ArrayMachine:
             "operands lie packed in memory in the order of their use; convolutions read their im2col columns",
             "attention runs as QK^T and PV for each head; softmax, norms and activations are not counted",
             f"all operands are {self.dtype}, sums on chip 32 bits; every layer begins on an idle machine",
+            *self.energy.assumptions(),
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from accelsim.dram import Cache, Dram, Memory
+from accelsim.energy import Energy, Part
 from accelsim.plan import Plan
 from accelsim.workload import Layer
 
@@ -18,7 +19,8 @@ class LayerPlan:
 
     `macs_done` of `macs_dense` multiply-accumulates are executed. `launches` kernels pay the machine's
     launch time. `notes`: why the layer runs as it does ("unstructured zeros: dense cycles").
-    `facts`: further figures for the layer's report line (pattern, dataflow, tiles).
+    `facts`: further figures for the layer's report line (pattern, dataflow, tiles). `events`: how often each
+    of the machine's parts, by name, does what its energy is counted for.
     """
 
     plan: Plan
@@ -27,6 +29,7 @@ class LayerPlan:
     launches: int = 0
     notes: tuple[str, ...] = ()
     facts: dict[str, int | float | str] = field(default_factory=dict)
+    events: dict[str, float] = field(default_factory=dict)
 
 
 class Accelerator(Protocol):
@@ -49,6 +52,13 @@ class Accelerator(Protocol):
     @property
     def launch_seconds(self) -> float:
         """Fixed time of a kernel, paid for each of a layer's launches."""
+
+    @property
+    def energy(self) -> Energy:
+        """What operations and memory accesses cost."""
+
+    def parts(self) -> tuple[Part, ...]:
+        """What the machine is made of, as far as its energy and area are counted."""
 
     def refuse(self, layer: Layer) -> str:
         """Why this machine cannot run the layer; empty if it can."""

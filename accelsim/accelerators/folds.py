@@ -30,7 +30,8 @@ class Folds:
 
     `activations` and `weights` are fetched; `*_give` leave their buffer (later than with this piece, where
     an operand serves several folds). `partials`: sums that come back from memory; `outputs`: sums
-    that go there; `resume`: the piece whose partial sums this one continues, or -1.
+    that go there; `resume`: the piece whose partial sums this one continues, or -1. `*_read`: bytes that
+    leave a buffer for the array, however often; `sums_moved`: bytes of sums in and out of their buffer.
     """
 
     busy: Integers
@@ -43,6 +44,9 @@ class Folds:
     sums_take: Integers
     sums_give: Integers
     resume: Integers
+    activations_read: Integers
+    weights_read: Integers
+    sums_moved: Integers
 
     @property
     def compute_cycles(self) -> int:
@@ -149,17 +153,24 @@ def weight_stationary(gemm: Gemm, array: Array) -> Folds:
     )
     final = k == k_sizes.size - 1
     spilled = np.zeros_like(elements) if on_chip else elements * ACCUMULATOR_BYTES
+    partials = np.where(k > 0, spilled, 0)
+    outputs = np.where(final, _bytes(elements, gemm.output_bits), spilled)
+    # Written by each fold, read where the next adds to them and where they leave.
+    summed_up = elements * ACCUMULATOR_BYTES * np.where(k > 0, 2, 1)
     return Folds(
         busy=busy,
         activations=fetched[0],
         activations_give=fetched[1],
         weights=weights,
         weights_give=weights,
-        partials=np.where(k > 0, spilled, 0),
-        outputs=np.where(final, _bytes(elements, gemm.output_bits), spilled),
+        partials=partials,
+        outputs=outputs,
         sums_take=summed[0],
         sums_give=summed[1],
         resume=np.where((spilled > 0) & (k > 0), pieces - streams.size, -1),
+        activations_read=streams[part] * row_bytes[k],
+        weights_read=weights,
+        sums_moved=summed_up + partials + outputs,
     )
 
 
@@ -224,6 +235,7 @@ def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> F
     drained = m_sizes[m] * n_sizes[n] * np.array([share, share + 1]) // shares
     elements = np.where(share >= 0, drained[1] - drained[0], 0)
     nothing = np.zeros_like(elements)
+    outputs = _bytes(elements, gemm.output_bits)
     return Folds(
         busy=busy,
         activations=fetched[0],
@@ -231,10 +243,13 @@ def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> F
         weights=weights_fetched[0],
         weights_give=weights_fetched[1],
         partials=nothing,
-        outputs=_bytes(elements, gemm.output_bits),
+        outputs=outputs,
         sums_take=elements * ACCUMULATOR_BYTES,
         sums_give=elements * ACCUMULATOR_BYTES,
         resume=nothing - 1,
+        activations_read=activations,
+        weights_read=weights,
+        sums_moved=elements * ACCUMULATOR_BYTES + outputs,
     )
 
 

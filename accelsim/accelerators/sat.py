@@ -7,7 +7,7 @@ counts below are a model of the described mechanism, not a table of the paper.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, get_args
 
 from accelsim.accelerators.arrays import ArrayMachine
@@ -15,6 +15,7 @@ from accelsim.accelerators.base import require
 from accelsim.accelerators.folds import Folds, weight_stationary
 from accelsim.accelerators.gemm import Array
 from accelsim.accelerators.products import Pattern
+from accelsim.energy import Energy
 from accelsim.workload import Matmul
 
 SparseMode = Literal["time", "slot"]
@@ -44,6 +45,8 @@ class Sat(ArrayMachine):
     multiplier_latency: int = 0
     interleave: int = 1
     overlapped: bool = False
+    # The board's VU9P: 16 nm, 0.85 V.
+    energy: Energy = field(default_factory=lambda: Energy(node_nm=16, volts=0.85, fabric="fpga"))
 
     def __post_init__(self) -> None:
         super().__post_init__()

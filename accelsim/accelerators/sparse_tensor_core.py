@@ -9,7 +9,7 @@ default tiles as used by PyTorch's semi-structured kernels, PTX ISA 9.7.14 (form
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from accelsim.accelerators.base import LayerPlan, check_pieces, require
 from accelsim.accelerators.products import ELEMENT_BITS, products, refuse
 from accelsim.dram import DEVICES, Cache, Dram
+from accelsim.energy import Energy, Part
 from accelsim.golden.formats import aligned_groups, nm_pattern
 from accelsim.plan import Buffer, Integers, Layout, Plan, Stage
 from accelsim.workload import Layer, Matmul
@@ -102,6 +103,8 @@ class SparseTensorCore:
     launch_seconds: float = 4.0e-6
     l2: Cache = A100_L2
     dram: Dram = A100_HBM2
+    # TSMC N7; the voltage under load is not published. N4 is not in the table, so Hopper has the same.
+    energy: Energy = field(default_factory=lambda: Energy(node_nm=7, volts=0.75))
 
     def __post_init__(self) -> None:
         for name in ("sms", "clock_hz", "tile_weights", "tile_activations", "readers_m", "readers_n"):
@@ -175,6 +178,34 @@ class SparseTensorCore:
         """Thread blocks that fit an SM's shared memory, at most `blocks_limit` (registers)."""
         return min(self.blocks_limit, self.shared_memory // (self.pipeline_stages * self.stage_bytes(sparse)))
 
+    def parts(self) -> tuple[Part, ...]:
+        """Tensor cores, shared memories and the slices of the L2; nothing else of the chip."""
+        rate = RATES[self.generation][self.dtype]
+        sums = "int32" if self.dtype.startswith("int") else "fp32"
+        cost, l2 = self.energy, self.l2
+        slice_cost = cost.sram(l2.bytes // self.dram.channels, 8 * l2.line_bytes)
+        return (
+            Part(name="multipliers", group="logic", cost=cost.multiply(self.dtype), count=self.sms * rate),
+            Part(name="adders", group="logic", cost=cost.add(sums), count=self.sms * rate),
+            Part(
+                name="shared memory",
+                group="sram",
+                cost=cost.sram(self.shared_memory, 8 * self.shared_port_bytes),
+                count=self.sms,
+            ),
+            Part(name="L2", group="sram", cost=slice_cost, count=self.dram.channels),
+        )
+
+    def _events(self, plan: Plan, sparse: bool, macs: int) -> dict[str, float]:
+        """Both sides of the shared memory, and every line that is asked of the L2 or filled into it."""
+        fill = 0 if self.fill_on_port else self.stage_bytes(sparse) / self.shared_port_bytes
+        return {
+            "multipliers": macs,
+            "adders": macs,
+            "shared memory": plan.jobs * (self.port_cycles(sparse) + fill),
+            "L2": plan.bursts(write=False) + plan.bursts(write=True),
+        }
+
     def layout(self, sparse: bool) -> Layout:
         """Slots are lanes, SMs are sites: what one SM's blocks share is the copy, the port and the core."""
         return Layout(
@@ -227,6 +258,7 @@ class SparseTensorCore:
                 "tile_cycles_mma": self.mma_cycles(sparse),
                 "tile_cycles_port": self.port_cycles(sparse),
             },
+            events=self._events(plan, sparse, done),
         )
 
     def is_sparse(self, product: Matmul) -> tuple[bool, str]:
@@ -283,6 +315,8 @@ class SparseTensorCore:
             "attention runs as batched QK^T and PV; softmax, norms and activations are not counted",
             f"seconds include {self.launch_seconds * 1e6:g} us for each kernel; the clock never drops",
             "L2 lines go round channels, pseudo-channels and bank groups: NVIDIA's order is not published",
+            *self.energy.assumptions(),
+            "energy of a GPU: tensor cores, shared memories and L2 only, no registers, schedulers or wires",
         )
 
 

@@ -175,6 +175,14 @@ def banks(device: Device, *, log_rows: int = 0) -> Banks:
     )
 
 
+def open_clocks(m: Banks, until: int) -> int:
+    """Clocks up to `until` in which a rank had an open row, summed over all ranks."""
+    units = np.arange(m.shape.units)
+    is_open, since = m.memory[:, OPEN_BANKS + units] > 0, m.memory[:, OPEN_SINCE + units]
+    still_open = np.where(is_open, np.maximum(until - since, 0), 0)
+    return int(m.memory[:, OPEN_CLOCKS].sum() + still_open.sum())
+
+
 def _shape(device: Device, mapped: Integers) -> Shape:
     depth = device.queue
     unit_banks = device.bank_groups * device.banks

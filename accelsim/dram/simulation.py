@@ -115,19 +115,11 @@ def simulate(
         lost_to_activates=counts[b.LOST_TO_ACTIVATES],
         lost_to_conflicts=counts[b.LOST_TO_CONFLICTS],
         lost_to_refresh=counts[b.LOST_TO_REFRESH],
-        open_clocks=counts[b.OPEN_CLOCKS] + _still_open(memory, drained),
+        open_clocks=b.open_clocks(memory, drained),
         read_latency=counts[b.LATENCY] / answered if answered else None,
         inside=inside,
         first_inside=first_inside,
     )
-
-
-def _still_open(memory: b.Banks, until: int) -> int:
-    """Clocks for which ranks whose rows are open now have had one open."""
-    units = np.arange(memory.shape.units)
-    is_open = memory.memory[:, b.OPEN_BANKS + units] > 0
-    since = memory.memory[:, b.OPEN_SINCE + units]
-    return int(np.where(is_open, np.maximum(until - since, 0), 0).sum())
 
 
 def _offer(memory: b.Banks, chunk: Chunk, commands: Commands | None, *, drain: bool) -> None:

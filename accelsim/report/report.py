@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ class Report:
     """What a machine makes of a workload, and of the same workload unpruned (`baseline`).
 
     `preset` is None for parameters that have no name; `changes` are those that differ from the preset.
+    `area_mm2` is that of the parts whose energy is counted; None on an FPGA.
     """
 
     model: str
@@ -32,6 +34,7 @@ class Report:
     peak_bytes_per_second: float
     launch_seconds: float
     layers: tuple[LayerRow, ...]
+    area_mm2: float | None = None
     synthetic: bool = False
     notes: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
@@ -97,6 +100,42 @@ class Report:
     def macs_done(self) -> int:
         """Multiply-accumulates that were executed."""
         return _sum(row.macs_done for row in self.layers)
+
+    @property
+    def sram_pj(self) -> float | None:
+        """Energy of the memories on chip. None where nothing was simulated."""
+        return _energy(row.sram_pj for row in self.layers)
+
+    @property
+    def logic_pj(self) -> float | None:
+        """Energy of the arithmetic. None where nothing was simulated."""
+        return _energy(row.logic_pj for row in self.layers)
+
+    @property
+    def dram_pj(self) -> float | None:
+        """Energy of the memory devices. None where it is not known of all layers."""
+        found = [row.dram_pj for row in self.layers if row.simulated]
+        return None if None in found else _energy(found)
+
+    @property
+    def total_pj(self) -> float | None:
+        """All three; None where one is missing."""
+        parts = (self.dram_pj, self.sram_pj, self.logic_pj)
+        return None if any(part is None for part in parts) else math.fsum(part or 0 for part in parts)
+
+    @property
+    def part_pj(self) -> dict[str, float]:
+        """Energy of each part of the machine, over all layers."""
+        total: dict[str, float] = {}
+        for row in self.layers:
+            for name, pj in row.part_pj.items():
+                total[name] = total.get(name, 0.0) + pj
+        return total
+
+    @property
+    def energy_saving(self) -> float | None:
+        """Energy of the dense model over that of this one. None without a baseline."""
+        return ratio(self.baseline.total_pj, self.total_pj) if self.baseline else None
 
     @property
     def skipped_layers(self) -> tuple[LayerRow, ...]:
@@ -200,15 +239,20 @@ class Report:
                 "pin_clocks": self.pin_clocks,
             },
             "macs": {"dense": self.macs_dense, "done": self.macs_done},
-            "energy_pj": {"dram": None, "sram": None, "logic": None, "total": None},
-            "area_mm2": None,
+            "energy_pj": {
+                "dram": self.dram_pj,
+                "sram": self.sram_pj,
+                "logic": self.logic_pj,
+                "total": self.total_pj,
+            },
+            "area_mm2": self.area_mm2,
             "stalls": self.stalls,
             "bottleneck": self.bottleneck,
             "assumptions": [*self.notes, *self.assumptions],
             "baseline": self.baseline.to_dict() if self.baseline else None,
             "speedup": self.speedup,
             "dram_reduction": self.dram_reduction,
-            "energy_saving": None,
+            "energy_saving": self.energy_saving,
             "accuracy": asdict(self.accuracy) if self.accuracy else None,
             "layers": [_layer_dict(row, dense, simulated_macs) for row, dense in self.pairs()],
         }
@@ -238,6 +282,11 @@ class Report:
         return as_html(self)
 
 
+def _energy(values: Iterable[float | None]) -> float | None:
+    found = [value for value in values if value is not None]
+    return math.fsum(found) if found else None
+
+
 def _sum(values: Iterable[int | None]) -> int:
     return sum(value for value in values if value is not None)
 
@@ -260,6 +309,12 @@ def _layer_dict(row: LayerRow, dense: LayerRow | None, all_macs: int) -> dict[st
         "macs_done": row.macs_done,
         "macs_share": row.macs_dense / all_macs if all_macs else None,
         "launches": row.launches,
+        "energy_pj": {
+            "dram": row.dram_pj,
+            "sram": row.sram_pj,
+            "logic": row.logic_pj,
+            "parts": dict(row.part_pj),
+        },
         "dense_cycles": dense.cycles if dense else None,
         "speedup": ratio(dense.seconds, row.seconds) if dense else None,
         "notes": list(row.notes),

@@ -32,8 +32,9 @@ class LayerRow:
     """One layer. The figures of a layer that was not simulated are None, and `reason` says why.
 
     `compute_cycles` are with unlimited memory. Bytes are those that DRAM moved; `traffic` says how.
-    `macs_dense` are the
-    multiply-accumulates of the unpruned layer, of which `macs_done` were executed.
+    `macs_dense` are the multiply-accumulates of the unpruned layer, of which `macs_done` were executed.
+    `part_pj`: energy of the machine's parts, by name; `sram_pj` and `logic_pj` are its sums. `dram_pj`: that
+    of the memory devices; None for one whose currents are not known.
     """
 
     name: str
@@ -51,6 +52,10 @@ class LayerRow:
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Fact] = field(default_factory=dict)
     stages: tuple[StageRow, ...] = ()
+    dram_pj: float | None = None
+    sram_pj: float | None = None
+    logic_pj: float | None = None
+    part_pj: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def simulated(self) -> bool:

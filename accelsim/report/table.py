@@ -121,6 +121,12 @@ def seconds(value: float | None) -> str:
     return _scaled(value, ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")))
 
 
+def joules(picojoules: float | None) -> str:
+    """An energy with three digits and a unit."""
+    units = ((1.0, "J"), (1e-3, "mJ"), (1e-6, "uJ"), (1e-9, "nJ"), (1e-12, "pJ"))
+    return _scaled(None if picojoules is None else picojoules * 1e-12, units)
+
+
 def size(value: float | None) -> str:
     """Bytes with three digits and a decimal unit."""
     return _scaled(value, ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")))
@@ -247,6 +253,12 @@ def _totals(console: Console, report: Report) -> Table:
     add("row hits", [_share_of_hits(each) for each in reports])
     saved = ratio(report.macs_dense, report.macs_done)
     add("MACs done", [f"{each.macs_done:,}" for each in reports], times(saved))
+    for name in ("dram", "sram", "logic", "total"):
+        values = [getattr(each, f"{name}_pj") for each in reports]
+        if values[-1] is not None:
+            change = times(ratio(*values)) if len(values) == 2 else ""
+            title = "energy" if name == "total" else f"energy {name if name == 'logic' else name.upper()}"
+            add(title, [joules(value) for value in values], change)
     return table
 
 
@@ -321,6 +333,12 @@ def _write_explanation(console: Console, report: Report) -> None:
     if stalls:
         console.print("cycles by stage, summed over lanes (stalls by cause):")
         _put(console, table)
+    if parts := report.part_pj:
+        console.print("energy by part:")
+        energies = _table(console, "part", "energy")
+        for name, picojoules in parts.items():
+            energies.add_row(name, joules(picojoules))
+        _put(console, energies)
 
 
 def _comparison_layers(console: Console, reports: Sequence[Report]) -> Table:

@@ -1,4 +1,4 @@
-"""Every parameter of every machine changes something: cycles, bytes, seconds, or what is refused."""
+"""Every parameter of every machine changes something: cycles, bytes, seconds, energy, area or refusals."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from accelsim.accelerators import ACCELERATORS, Sat, SpAtten, Systolic
 from accelsim.accelerators.base import Accelerator, memory_of
 from accelsim.accelerators.sparse_tensor_core import TINY as TINY_STC
 from accelsim.dram import DEVICES, Dram
+from accelsim.energy import Energy, area_mm2, energy_pj
 from accelsim.golden.formats import Bitmap, select_nm
 from accelsim.machine import Timeline, simulate
 from accelsim.parameters import paths, replace_by_path
@@ -75,7 +76,9 @@ def behaviour(machine: Accelerator, layers: tuple[Layer, ...]) -> list[tuple[obj
         moved = traffic.read_bursts, traffic.write_bursts, traffic.cache_hits
         seconds = timeline.cycles / machine.clock_hz + work.launches * machine.launch_seconds
         bytes_ = [count * machine.dram.burst_bytes for count in moved]
-        shown.append((timeline.cycles, bytes_, seconds, simulate(work.plan, None).cycles))
+        energy = energy_pj(machine.parts(), work.events)
+        area = area_mm2(machine.parts())
+        shown.append((timeline.cycles, bytes_, seconds, simulate(work.plan, None).cycles, energy, area))
     return shown
 
 
@@ -187,10 +190,11 @@ def own_paths(machine: Accelerator) -> list[str]:
     groups = [
         path for path in paths(machine) if any(other.startswith(path + ".") for other in paths(machine))
     ]
+    tables = ("dram", "energy")
     return [
         path
         for path in paths(machine)
-        if path not in groups and not path.startswith("dram") and path != "l2.source"
+        if path not in groups and not path.startswith(tables) and path != "l2.source"
     ]
 
 
@@ -211,13 +215,68 @@ def test_a_changed_parameter_is_seen_from_outside(name: str, path: str) -> None:
     changed = replace_by_path(machine, path, values[path])
     if path in OF_RADIX:
         assert behaviour(changed, layers) != behaviour(machine, layers)
-    elif (name, path) == ("sat", "dtype"):
-        # Both types have 16 bits: the same machine under another name, which refuses all others.
-        assert behaviour(changed, layers) == before(name)
-        with pytest.raises(ValueError, match="dtype must be one of fp16, bf16"):
-            replace_by_path(machine, path, "int8")
     else:
         assert behaviour(changed, layers) != before(name)
+
+
+def test_sat_takes_types_of_16_bits_alone() -> None:
+    with pytest.raises(ValueError, match="dtype must be one of fp16, bf16"):
+        replace_by_path(Sat(), "dtype", "int8")
+
+
+# The machine whose parts each entry of the energy table is a cost of.
+ENERGY = {
+    "sat": [
+        "node_nm",
+        "volts",
+        "fabric",
+        "fpga_factor",
+        "sram_bit_um2",
+        "sram_efficiency",
+        "sram_fixed_share",
+        "multiply_fp16_pj",
+        "multiply_fp16_um2",
+        "add_fp32_pj",
+        "add_fp32_um2",
+        "register_bit_pj",
+        "register_bit_um2",
+    ],
+    "spatten": [
+        "add_int8_pj",
+        "add_int32_pj",
+        "multiply_int8_pj",
+        "multiply_int32_pj",
+        "multiply_fp32_pj",
+        "add_int8_um2",
+        "add_int32_um2",
+        "multiply_int8_um2",
+        "multiply_int32_um2",
+        "multiply_fp32_um2",
+        "wire_pj_per_bit_mm",
+        "sram_8kib_pj",
+        "sram_32kib_pj",
+        "sram_1mib_pj",
+    ],
+}
+
+
+def test_every_entry_of_the_energy_table_is_tried() -> None:
+    # Between two entries of floating point the narrower is met with bf16.
+    rest = {"add_fp16_pj", "add_fp16_um2"}
+    tried = {name for names in ENERGY.values() for name in names}
+    assert tried | rest == {field.name for field in fields(Energy)}
+    for name in rest:
+        small, large = Energy(), replace_by_path(Energy(), name, "0.3")
+        assert small.add("bf16") != large.add("bf16")
+
+
+@pytest.mark.parametrize(("name", "entry"), [(name, entry) for name in ENERGY for entry in ENERGY[name]])
+def test_a_changed_energy_entry_is_seen_from_outside(name: str, entry: str) -> None:
+    machine, layers, _ = CASES[name]
+    known = getattr(machine.energy, entry)
+    value = "asic" if entry == "fabric" else str(0.9 * known)
+    changed = replace_by_path(machine, f"energy.{entry}", value)
+    assert behaviour(changed, layers) != before(name)
 
 
 # Of a memory; `device` and `source` are words for the reader, `offers` is for traces alone.

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from accelsim.accelerators.base import LayerPlan
+from accelsim.accelerators.spatten.events import parts
 from accelsim.accelerators.spatten.parameters import PUBLISHED_PASS_OVERHEAD, WIDTHS, Parameters, Softmax
 from accelsim.accelerators.spatten.rows import plan_rows
+from accelsim.energy import Part
 from accelsim.units.topk import TopK
 from accelsim.workload import Attention, Layer, Matmul
 
@@ -38,6 +40,10 @@ class SpAtten(Parameters):
         if layer.bits and (layer.bits[0] not in WIDTHS or layer.bits[1] not in LSB_WIDTHS):
             return f"bits must be one of {WIDTHS} + one of {LSB_WIDTHS}, not {layer.bits[0]}+{layer.bits[1]}"
         return ""
+
+    def parts(self) -> tuple[Part, ...]:
+        """What the machine is made of, as far as its energy and area are counted."""
+        return parts(self)
 
     def plan(self, layer: Layer) -> LayerPlan:
         """The layer on this machine; ValueError for one that it refuses or whose decisions do not fit."""
@@ -71,6 +77,8 @@ class SpAtten(Parameters):
             "they are added up beside the softmax, in no time of their own",
             f"queries and scores cause no traffic; {outputs}",
             "only attention is timed, layer after layer",
+            "an exponent takes 5 multiply-adds in FP32 (section 4), a division 4 (a choice)",
+            *self.energy.assumptions(),
         )
 
     def _selection(self) -> tuple[str, ...]:

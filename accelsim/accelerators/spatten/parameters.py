@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from accelsim.dram import DEVICES, Cache, Dram
+from accelsim.energy import Energy
 from accelsim.units.topk import TopK
 
 WIDTHS = (4, 6, 8, 10, 12, 32)
@@ -104,6 +105,8 @@ class Parameters:
     write_back: bool = False
     dram: Dram = HBM2_X16
     launch_seconds: float = 0.0
+    # TSMC 40 nm (section 5) at its nominal voltage.
+    energy: Energy = field(default_factory=lambda: Energy(node_nm=40, volts=0.9))
 
     def __post_init__(self) -> None:
         _require_least(self, 1, "multipliers", "tree_outputs", "word_bits")

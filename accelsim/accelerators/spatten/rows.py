@@ -6,6 +6,7 @@ import numpy as np
 
 from accelsim.accelerators.base import LayerPlan
 from accelsim.accelerators.spatten.decisions import Decisions, read_decisions
+from accelsim.accelerators.spatten.events import count_events
 from accelsim.accelerators.spatten.layout import layout
 from accelsim.accelerators.spatten.parameters import Parameters
 from accelsim.accelerators.spatten.selection import local_select_cycles, sampled_scores
@@ -173,6 +174,7 @@ def plan_rows(machine: Parameters, layer: Attention) -> LayerPlan:
             "select_cycles_mean": float(ranked.mean()) if ranked.size else 0.0,
             **facts,
         },
+        events=count_events(machine, layer, decided, plan),
     )
 
 
