@@ -71,8 +71,14 @@ def spatten() -> list[Row]:
     """Watts of a reading and of a generating workload, and the areas, which depend on none."""
     machine = accelsim.SpAtten()
     works = {
-        "512 rows of 256 keys, 8 bits": dict(queries=512, keys=256, values=256, bits=(8, 0), refetch=0.0),
-        "1 row of 512 keys, 6+4 bits": dict(queries=1, keys=512, values=154, bits=(6, 4), refetch=0.06),
+        "512 rows of 256 keys, 8 bits": {"queries": 512, "keys": 256, "values": 256, "bits": (8, 0)},
+        "1 row of 512 keys, 6+4 bits": {
+            "queries": 1,
+            "keys": 512,
+            "values": 154,
+            "bits": (6, 4),
+            "refetch": 0.06,
+        },
     }
     rows = []
     for work, counts in works.items():

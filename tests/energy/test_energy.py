@@ -178,3 +178,14 @@ def test_the_energy_table_is_set_by_dotted_names() -> None:
     layer = Matmul(name="g", m=8, n=8, k=8)
     before, after = (run(workload(layer), machine, baseline=False) for machine in (Systolic(), cheap))
     assert after.part_pj["multipliers"] == pytest.approx(before.part_pj["multipliers"] / 2)
+
+
+@pytest.mark.parametrize("name", ["sat", "spatten", "stc", "systolic"])
+def test_the_whole_is_dram_sram_and_logic(name) -> None:
+    layer = Attention(name="a", heads=2, kv_heads=2, queries=3, keys=64, dim=32, value_dim=32)
+    for machine in ACCELERATORS[name].presets.values():
+        report = run(workload(layer), machine)
+        assert report.dram_pj is not None
+        assert report.dram_pj > 0
+        assert report.total_pj == pytest.approx(report.dram_pj + report.sram_pj + report.logic_pj)
+        assert report.energy_saving == 1

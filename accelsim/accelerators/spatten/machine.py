@@ -107,7 +107,7 @@ FULL = SpAtten()
 # Section 5: 128 multipliers, 2 of the 16 channels; the artefact's scripts leave SRAM and top-k as they are.
 EIGHTH = SpAtten(
     multipliers=64,
-    dram=replace(FULL.dram, device="HBM2-2000x2", channels=2),
+    dram=replace(FULL.dram, device="HBM2-2000", channels=2),
 )
 
 # For simulation in hardware: rows of up to 128 keys of 32 elements.
@@ -117,7 +117,7 @@ TINY = SpAtten(
     sram_bytes=2 * 128 * 32 * 12 // 8,
     softmax=Softmax(parallelism=4, fifo_depth=32),
     topk=TopK(width=4, capacity=128),
-    dram=replace(FULL.dram, device="HBM2-2000x1", channels=1),
+    dram=replace(FULL.dram, device="HBM2-2000", channels=1),
 )
 
 PRESETS: dict[str, SpAtten] = {"full": FULL, "eighth": EIGHTH, "tiny": TINY}
