@@ -106,8 +106,8 @@ class ScoreAccumulator(wiring.Component):
         count = delayed(m, Mux(last, last_lane + 1, self.width), READ_LATENCY, name="count")
         m.submodules.store = store = Memory(shape=layout.size, depth=STORE_LINES, init=[])
         write, read = store.write_port(), store.read_port(domain="comb")
-        produce, consume = Signal(range(STORE_LINES)), Signal(range(STORE_LINES))
-        promised, taken = Signal(range(STORE_LINES + 1)), Signal()
+        produce, consume = (Signal(range(STORE_LINES), name=name) for name in ("produce", "consume"))
+        promised, taken = Signal(range(STORE_LINES + 1), name="promised"), Signal(name="taken")
         shown = [Mux(enabled[lane], sums[lane], 0) for lane in range(self.width)]
         m.d.comb += [
             write.en.eq(arrives),

@@ -100,6 +100,23 @@ FLAWS = [
         Bug("accelsim_rtl.zero_eliminator", "beat.end.last & full & (rest != 0)", "beat.end.last & full"),
     ),
     (
+        catalogue.SCORE_ACCUMULATOR,
+        "a line is read whether there is room or not",
+        Bug("accelsim_rtl.score_accumulator", "room.eq(promised != STORE_LINES)", "room.eq(1)"),
+    ),
+    (
+        catalogue.TOPK_STORE,
+        "a line is passed over while the sink waits",
+        Bug(
+            "accelsim_rtl.topk.store", "consume.eq(consume + taken)", "consume.eq(consume + self.kept.valid)"
+        ),
+    ),
+    (
+        catalogue.TOPK_THRESHOLD,
+        "a threshold is presented whether the last one was taken or not",
+        Bug("accelsim_rtl.topk.engine", "presents.eq(~self.threshold.valid)", "presents.eq(1)"),
+    ),
+    (
         catalogue.STREAM_RULE,
         "a row waits for nobody",
         Bug("accelsim_rtl.zero_eliminator", "taken.eq(head.valid & self.kept.ready)", "taken.eq(head.valid)"),

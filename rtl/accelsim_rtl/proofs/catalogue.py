@@ -3,7 +3,9 @@
 from accelsim.units.arbiter import Arbiter as ArbiterParameters
 from accelsim.units.fifo import Fifo as FifoParameters
 from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
+from accelsim.units.score_accumulator import ScoreAccumulator as ScoreAccumulatorParameters
 from accelsim.units.sore import Sore as SoreParameters
+from accelsim.units.topk import TopK as TopKParameters
 from accelsim.units.zero_eliminator import ZeroEliminator as ZeroEliminatorParameters
 from accelsim.words import unknown
 from accelsim_rtl.arbiter import Arbiter
@@ -12,13 +14,21 @@ from accelsim_rtl.prefix_sum import PrefixSum
 from accelsim_rtl.proofs.arbiter_grants import ArbiterGrants
 from accelsim_rtl.proofs.fifo_order import FifoOrder
 from accelsim_rtl.proofs.prover import Proof
+from accelsim_rtl.proofs.score_accumulator_store import ScoreAccumulatorStore
 from accelsim_rtl.proofs.sore_groups import SoreGroups
+from accelsim_rtl.proofs.topk_streams import TopKStore, TopKThreshold
 from accelsim_rtl.proofs.watching import Harness
 from accelsim_rtl.proofs.zero_eliminator_order import ZeroEliminatorOrder
+from accelsim_rtl.score_accumulator import ScoreAccumulator
 from accelsim_rtl.sore import Sore
+from accelsim_rtl.topk.engine import TopK
+from accelsim_rtl.topk.store import Store
 from accelsim_rtl.zero_eliminator import ZeroEliminator
 
 STREAM_RULE = "valid holds until ready, and the payload with it"
+SCORE_ACCUMULATOR = "room is promised before a line is read, so that the stream rule holds for sums"
+TOPK_STORE = "room is promised before a line is issued, so that the stream rule holds for kept lines"
+TOPK_THRESHOLD = "the stream rule holds for the threshold"
 SORE = "every group's result holds its N strongest numbers, their indices ascending"
 ZERO_ELIMINATOR = "kept elements leave complete and in order, and a group's last row with its last element"
 FIFO = "nothing is lost, overtaken or changed, and no more than the depth is inside"
@@ -99,6 +109,34 @@ PROOFS = (
         bounds="max_frequency, 4 lanes, 4 bits",
         harness=lambda: Harness(
             ZeroEliminator(ZeroEliminatorParameters(lanes=4, bits=4, registers="max_frequency"))
+        ),
+    ),
+    Proof(
+        unit="spatten.score_accumulator",
+        claim=SCORE_ACCUMULATOR,
+        bounds="4 lanes, 16 tokens, sums of 8 bits",
+        harness=lambda: ScoreAccumulatorStore(
+            ScoreAccumulator(ScoreAccumulatorParameters(width=4, capacity=16, score_bits=4, sum_bits=8))
+        ),
+    ),
+    Proof(
+        unit="spatten.topk",
+        claim=TOPK_STORE,
+        bounds="2 lanes, 2 bits, 4 scores; what the filter gives is assumed to fit what it was given",
+        harness=lambda: TopKStore(Store(TopKParameters(width=2, bits=2, capacity=4))),
+    ),
+    Proof(
+        unit="spatten.topk",
+        claim=TOPK_THRESHOLD,
+        bounds="quick, 2 lanes, 3 bits, 8 scores",
+        harness=lambda: TopKThreshold(TopK(TopKParameters(width=2, bits=3, capacity=8))),
+    ),
+    Proof(
+        unit="spatten.topk",
+        claim=TOPK_THRESHOLD,
+        bounds="radix, 2 lanes, 4 bits, 8 scores",
+        harness=lambda: TopKThreshold(
+            TopK(TopKParameters(engine="radix", width=2, bits=4, digit_bits=2, capacity=8))
         ),
     ),
     Proof(

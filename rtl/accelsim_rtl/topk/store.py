@@ -34,8 +34,8 @@ class Store(wiring.Component):
         m = Module()
         m.submodules.memory = memory = Memory(shape=self.shapes.kept.size, depth=self.depth, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
-        produce, consume = Signal(range(self.depth)), Signal(range(self.depth))
-        promised, level = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
+        produce, consume = (Signal(range(self.depth), name=name) for name in ("produce", "consume"))
+        promised, level = (Signal(range(self.depth + 1), name=name) for name in ("promised", "level"))
         taken = Signal()
         m.d.comb += [
             write.en.eq(self.line_valid),
