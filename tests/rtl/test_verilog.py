@@ -82,6 +82,25 @@ def test_equal_modules_have_one_definition() -> None:
     assert sorted(map(instances.count, found)) == [0, 1, 2, 2]
 
 
+class Reserved(wiring.Component):
+    """Its signals have names that mean something else in Verilog, or are that name's next choice."""
+
+    def __init__(self) -> None:
+        super().__init__({"a": In(4), "b": Out(4)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        final, other = Signal(4, name="final"), Signal(4, name="final_")
+        m.d.sync += [final.eq(self.a), other.eq(final + 1), self.b.eq(other)]
+        return m
+
+
+def test_words_of_the_language_are_no_names() -> None:
+    text = verilog(Reserved(), "reserved")
+    assert "\\" not in text
+    assert set(re.findall(r"reg \[3:0\] (\w+)", text)) == {"b", "final_", "final__"}
+
+
 @pytest.mark.parametrize("name", UNITS)
 def test_the_text_of_a_unit_is_readable_and_always_the_same(name: str) -> None:
     unit = find(name)

