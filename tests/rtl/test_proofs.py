@@ -113,6 +113,11 @@ FLAWS = [
         ),
     ),
     (
+        catalogue.TOPK_STORE,
+        "lines in the filter are promised no room",
+        Bug("accelsim_rtl.topk.store", "promised + self.issued - self.retired", "promised"),
+    ),
+    (
         catalogue.TOPK_THRESHOLD,
         "a threshold is presented whether the last one was taken or not",
         Bug("accelsim_rtl.topk.engine", "presents.eq(~self.threshold.valid)", "presents.eq(1)"),

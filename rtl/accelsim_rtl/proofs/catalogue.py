@@ -128,16 +128,16 @@ PROOFS = (
     Proof(
         unit="spatten.topk",
         claim=TOPK_THRESHOLD,
-        bounds="quick, 2 lanes, 3 bits, 8 scores",
-        harness=lambda: TopKThreshold(TopK(TopKParameters(width=2, bits=3, capacity=8))),
-    ),
-    Proof(
-        unit="spatten.topk",
-        claim=TOPK_THRESHOLD,
         bounds="radix, 2 lanes, 4 bits, 8 scores",
         harness=lambda: TopKThreshold(
             TopK(TopKParameters(engine="radix", width=2, bits=4, digit_bits=2, capacity=8))
         ),
+    ),
+    Proof(
+        unit="spatten.topk",
+        claim=TOPK_THRESHOLD,
+        bounds="quick, 2 lanes, 3 bits, 8 scores",
+        harness=lambda: TopKThreshold(TopK(TopKParameters(width=2, bits=3, capacity=8))),
     ),
     Proof(
         unit="spatten.prefix_sum",
