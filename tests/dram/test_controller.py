@@ -7,6 +7,7 @@ import pytest
 import reference
 from traffic import GIBIBYTE, PLAIN, chunk, mixed, run, scattered, sequential
 
+from accelsim.dram.banks import ACTIVATE, READ_COMMAND, WRITE_COMMAND
 from accelsim.dram.presets import DDR4_2400, DEVICES, HBM2_2000
 from accelsim.dram.simulation import simulate
 from accelsim.dram.timing import Device
@@ -53,7 +54,9 @@ def test_every_command_has_the_clock_of_the_reference(device: Device, seed: int)
         expected = [command for command in commands if command[1] == number]
         found = [command for command in ours if command[1] == number]
         assert found == expected[: len(found)]
-        assert all(command[2] in (2, 5) for command in expected[len(found) :])
+        # Nothing is left to serve: rows may still close, and refreshes go on.
+        serving = {ACTIVATE, READ_COMMAND, WRITE_COMMAND}
+        assert not serving & {command[2] for command in expected[len(found) :]}
     assert totals.cycles == last
 
 
