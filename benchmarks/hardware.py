@@ -55,7 +55,7 @@ def measure(form: str, seeds: int) -> dict[str, Any]:
     name, _, preset = form.partition(":")
     unit = find(name)
     parameters = unit.presets[preset]
-    component = unit.component(parameters)
+    component = unit.instance(parameters)
     text = verilog(component, unit.top)
     row: dict[str, Any] = {"unit": name, "preset": preset, "parameters": as_dict(parameters)}
     for target in ("ecp5", "xilinx"):

@@ -53,7 +53,7 @@ def main() -> None:
 def measure(parameters: Sore) -> list[dict[str, object]]:
     """One row a family of devices; the clock in that of the ECP5."""
     unit = find("sat.sore")
-    component = unit.component(parameters)
+    component = unit.instance(parameters)
     text = verilog(component, unit.top)
     rows: list[dict[str, object]] = []
     for target in ("xilinx", "ecp5"):

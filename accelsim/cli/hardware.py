@@ -178,7 +178,7 @@ def synth(
     if route and target != "ecp5":
         raise ValueError(f"--route needs --target ecp5, not {target!r}")
     synthesis.require(route=route)
-    component = chosen.unit.component(chosen.parameters)
+    component = chosen.unit.instance(chosen.parameters)
     text = text_of(component, chosen.unit.top)
     with step(f"synthesis of {chosen.unit.name} for {target}"):
         found = synthesis.synthesise(text, chosen.unit.top, target)
@@ -241,7 +241,7 @@ def _tell(chosen: Chosen, json: str | None) -> None:
     """Parameters, latency and ports of one unit."""
     from accelsim_rtl.kit.folder import describe
 
-    component = chosen.unit.component(chosen.parameters)
+    component = chosen.unit.instance(chosen.parameters)
     about = describe(
         chosen.unit,
         chosen.parameters,

@@ -145,7 +145,7 @@ def test_a_unit_that_never_answers_ends_and_fails() -> None:
 
 def test_a_simulator_from_which_nothing_comes_is_an_error(tmp_path: Path) -> None:
     unit = find("spatten.prefix_sum")
-    text = verilog(unit.component(unit.presets["tiny"]), unit.top)
+    text = verilog(unit.instance(unit.presets["tiny"]), unit.top)
     folder = simulators.build(text, unit.top, "icarus", waves=False)
     missing = tmp_path / "missing.json"
     with pytest.raises(FailedToolError, match="simulator icarus failed: "):

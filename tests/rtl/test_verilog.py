@@ -104,7 +104,7 @@ def test_words_of_the_language_are_no_names() -> None:
 @pytest.mark.parametrize("name", UNITS)
 def test_the_text_of_a_unit_is_readable_and_always_the_same(name: str) -> None:
     unit = find(name)
-    texts = [verilog(unit.component(unit.presets["tiny"]), unit.top) for _ in range(2)]
+    texts = [verilog(unit.instance(unit.presets["tiny"]), unit.top) for _ in range(2)]
     assert texts[0] == texts[1]
     assert modules(texts[0])[0] == unit.top
     assert "\\" not in texts[0], "an escaped name"

@@ -37,7 +37,7 @@ def contents(
     values: the parameters as plain data. accelsim: our version. Raises RuntimeError if the step model is not
     as golden says: such a bench would be worth nothing.
     """
-    component = unit.component(parameters)
+    component = unit.instance(parameters)
     found = ports(component)
     prepared = prepare(unit, parameters, found, seed)
     if prepared.complaints:

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """What the kit must know of a unit to write, verify and list it."""
 
 from collections.abc import Callable, Mapping
@@ -40,6 +41,10 @@ class Unit:
     latency: Callable[[Any], dict[str, int]]
     merged: Callable[[Any], Mapping[str, tuple[int, int]]] = lambda parameters: {}
     patience: int = 10_000
+
+    def instance(self, parameters: Any) -> Any:
+        """A component; one that only tells its ports is never elaborated, and the first line allows that."""
+        return self.component(parameters)
 
     @property
     def top(self) -> str:

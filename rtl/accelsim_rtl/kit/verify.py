@@ -67,7 +67,7 @@ def verify(
     waves: a file for the waves of all scenarios. Raises MissingToolError.
     """
     simulators.require(simulator)
-    component = unit.component(parameters)
+    component = unit.instance(parameters)
     found = ports(component)
     prepared = [prepare(unit, parameters, found, seed) for seed in seeds]
     scenarios = [scenario for each in prepared for scenario in each.scenarios]
