@@ -23,6 +23,7 @@ class Verdict:
 
     checked: rows and beats that were compared. mismatches: those that differ, between RTL and step model,
     RTL and golden, step model and golden, step model and `cycles()`. complaints: a line for each.
+    replayed: what of a workload was run, if one was.
     """
 
     unit: str
@@ -32,6 +33,7 @@ class Verdict:
     complaints: list[str]
     model_cycles: int | None
     rtl_cycles: int | None
+    replayed: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -47,7 +49,7 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {
+        values = {
             "unit": self.unit,
             "simulator": self.simulator,
             "seed": self.seed,
@@ -57,19 +59,27 @@ class Verdict:
             "rtl_cycles": self.rtl_cycles,
             "cycle_difference": self.cycle_difference,
         }
+        return values if self.replayed is None else values | {"replayed": self.replayed}
 
 
 def verify(
-    unit: Unit, parameters: Any, *, simulator: str, seeds: Sequence[int], waves: Path | None = None
+    unit: Unit,
+    parameters: Any,
+    *,
+    simulator: str,
+    seeds: Sequence[int],
+    waves: Path | None = None,
+    workload: Any = None,
 ) -> list[Verdict]:
     """One verdict a seed, from one run of the simulator.
 
-    waves: a file for the waves of all scenarios. Raises MissingToolError.
+    waves: a file for the waves of all scenarios. workload: replayed in place of the unit's own stimulus.
+    Raises MissingToolError, UnfitError.
     """
     simulators.require(simulator)
     component = unit.instance(parameters)
     found = ports(component)
-    prepared = [prepare(unit, parameters, found, seed) for seed in seeds]
+    prepared = [prepare(unit, parameters, found, seed, workload) for seed in seeds]
     scenarios = [scenario for each in prepared for scenario in each.scenarios]
     if simulator == "amaranth":
         results = amaranth_simulator.run(component, scenarios, waves)
@@ -106,5 +116,6 @@ def _verdict(unit, simulator, names, prepared: Prepared, results) -> Verdict:
         checked=checked,
         complaints=complaints,
         model_cycles=prepared.cycles,
+        replayed=prepared.replayed,
         rtl_cycles=total(result["cycles"] for result in results),
     )
