@@ -131,24 +131,21 @@ def verify(
         raise typer.Exit(CHECK_FAILED)
     wanted = _seeds(seeds or ["0"])
     from accelsim_rtl.kit.simulators import SIMULATORS
-    from accelsim_rtl.kit.verify import verify as check
+    from accelsim_rtl.kit.simulators import require as require_simulator
+    from accelsim_rtl.kit.verify import Bench
 
     if simulator != "all" and simulator not in SIMULATORS:
         raise ValueError(unknown("--simulator", simulator, [*SIMULATORS, "all"]))
     names = SIMULATORS if simulator == "all" else (simulator,)
     if waves and len(names) > 1:
         raise ValueError(f"--waves needs one simulator, not {simulator!r}")
-    verdicts = []
+    for name in names:
+        require_simulator(name)
+    bench, verdicts = Bench(chosen.unit, chosen.parameters), []
+    prepared = [bench.prepare(seed, traced) for seed in wanted]
     for name in names:
         with step(f"{chosen.unit.name} on {name}"):
-            verdicts += check(
-                chosen.unit,
-                chosen.parameters,
-                simulator=name,
-                seeds=wanted,
-                waves=Path(waves).resolve() if waves else None,
-                workload=traced,
-            )
+            verdicts += bench.run(prepared, name, Path(waves).resolve() if waves else None)
     values = [verdict.as_dict() for verdict in verdicts]
     if not write_json(values[0] if len(values) == 1 else values, json):
         for verdict in verdicts:
