@@ -1,7 +1,5 @@
-"""SAT: an array of unified sparse processing elements for N:M networks (inference).
+"""SAT's parameters, presets, and how it turns a layer into a plan.
 
-Source: Fang et al., "Efficient N:M Sparse DNN Training Using Algorithm, Architecture, and Dataflow
-Co-Design", IEEE TCAD 2023. The array's size and clock are recollections of the paper, its cycle
 counts below are a model of the described mechanism, not a table of the paper.
 """
 
@@ -71,6 +69,10 @@ class Sat(ArrayMachine):
             latency=self.multiplier_latency + self.adder_latency - 1,
             overlapped=self.overlapped,
         )
+
+    def peak_gflops(self, kept: int = 1, group: int = 1) -> float:
+        """10^9 operations a second, two for each product and sum; with N:M, of the dense work it replaces."""
+        return 2 * self.rows * self.cols * self.clock_hz * group / kept / 1e9
 
     def held(self, pattern: Pattern) -> int:
         """All N of a group, or one."""
