@@ -168,7 +168,7 @@ def weight_stationary(gemm: Gemm, array: Array) -> Folds:
         sums_take=summed[0],
         sums_give=summed[1],
         resume=np.where((spilled > 0) & (k > 0), pieces - streams.size, -1),
-        activations_read=streams[part] * row_bytes[k],
+        activations_read=_read(streams[part] * row_bytes[k], gemm),
         weights_read=weights,
         sums_moved=summed_up + partials + outputs,
     )
@@ -178,7 +178,7 @@ def _row_bytes(gemm: Gemm, k_sizes: Integers) -> Integers:
     """Bytes of one row of activations, for each fold along k."""
     ends = np.minimum(np.cumsum(k_sizes) * gemm.held, gemm.stream)
     begins = ends - np.minimum(k_sizes * gemm.held, ends)
-    return _bytes(gemm.covered(begins, ends), gemm.activation_bits)
+    return _bytes(gemm.covered(begins, ends), gemm.fetched_bits)
 
 
 def _weight_stationary_cuts(
@@ -208,7 +208,7 @@ def output_stationary(gemm: Gemm, array: Array) -> Folds:
 def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> Folds:
     m_sizes, n_sizes = _tiles(gemm.m, array.rows), _tiles(gemm.n, array.cols)
     streams, drains, shares = _output_stationary_cuts(gemm, array)
-    activation_strip = _bytes(np.array(array.rows * gemm.k), gemm.activation_bits)
+    activation_strip = _bytes(np.array(array.rows * gemm.k), gemm.fetched_bits)
     weight_strip = _bytes(np.array(array.cols * gemm.stream), gemm.weight_bits)
     activations_fit = array.activation_buffer // 2 // int(activation_strip)
     weights_fit = array.weight_buffer // 2 // int(weight_strip)
@@ -223,7 +223,7 @@ def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> F
     ends = np.cumsum(streams)[part]
     begins = ends - streams[part]
     busy = array.steps(begins, ends, recurrent=True) + _paid(fold == fold[-1], array) * drains[part]
-    activations = _bytes(m_sizes[m] * gemm.covered(begins, ends), gemm.activation_bits)
+    activations = _bytes(m_sizes[m] * gemm.covered(begins, ends), gemm.fetched_bits)
     weights = _bytes(n_sizes[n] * streams[part], gemm.weight_bits)
     # The operand that stays is fetched once, the other once a block.
     activation_ids = (0 if activations_stay else block) * m_sizes.size + m
@@ -247,7 +247,7 @@ def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> F
         sums_take=elements * ACCUMULATOR_BYTES,
         sums_give=elements * ACCUMULATOR_BYTES,
         resume=nothing - 1,
-        activations_read=activations,
+        activations_read=_read(activations, gemm),
         weights_read=weights,
         sums_moved=elements * ACCUMULATOR_BYTES + outputs,
     )
@@ -255,7 +255,7 @@ def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> F
 
 def _output_stationary_cuts(gemm: Gemm, array: Array) -> tuple[Integers, Integers, int]:
     """Steps streamed and cycles drained by each piece of a fold, and in how many pieces the sums leave."""
-    activations = int(_bytes(np.array(array.rows * gemm.group), gemm.activation_bits))
+    activations = int(_bytes(np.array(array.rows * gemm.group), gemm.fetched_bits))
     weights = int(_bytes(np.array(array.cols * gemm.kept), gemm.weight_bits))
     groups = min(array.activation_buffer // 2 // activations, array.weight_buffer // 2 // weights)
     _require(
@@ -308,8 +308,13 @@ def _alone(sizes: Integers) -> tuple[Integers, Integers]:
     return sizes, sizes
 
 
-def _bytes(elements: Integers, bits: int) -> Integers:
+def _bytes(elements: Integers, bits: float) -> Integers:
     return np.asarray(-(-elements * bits // 8), np.int64)
+
+
+def _read(fetched: Integers, gemm: Gemm) -> Integers:
+    """Bytes that the array reads of what was fetched."""
+    return fetched if gemm.fetch_share == 1 else np.asarray(np.ceil(fetched / gemm.fetch_share), np.int64)
 
 
 def _paid(outermost: Flags, array: Array) -> Flags:
