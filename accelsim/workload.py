@@ -2,7 +2,10 @@
 
 Tracing makes a workload, accelerators read it. A file is safe to open whoever wrote it, and takes about as
 much memory as it has bytes (`accelsim.archive`); masks and decisions that are equal are stored once. Files of
-version 1, which stored them once a layer, are refused: trace the model again.
+versions 1 and 2, before layers had a stage of training, are refused: trace the model again.
+
+A training step is a workload like any other: all forward products, then backward and weight-gradient
+products from the last layer to the first, then the updates.
 """
 
 from __future__ import annotations
@@ -17,12 +20,12 @@ import numpy.typing as npt
 
 from accelsim import archive
 from accelsim.golden.formats import Bitmap
-from accelsim.layers import DECISIONS, LAYERS, Attention, Layer, Matmul, Unknown, split
+from accelsim.layers import DECISIONS, LAYERS, Attention, Layer, Matmul, Unknown, Update, split
 from accelsim.plain import check_plain, field_names, is_text, is_whole
 
-__all__ = ["Attention", "Layer", "Matmul", "Unknown", "Workload", "WorkloadError"]
+__all__ = ["Attention", "Layer", "Matmul", "Unknown", "Update", "Workload", "WorkloadError"]
 
-KIND, VERSION = "workload", 2
+KIND, VERSION = "workload", 3
 
 
 class WorkloadError(ValueError):

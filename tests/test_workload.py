@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from accelsim import archive
 from accelsim.golden.formats import Bitmap
-from accelsim.workload import Attention, Matmul, Unknown, Workload, WorkloadError
+from accelsim.workload import Attention, Matmul, Unknown, Update, Workload, WorkloadError
 
 sizes = st.integers(1, 5)
 text = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=8)
@@ -38,6 +38,7 @@ def matmuls(draw: st.DrawFn) -> Matmul:
         geometry=draw(st.dictionaries(text, st.integers() | text, max_size=3)),
         dense_m=draw(st.sampled_from([0, m, m + 3])),
         dense_count=draw(st.sampled_from([0, count, count + 1])),
+        stage=draw(st.sampled_from(["", "ff", "bp", "wu"])),
     )
 
 
@@ -77,11 +78,27 @@ def attentions(draw: st.DrawFn) -> Attention:
     )
 
 
+patterns = st.sampled_from(["dense", "2:4", "2:8", "4:4"])
+updates = st.builds(
+    Update,
+    name=text,
+    n=sizes,
+    k=sizes,
+    count=sizes,
+    forward=patterns,
+    backward=patterns,
+    state=st.integers(0, 2),
+    weight_decay=st.booleans(),
+    decay=st.booleans(),
+    loss_scale=st.sampled_from([1, 2**16]),
+    skipped=st.booleans(),
+    geometry=st.dictionaries(text, st.integers() | text, max_size=3),
+)
 unknowns = st.builds(Unknown, name=text, op=text, macs=st.integers(0, 2**63 - 1), reason=st.just("") | text)
 workloads = st.builds(
     Workload,
     model=text,
-    layers=st.lists(matmuls() | attentions() | unknowns, max_size=4).map(tuple),
+    layers=st.lists(matmuls() | attentions() | unknowns | updates, max_size=4).map(tuple),
     synthetic=st.booleans(),
     notes=st.lists(text, max_size=2).map(tuple),
 )
@@ -122,6 +139,9 @@ def example() -> Workload:
             Matmul(name="layer.0.linear", m=3, n=5, k=8, mask=mask, geometry=geometry, dense_m=6),
             attention,
             Unknown(name="scan", op="state.space", macs=7, reason="not understood"),
+            Update(
+                name="layer.0.update", n=5, k=8, forward="2:4", state=1, loss_scale=1024, geometry=geometry
+            ),
         ),
         notes=("3 tokens",),
     )
@@ -176,8 +196,14 @@ def test_every_field_is_part_of_the_hash(layer: Any) -> None:
             "dense_count",
             "dense_keys",
             "dense_heads",
+            "state",
+            "loss_scale",
         ):
             other = value + 3
+        elif entry.name in ("forward", "backward"):
+            other = "1:2"
+        elif entry.name == "stage":
+            other = "ff"
         elif entry.name in ("token_keep", "head_keep", "kv_heads"):
             other = value - 1 or value + 1
         elif entry.name == "bits":
@@ -191,8 +217,8 @@ def test_every_field_is_part_of_the_hash(layer: Any) -> None:
     assert len(hashes) >= 4
 
 
-def test_the_hash_of_format_2_does_not_change() -> None:
-    assert example().hash == "e6f9884fbbb91a4a04620385bd14d4f6105c50c0d0d4109331c0bcbd7b216271"
+def test_the_hash_of_format_3_does_not_change() -> None:
+    assert example().hash == "3ca5de71f4a87aac1a6d67d44dd9168ee45ef8e6b90120670bdcc3bbcc5b80ff"
 
 
 def test_order_of_geometry_and_a_numpy_integer_make_no_difference() -> None:
@@ -234,11 +260,12 @@ def test_numpy_opens_the_file_without_pickle(tmp_path: Path) -> None:
 
 def test_dense_restores_what_pruning_removed() -> None:
     workload = example()
-    linear, attention, scan = workload.dense().layers
+    linear, attention, scan, update = workload.dense().layers
     assert linear == Matmul(name="layer.0.linear", m=6, n=5, k=8, geometry={"kernel": "1x1", "groups": 1})
     sizes = {"heads": 4, "kv_heads": 4, "queries": 6, "keys": 6, "dim": 4, "value_dim": 4}
     assert attention == Attention(name="layer.1.attention", **sizes)
     assert scan == workload.layers[2]
+    assert update == replace(workload.layers[3], forward="dense")
     assert workload.dense().is_dense
     assert not workload.is_dense
     assert workload.dense().dense() == workload.dense()
@@ -276,12 +303,13 @@ def test_multiply_accumulates_are_counted_from_the_einsum() -> None:
 
 def test_the_table_shows_shape_density_and_kept_tokens() -> None:
     lines = str(example()).splitlines()
-    assert lines[0] == "tiny: 3 layers, 271 multiply-accumulates"
+    assert lines[0] == "tiny: 4 layers, 271 multiply-accumulates"
     cells = [" ".join(line.split()) for line in lines[1:]]
     assert cells[0] == "name op shape density tokens"
     assert cells[1] == "layer.0.linear convolution 3 x 5 x 8 0.500 3/6"
     assert cells[2] == "layer.1.attention attention 1 x 2/4 heads, 3 x 3 x 4 0.667 3/6"
     assert cells[3] == "scan state.space - - -"
+    assert cells[4] == "layer.0.update update 5 x 8 2:4/dense -"
     assert lines[-1] == "3 tokens"
 
 
@@ -310,12 +338,47 @@ ATTENTION: dict[str, Any] = {
         ({"mask": Bitmap.pack(np.ones((4, 3), np.bool_))}, r"mask must have shape \(3, 4\) or"),
         ({"mask": Bitmap.pack(np.ones((3, 4), np.bool_)), "weights": False}, "a mask must be on weights"),
         ({"mask": Bitmap((3, 4), np.full(2, 255, np.uint8))}, "bits after the last weight"),
+        ({"stage": "up"}, "stage must be one of ff, bp, wu or empty, not 'up'"),
     ],
 )
 def test_a_matmul_refuses(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         Matmul(**{**MATMUL, **values})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"n": 0}, "update 'a': n must be a whole number"),
+        ({"forward": "4:2"}, "forward must be dense or N:M with N <= M, not '4:2'"),
+        ({"backward": "0:8"}, "backward must be dense or N:M"),
+        ({"backward": "all"}, "backward must be dense or N:M"),
+        ({"skipped": 1}, "skipped must be True or False"),
+        ({"loss_scale": 0}, "loss_scale must be a whole number from 1"),
+        ({"geometry": 3}, "geometry must be a mapping"),
+        ({"n": 2**31 - 1, "k": 2**31 - 1, "count": 4}, "weights must be <="),
+    ],
+)
+def test_an_update_refuses(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        Update(**{"name": "a", "n": 3, "k": 4, **values})
+    assert "\n" not in str(caught.value)
+
+
+def test_groups_of_a_stage_lie_along_the_channels_that_it_sums() -> None:
+    geometry = {"input_channels": 6, "output_channels": 10, "groups": 2, "kernel": "3x3"}
+    forward = Matmul(name="c.ff", m=7, n=5, k=27, count=2, geometry=geometry, stage="ff")
+    backward = Matmul(name="c.bp", m=7, n=27, k=5, count=2, geometry=geometry, stage="bp")
+    assert (forward.layer, forward.group_span) == ("c", 3)
+    assert (backward.layer, backward.group_span) == ("c", 5)
+    update = Update(name="c.update", n=5, k=27, count=2, geometry=geometry, state=1)
+    assert (update.layer, update.group_span, update.backward_span) == ("c", 3, 5)
+    assert update.read_bytes == update.write_bytes == 8 * 2 * 5 * 27
+    assert replace(update, skipped=True).write_bytes == 0
+    # An output gradient that is pruned stands where a weight does.
+    pruned = Bitmap.pack(np.ones((7, 5), np.bool_))
+    assert Matmul(name="c.bp", m=27, n=7, k=5, weights=False, mask=pruned, stage="bp").mask is pruned
 
 
 @pytest.mark.parametrize(
@@ -423,7 +486,7 @@ def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 def test_a_well_formed_file_with_any_header_is_refused_or_means_what_it_says(tmp_path: Path) -> None:
     """Hashes are made to fit, so nothing but the meaning can be found wrong."""
     example().save(tmp_path / "w.npz")
-    header, arrays = archive.read(tmp_path / "w.npz", "workload", 2)
+    header, arrays = archive.read(tmp_path / "w.npz", "workload", 3)
     path, accepted, tried = tmp_path / "hostile.npz", 0, 0
     for place in places(header):
         if place in ((), ("kind",), ("version",)):
@@ -439,7 +502,7 @@ def test_a_well_formed_file_with_any_header_is_refused_or_means_what_it_says(tmp
 
 def test_a_layer_with_a_field_missing_or_added_is_refused(tmp_path: Path) -> None:
     example().save(tmp_path / "w.npz")
-    header, arrays = archive.read(tmp_path / "w.npz", "workload", 2)
+    header, arrays = archive.read(tmp_path / "w.npz", "workload", 3)
     path = tmp_path / "hostile.npz"
     for index, layer in enumerate(header["layers"]):
         others = [{key: layer[key] for key in layer if key != name} for name in layer]
@@ -453,7 +516,7 @@ def test_a_layer_with_a_field_missing_or_added_is_refused(tmp_path: Path) -> Non
 
 def test_a_mask_whose_sizes_are_no_whole_numbers_is_refused(tmp_path: Path) -> None:
     example().save(tmp_path / "w.npz")
-    header, arrays = archive.read(tmp_path / "w.npz", "workload", 2)
+    header, arrays = archive.read(tmp_path / "w.npz", "workload", 3)
     archive.write(tmp_path / "h.npz", changed(header, ("layers", 0, "mask"), [5.0, 8]), arrays)
     with pytest.raises(WorkloadError, match=r"h\.npz: layer 0: mask must have shape .* not \[5\.0, 8\]$"):
         Workload.load(tmp_path / "h.npz")
@@ -461,7 +524,7 @@ def test_a_mask_whose_sizes_are_no_whole_numbers_is_refused(tmp_path: Path) -> N
 
 def test_a_well_formed_file_with_other_arrays_is_refused_or_means_what_it_says(tmp_path: Path) -> None:
     example().save(tmp_path / "w.npz")
-    header, arrays = archive.read(tmp_path / "w.npz", "workload", 2)
+    header, arrays = archive.read(tmp_path / "w.npz", "workload", 3)
     path = tmp_path / "hostile.npz"
     for name, array in arrays.items():
         others = [array[:-1], array[None], array.astype(np.float64), np.zeros(0), np.full_like(array, 1)]
@@ -480,7 +543,7 @@ def test_a_well_formed_file_with_other_arrays_is_refused_or_means_what_it_says(t
 def test_another_version_or_kind_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "w.npz"
     archive.write(path, {"kind": "workload", "version": 1}, {})
-    with pytest.raises(WorkloadError, match=r"w\.npz: version must be 2, not 1$"):
+    with pytest.raises(WorkloadError, match=r"w\.npz: version must be 3, not 1$"):
         Workload.load(path)
     archive.write(path, {"kind": "plan", "version": 2}, {})
     with pytest.raises(WorkloadError, match=r"w\.npz: kind must be 'workload', not 'plan'$"):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.golden.formats import nm_pattern
-from accelsim.workload import Attention, Layer, Matmul, Unknown
+from accelsim.workload import Attention, Layer, Matmul, Unknown, Update
 
 ELEMENT_BITS = {"fp32": 32, "tf32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "int8": 8, "int4": 4, "int32": 32}
 
@@ -34,6 +34,8 @@ def refuse(layer: Layer) -> str:
     """Why a machine for matrix products cannot run this layer; empty if it can."""
     if isinstance(layer, Unknown):
         return layer.reason or f"{layer.op} is not a matrix product"
+    if isinstance(layer, Update):
+        return "the optimiser's update is not a matrix product"
     return ""
 
 

@@ -1,0 +1,179 @@
+"""Attention, and what cascade pruning decided in it."""
+
+from __future__ import annotations
+
+import reprlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.layers.base import DECISIONS, LARGEST_COUNT, MOST_BITS, LayerBase, part
+from accelsim.plain import check_plain, is_whole
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Attention(LayerBase):
+    """Scaled dot-product attention of `batch` sequences, and what pruning decided in it.
+
+    Shapes of the decisions (None: no such decision, nothing pruned):
+    `values`  (batch, heads, queries)        V vectors kept for each row by local value pruning
+    `refetch` (batch, heads, queries)  bool  rows that fetched their LSBs and were recomputed
+    `scores`  (batch, heads, queries, keys)  uint16, probabilities x 4096 (rounded), on which local values
+                                             and the re-fetch were decided; with `score_rows` of those
+                                             queries alone
+    `score_rows` (scored,)                   queries whose scores are here, rising; None: all. Each other
+                                             one is stood for by the nearest (`accelsim.sampling`)
+    `tokens`  (batch, keys)                  positions, in the unpruned sequence, of the keys that are here
+                                             (rising)
+    `token_scores` (batch, keys)             uint32, cumulative importance x 4096 after this layer; the next
+                                             layer keeps the `token_keep` best of them
+    `head_ids` (heads,), `head_scores` (heads,), `head_keep`: the same for heads
+    `bits`: (MSB, LSB) of the quantised Q, K, V; LSB 0 is static quantisation; None: not quantised
+    `dense_queries`, `dense_keys`, `dense_heads`: sizes in the unpruned model; 0 means the same.
+    """
+
+    name: str
+    heads: int
+    kv_heads: int
+    queries: int
+    keys: int
+    dim: int
+    value_dim: int
+    batch: int = 1
+    dtype: str = "fp32"
+    causal: bool = False
+    bits: tuple[int, int] | None = None
+    values: npt.NDArray[np.int32] | None = None
+    refetch: npt.NDArray[np.bool_] | None = None
+    scores: npt.NDArray[np.uint16] | None = None
+    score_rows: npt.NDArray[np.int32] | None = None
+    tokens: npt.NDArray[np.int32] | None = None
+    token_scores: npt.NDArray[np.uint32] | None = None
+    token_keep: int = 0
+    head_ids: npt.NDArray[np.int32] | None = None
+    head_scores: npt.NDArray[np.uint32] | None = None
+    head_keep: int = 0
+    dense_queries: int = 0
+    dense_keys: int = 0
+    dense_heads: int = 0
+
+    def __post_init__(self) -> None:
+        check_plain(self, self._refusal)
+        self._check_unpruned("queries", "keys", "heads")
+        if self.kv_heads > self.heads:
+            raise self._refusal(f"kv_heads must be <= heads ({self.heads}), not {self.kv_heads}")
+        rows = self.batch * self._unpruned("heads") * self._unpruned("queries")
+        if rows * self._unpruned("keys") * (self.dim + self.value_dim) > LARGEST_COUNT:
+            raise self._refusal(f"multiply-accumulates must be <= {LARGEST_COUNT}")
+        self._check_bits()
+        for name in DECISIONS:
+            if getattr(self, name) is not None:
+                self._check_decision(name)
+        kept = self.score_rows
+        if kept is not None and (
+            self.scores is None or kept[-1] >= self.queries or (kept[1:] <= kept[:-1]).any()
+        ):
+            raise self._refusal(f"score_rows must rise and be < queries ({self.queries}), and have scores")
+        self._check_cascade("token", self.tokens, "keys")
+        self._check_cascade("head", self.head_ids, "heads")
+
+    def _check_bits(self) -> None:
+        bits: Any = self.bits
+        if bits is not None:
+            if not isinstance(bits, tuple) or len(bits) != 2 or not all(is_whole(part) for part in bits):
+                raise self._refusal(f"bits must be two whole numbers (MSB, LSB), not {reprlib.repr(bits)}")
+            bits = (int(bits[0]), int(bits[1]))
+            if bits[0] < 1 or bits[1] < 0 or sum(bits) > MOST_BITS:
+                raise self._refusal(f"bits must be MSB >= 1, LSB >= 0, together <= {MOST_BITS}, not {bits}")
+            object.__setattr__(self, "bits", bits)
+        if (bits is None or not bits[1]) and self.refetch is not None and np.any(self.refetch):
+            raise self._refusal("refetch must be all False without LSBs to fetch")
+
+    def _check_decision(self, name: str) -> None:
+        """Type, shape and range; then kept read-only, since a workload's hash is its content."""
+        array = getattr(self, name)
+        dtype, axes, limit = DECISIONS[name]
+        shape = tuple(getattr(self, axis) for axis in axes)
+        if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
+            found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else reprlib.repr(array)
+            raise self._refusal(f"{name} must be {np.dtype(dtype)} {shape}, not {found}")
+        largest = getattr(self, limit) if isinstance(limit, str) else limit
+        if not array.size:
+            raise self._refusal(f"{name} must not be empty")
+        if array.dtype.kind == "i" and array.min() < 0:
+            raise self._refusal(f"{name} must be >= 0, not {array.min()}")
+        if largest is not None and array.max() > largest:
+            raise self._refusal(f"{name} must be <= {largest}, not {array.max()}")
+        view = np.ascontiguousarray(array).view()
+        view.flags.writeable = False
+        object.__setattr__(self, name, view)
+
+    def _check_cascade(self, kind: str, ids: npt.NDArray[np.int32] | None, size: str) -> None:
+        """What tokens and heads have in common: `ids` of the survivors, how many the next layer keeps."""
+        keep, here, unpruned = getattr(self, f"{kind}_keep"), getattr(self, size), self._unpruned(size)
+        if keep > here:
+            raise self._refusal(f"{kind}_keep must be <= {size} ({here}), not {keep}")
+        if keep and getattr(self, f"{kind}_scores") is None:
+            raise self._refusal(f"{kind}_keep must be 0 without {kind}_scores, not {keep}")
+        if ids is not None and (ids.max() >= unpruned or (ids[..., 1:] <= ids[..., :-1]).any()):
+            raise self._refusal(f"{kind} positions must rise and be < dense_{size} ({unpruned})")
+
+    @property
+    def op(self) -> str:
+        """`attention`."""
+        return "attention"
+
+    @property
+    def scored(self) -> int:
+        """Queries of each head whose scores are here, if any are."""
+        return self.queries if self.score_rows is None else int(np.size(self.score_rows))
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of Q K^T and P V at this shape, with no causal mask and every V."""
+        return self.batch * self.heads * self.queries * self.keys * (self.dim + self.value_dim)
+
+    @property
+    def kept(self) -> int:
+        """(row, V vector) pairs kept after local value pruning."""
+        if self.values is None:
+            return self.batch * self.heads * self.queries * self.keys
+        return int(self.values.sum(dtype=np.int64))
+
+    @property
+    def density(self) -> float:
+        """Fraction of the (row, V vector) pairs that is kept."""
+        return self.kept / (self.batch * self.heads * self.queries * self.keys)
+
+    @property
+    def is_dense(self) -> bool:
+        """No token or head is missing, nothing was decided, nothing is quantised."""
+        return replace(self, dense_queries=0, dense_keys=0, dense_heads=0) == self.dense()
+
+    def dense(self) -> Attention:
+        """The layer of the unpruned model: every token and head, no decision, not quantised.
+
+        With as many K/V heads as heads, both are restored; grouped K/V heads are never pruned.
+        """
+        heads = self._unpruned("heads")
+        return self._changed(
+            heads=heads,
+            kv_heads=heads if self.kv_heads == self.heads else self.kv_heads,
+            queries=self._unpruned("queries"),
+            keys=self._unpruned("keys"),
+            bits=None,
+            token_keep=0,
+            head_keep=0,
+            dense_queries=0,
+            dense_keys=0,
+            dense_heads=0,
+            **dict.fromkeys(DECISIONS),
+        )
+
+    def columns(self) -> tuple[str, str, str]:
+        """Shape (queries x keys x dim), density of V and kept tokens of a table's line."""
+        heads = part(self.heads, self._unpruned("heads"))
+        shape = f"{self.batch} x {heads} heads, {self.queries} x {self.keys} x {self.dim}"
+        return shape, f"{self.density:.3f}", part(self.keys, self._unpruned("keys"))
