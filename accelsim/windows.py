@@ -1,7 +1,7 @@
-"""Long plans at the memory's pace without every burst: windows of jobs are simulated, the rest follows them.
+"""Long plans without every burst: windows of their jobs are simulated, the rest follows in proportion.
 
-`run` calls it for plans that say so. Inside a window every burst passes the banks. A segment of jobs may stand
-for several that are equal. Tests hold the result against all bursts simulated.
+`run` calls it for plans that say so. Inside a window every burst passes the banks. A segment of jobs may
+stand for several that are equal. Tests hold the result against all bursts simulated.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _end(plan: Plan, windows: Sequence[_Window], window: _Window) -> int:
 
 
 def cut(plan: Plan, first: int, last: int) -> Plan:
-    """Jobs `first` to before `last` as a plan: what lies in buffers is there at the start, all is given back."""
+    """Jobs `first` to before `last`: what lay in buffers is taken at the start, all is given at the end."""
     piece = Plan(layout=plan.layout, jobs=last - first)
     for name in ("busy", "lag", "drain", "whole", "skip", "take", "give", "group"):
         setattr(piece, name, getattr(plan, name)[first:last].copy())
@@ -101,9 +101,7 @@ def cut(plan: Plan, first: int, last: int) -> Plan:
     return piece
 
 
-def _windows(
-    plan: Plan, memory: Memory, segments: Sequence[Segment], most_bursts: int
-) -> Iterator[_Window]:
+def _windows(plan: Plan, memory: Memory, segments: Sequence[Segment], most_bursts: int) -> Iterator[_Window]:
     bursts = np.zeros(plan.jobs + 1, np.int64)
     np.add.at(bursts, plan.runs["job"] + 1, plan.runs["count"])
     paced = _expected(plan, memory, bursts[1:])
@@ -123,7 +121,8 @@ def _windows(
             continue
         for stratum in range(WINDOWS):
             begin, end = ends[segment.first] + span * np.array([stratum, stratum + 1]) / WINDOWS
-            # The first window is the start of the segment, the last one its end, the others lie in the middle.
+            # The first window is the start of the segment, the last one its end, the others lie in the
+            # middle.
             at = begin + (end - begin) * (0.0, 0.5, 0.5, 1.0)[stratum]
             first, last = _around(bursts, ends, segment, at, room // WINDOWS, stratum)
             weight = segment.times * span / WINDOWS / (ends[last] - ends[first])
@@ -156,7 +155,8 @@ def _expected(plan: Plan, memory: Memory, bursts: Integers) -> np.ndarray:
     """Cycles of each job if nothing but its busiest unit or the pins counted; never 0."""
     bytes_per_cycle = memory.dram.peak_bandwidth / memory.clock_hz
     moved = bursts * memory.access_bytes / bytes_per_cycle
-    return np.maximum(np.where(plan.skip, 0, plan.busy).max(axis=1), moved) + 1e-3
+    paced: np.ndarray = np.maximum(np.where(plan.skip, 0, plan.busy).max(axis=1), moved) + 1e-3
+    return paced
 
 
 def _marks(plan: Plan, timeline: Timeline, offset: int) -> Integers:
@@ -211,12 +211,16 @@ class _Sums:
         )
 
     def _traffic(self, reads: int, writes: int) -> Traffic:
-        scaled = dict(zip(_COUNTS, np.zeros(len(_COUNTS)) if self.traffic is None else self.traffic, strict=True))
+        scaled = dict(
+            zip(_COUNTS, np.zeros(len(_COUNTS)) if self.traffic is None else self.traffic, strict=True)
+        )
         moved = scaled["row_hits"] + scaled["row_misses"] + scaled["row_conflicts"]
         factor = (reads + writes) / moved if moved else 0.0
         misses, conflicts = (round(factor * scaled[name]) for name in ("row_misses", "row_conflicts"))
         counts = {name: round(scaled[name]) for name in ("activates", "refreshes", "open_clocks", "clocks")}
-        pins = dict(zip(vars(Pins()), (round(n) for n in (self.pins if self.pins is not None else [])), strict=False))
+        pins = dict(
+            zip(vars(Pins()), (round(n) for n in (self.pins if self.pins is not None else [])), strict=False)
+        )
         return Traffic(
             read_bursts=reads,
             write_bursts=writes,

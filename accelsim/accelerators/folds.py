@@ -19,7 +19,7 @@ import numpy as np
 
 from accelsim.accelerators.base import check_pieces
 from accelsim.accelerators.gemm import Array, Gemm
-from accelsim.plan import Flags, Integers, Plan
+from accelsim.plan import Flags, Integers, Layout, Plan
 
 ACCUMULATOR_BYTES = 4
 
@@ -58,6 +58,10 @@ class Folds:
         """Bytes fetched and stored, before rounding to bursts."""
         return int((self.activations + self.weights + self.partials + self.outputs).sum())
 
+    def total(self, name: str) -> int:
+        """Sum of a column."""
+        return int(getattr(self, name).sum())
+
     def estimate(self, bytes_per_cycle: float) -> float:
         """Cycles if fetch, array and store were three machines in a row, and no less than all the bytes take.
 
@@ -87,9 +91,12 @@ class Folds:
         )
         return cls(**joined)
 
-    def plan(self, array: Array, burst_bytes: int) -> Plan:
-        """Rows for the engine. Operands lie packed in memory in the order in which they are fetched."""
-        plan = Plan(layout=array.layout(), jobs=self.busy.size)
+    def plan(self, array: Array, burst_bytes: int, layout: Layout | None = None) -> Plan:
+        """Rows for the engine. Operands lie packed in memory in the order in which they are fetched.
+
+        `layout`: one with further stages, which the caller fills; default that of the array.
+        """
+        plan = Plan(layout=layout or array.layout(), jobs=self.busy.size)
         plan.busy[:, plan.layout.stage("array")] = self.busy
         plan.whole[:, 1:] = True
         for name, take, give in (

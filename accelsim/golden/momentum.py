@@ -45,7 +45,8 @@ def step(
         g = g + decay * weight, where not `kept`
         velocity = momentum * velocity + g        weight = weight - rate * velocity
 
-    A term whose constant is 0 is left out. Whoever calls asks `is_finite` first: a step with Inf or NaN is skipped.
+    A term whose constant is 0 is left out. Whoever calls asks `is_finite` first: a step with Inf or NaN is
+    skipped.
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         gradient = gradient * np.float32(1 / constants.loss_scale)

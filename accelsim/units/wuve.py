@@ -1,8 +1,8 @@
 """WUVE, the unit that updates weights: FP32 lanes of momentum SGD, and the two faces of its time.
 
-Source: Fang et al., IEEE TCAD 2023 (FP16 in, FP32 inside, FP16 out); lanes, optimiser and order of operations are not
-published and are chosen here: the order of `accelsim.golden.momentum`, one weight a clock and lane, every
-operation a pipelined adder or multiplier.
+Source: Fang et al., IEEE TCAD 2023 (FP16 in, FP32 inside, FP16 out); lanes, optimiser and order of
+operations are not published and are chosen here: the order of `accelsim.golden.momentum`, one weight a clock
+and lane, every operation a pipelined adder or multiplier.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ WORD = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Wuve:
-    """`lanes` weights a clock; clocks of a pipelined FP32 multiplier and adder; the optimiser's constants.
-
-    """
+    """`lanes` weights a clock; clocks of a pipelined FP32 multiplier and adder; the optimiser's constants."""
 
     lanes: int = 32
     multiplier_latency: int = 1
@@ -56,7 +54,7 @@ PRESETS = {"paper": Wuve(), "tiny": Wuve(lanes=4)}
 
 
 def pack_beat(gradients: Sequence[int], weights: Sequence[int], velocities: Sequence[int], kept: int) -> int:
-    """An input beat: the bits of the FP32 words of all lanes, field by field, above them a kept bit a lane."""
+    """An input beat: the bits of the FP32 words of all lanes, field by field, above them a kept bit each."""
     words = [*gradients, *weights, *velocities]
     return pack(words, WORD) | kept << WORD * len(words)
 

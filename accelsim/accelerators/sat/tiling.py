@@ -1,7 +1,7 @@
 """A GEMM cut into equal blocks that fit SAT's buffers, each block a small GEMM of its own.
 
-`machine` calls `tilings` and takes the best of a dataflow. Blocks keep sums on chip: weight stationary, blocks of
-rows whose sums fit the output buffer; output stationary, blocks of the reduction that add to sums in the
+`products` tries all `cuts` and takes the best `tiling`. Blocks keep sums on chip: weight stationary, blocks
+of rows whose sums fit the output buffer; output stationary, blocks of the reduction that add to sums in the
 output buffer. Equal blocks are planned once and counted as often as they come.
 """
 
@@ -17,14 +17,21 @@ from accelsim.accelerators.gemm import Array, Gemm
 
 MOST_HALVINGS = 6
 MOST_TILES = 4096  # of a block, where blocks are for speed alone
+MAKE = {"os": output_stationary, "ws": weight_stationary}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """Blocks in execution order, each with how often it comes; `words` say how the GEMM was cut."""
+    """Blocks in execution order, each with how often it comes. `rows`, `steps`: their size; 0: all."""
 
     blocks: tuple[tuple[Folds, int], ...]
-    words: str = "whole"
+    rows: int = 0
+    steps: int = 0
+
+    def __str__(self) -> str:
+        if self.steps:
+            return f"panels of {self.rows} rows, {self.steps} steps at a time"
+        return f"blocks of {self.rows} rows" if self.rows else "whole"
 
     @property
     def compute_cycles(self) -> int:
@@ -50,86 +57,89 @@ class Tiling:
         )
 
 
-def tilings(flow: str, gemm: Gemm, array: Array) -> Iterator[Tiling]:
-    """The GEMM as a whole, and cut so that its sums stay on chip. Impossible ones raise ValueError on their own."""
-    if flow == "ws":
-        yield from _weight_stationary(gemm, array)
-    else:
-        yield from _output_stationary(gemm, array)
+def cuts(flow: str, gemm: Gemm, array: Array) -> Iterator[tuple[int, int]]:
+    """Sizes of blocks to try, as (rows, steps): the whole, and those that keep the sums on chip."""
+    yield from _cuts_by_rows(gemm, array) if flow == "ws" else _cuts_by_reduction(gemm, array)
 
 
-def _weight_stationary(gemm: Gemm, array: Array) -> Iterator[Tiling]:
+def tiling(flow: str, gemm: Gemm, array: Array, rows: int = 0, steps: int = 0) -> Tiling:
+    """The GEMM in blocks of `rows` and `steps` (0: all). ValueError for one that the buffers cannot hold."""
+    if steps:
+        if flow == "ws" or not rows:
+            raise ValueError("blocks of steps must be output stationary, in panels of rows")
+        return _by_reduction(gemm, array, rows, steps)
+    if rows and rows < gemm.m:
+        return _by_rows(gemm, array, flow, rows)
+    return Tiling(blocks=((MAKE[flow](gemm, array), 1),))
+
+
+def _cuts_by_rows(gemm: Gemm, array: Array) -> Iterator[tuple[int, int]]:
     sums = array.cols * ACCUMULATOR_BYTES
     fitting = array.output_buffer // sums // array.rows * array.rows
-    if gemm.m <= fitting or not fitting:
-        yield _whole(weight_stationary(gemm, array))
+    if gemm.m <= fitting or fitting <= array.rows:
+        yield 0, 0
     for halving in range(MOST_HALVINGS):
-        rows = fitting >> halving
+        rows = (fitting >> halving) // array.rows * array.rows
         if array.rows <= rows < gemm.m:
-            yield _by_rows(gemm, array, "ws", rows)
+            yield rows, 0
 
 
-def _output_stationary(gemm: Gemm, array: Array) -> Iterator[Tiling]:
-    tiles = -(-gemm.m // array.rows) * -(-gemm.n // array.cols)
-    if tiles <= MOST_TILES:
-        yield _whole(output_stationary(gemm, array))
-    else:
-        columns = -(-gemm.n // array.cols)
-        yield _by_rows(gemm, array, "os", max(1, MOST_TILES // columns) * array.rows)
-    yield from _by_reduction(gemm, array)
-
-
-def _whole(folds: Folds) -> Tiling:
-    return Tiling(blocks=((folds, 1),))
-
-
-def _by_rows(gemm: Gemm, array: Array, flow: str, rows: int) -> Tiling:
-    """Blocks of `rows` rows of activations, the last one what is left."""
-    make = {"os": output_stationary, "ws": weight_stationary}[flow]
-    count, rest = divmod(gemm.m, rows)
-    blocks = [(make(replace(gemm, m=rows), array), count)] if count else []
-    if rest:
-        blocks.append((make(replace(gemm, m=rest), array), 1))
-    return Tiling(blocks=tuple(blocks), words=f"blocks of {rows} rows")
-
-
-def _by_reduction(gemm: Gemm, array: Array) -> Iterator[Tiling]:
+def _cuts_by_reduction(gemm: Gemm, array: Array) -> Iterator[tuple[int, int]]:
     """Panels whose sums fill at most half of the output buffer, summed up over blocks of the reduction.
 
     A block is as long as half of each operand's buffer holds it for the whole panel. Dense products only: a
     pruned operand is a weight, whose reduction is short.
     """
+    columns = -(-gemm.n // array.cols)
+    tiles = -(-gemm.m // array.rows) * columns
+    yield (0 if tiles <= MOST_TILES else max(1, MOST_TILES // columns) * array.rows), 0
     panel = array.output_buffer // 2 // (ACCUMULATOR_BYTES * gemm.n) // array.rows * array.rows
-    panel = min(panel, gemm.m)
-    if gemm.kept != gemm.group or panel < min(array.rows, gemm.m):
+    panel = min(panel, -(-gemm.m // array.rows) * array.rows)
+    if gemm.kept != gemm.group:
         return
-    left = replace(array, output_buffer=array.output_buffer // 2)
     for halving in range(MOST_HALVINGS):
-        rows = max(min(array.rows, gemm.m), -(-panel >> halving) // array.rows * array.rows)
+        rows = (panel >> halving) // array.rows * array.rows
+        if rows < array.rows:
+            return
         steps = min(
-            int(array.activation_buffer // 2 * 8 // (gemm.fetched_bits * rows)),
-            array.weight_buffer // 2 * 8 // (gemm.weight_bits * gemm.n),
+            int(array.activation_buffer // 2 * 8 // (gemm.fetched_bits * min(rows, gemm.m))),
+            int(array.weight_buffer // 2 * 8 // (gemm.weight_bits * gemm.n)),
         )
         if array.rows + array.cols <= steps < gemm.k:
-            count, rest = divmod(gemm.m, rows)
-            blocks = _reduced(replace(gemm, m=rows), left, steps, count) if count else []
-            if rest:
-                blocks += _reduced(replace(gemm, m=rest), left, steps, 1)
-            yield Tiling(blocks=tuple(blocks), words=f"panels of {rows} rows, {steps} steps at a time")
-        if rows == array.rows:
-            return
+            yield rows, steps
+
+
+def _by_rows(gemm: Gemm, array: Array, flow: str, rows: int) -> Tiling:
+    """Blocks of `rows` rows of activations, the last one what is left."""
+    count, rest = divmod(gemm.m, rows)
+    blocks = [(MAKE[flow](replace(gemm, m=rows), array), count)]
+    if rest:
+        blocks.append((MAKE[flow](replace(gemm, m=rest), array), 1))
+    return Tiling(blocks=tuple(blocks), rows=rows)
+
+
+def _by_reduction(gemm: Gemm, array: Array, rows: int, steps: int) -> Tiling:
+    """Output stationary; half of the output buffer holds the sums of a panel from block to block."""
+    if gemm.kept != gemm.group or 2 * min(rows, gemm.m) * gemm.n * ACCUMULATOR_BYTES > array.output_buffer:
+        raise ValueError(
+            f"a dense panel of {rows} rows must have its sums in half of output_buffer={array.output_buffer}"
+        )
+    left = replace(array, output_buffer=array.output_buffer // 2)
+    count, rest = divmod(gemm.m, rows)
+    blocks = _reduced(replace(gemm, m=rows), left, steps, count) if count else []
+    if rest:
+        blocks += _reduced(replace(gemm, m=rest), left, steps, 1)
+    return Tiling(blocks=tuple(blocks), rows=rows, steps=steps)
 
 
 def _reduced(gemm: Gemm, array: Array, steps: int, times: int) -> list[tuple[Folds, int]]:
-    """One panel: blocks of `steps` along k that leave their sums on chip, and the last one, which stores them."""
+    """One panel: blocks of `steps` along k that leave their sums on chip, and one that stores them."""
     count, rest = divmod(gemm.k, steps)
-    last = rest or steps
+    last = rest or min(steps, gemm.k)
     inner = count if rest else count - 1
     whole = output_stationary(replace(gemm, k=steps), array)
-    return [
-        (_without_outputs(whole), inner * times),
-        (output_stationary(replace(gemm, k=last), array), times),
-    ]
+    ending = output_stationary(replace(gemm, k=last), array), times
+    return [(_without_outputs(whole), inner * times), ending] if inner else [ending]
 
 
 def _without_outputs(folds: Folds) -> Folds:
