@@ -22,7 +22,7 @@ FLOORS = (
     ("parameters", "plan", "stages", "synthetic", "energy"),
     ("engine",),
     ("machine",),
-    ("units",),
+    ("units", "windows"),
     ("accelerators",),
     ("report",),
     ("run",),

@@ -87,18 +87,21 @@ class ArrayMachine:
             buffer("output buffer", self.output_buffer, self.cols * sums),
         )
 
-    def _events(self, macs: int, folds: Folds) -> dict[str, float]:
-        """A buffer is written as it is filled from memory and read as the array asks for it."""
+    def _events(self, macs: int, total: Callable[[str], int]) -> dict[str, float]:
+        """A buffer is written as it is filled from memory and read as the array asks for it.
+
+        `total`: sum of a column of the folds, by name.
+        """
         bits = ELEMENT_BITS[self.dtype]
-        activations = folds.activations.sum() + folds.activations_read.sum()
-        weights = folds.weights.sum() + folds.weights_read.sum()
+        activations = total("activations") + total("activations_read")
+        weights = total("weights") + total("weights_read")
         return {
             "multipliers": macs,
             "adders": macs,
             "element registers": macs,
-            "activation buffer": 8 * int(activations) / (self.rows * bits),
-            "weight buffer": 8 * int(weights) / (self.cols * bits),
-            "output buffer": int(folds.sums_moved.sum()) / (self.cols * ACCUMULATOR_BYTES),
+            "activation buffer": 8 * activations / (self.rows * bits),
+            "weight buffer": 8 * weights / (self.cols * bits),
+            "output buffer": total("sums_moved") / (self.cols * ACCUMULATOR_BYTES),
         }
 
     def held(self, pattern: Pattern) -> int:
@@ -122,7 +125,7 @@ class ArrayMachine:
             flow, folds = self.choose(gemm)
             parts += [folds] * product.count
             flows.append(flow)
-            notes += self.remarks(product, pattern, folds)
+            notes += self.remarks(product, pattern, folds.compute_cycles)
             dense += product.m * product.n * product.k * product.count
             done += product.m * product.n * min(gemm.stream, product.k) * product.count
         joined = Folds.join(parts)
@@ -137,7 +140,7 @@ class ArrayMachine:
                 "dataflow": "+".join(flows),
                 "utilisation": done / (joined.compute_cycles * self.rows * self.cols),
             },
-            events=self._events(done, joined),
+            events=self._events(done, joined.total),
         )
 
     def gemm(self, product: Matmul, pattern: Pattern) -> Gemm:
@@ -173,7 +176,7 @@ class ArrayMachine:
             raise refusals[0]
         return min(options, key=lambda option: option[1].estimate(bytes_per_cycle))
 
-    def remarks(self, product: Matmul, pattern: Pattern, folds: Folds) -> list[str]:
+    def remarks(self, product: Matmul, pattern: Pattern, compute_cycles: int) -> list[str]:
         """Lines about one product: why it runs dense, what another mode would take."""
         return [pattern.note] if pattern.note else []
 

@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 from accelsim.dram import Cache, Dram, Memory
 from accelsim.energy import Energy, Part
 from accelsim.plan import Plan
+from accelsim.windows import Segment
 from accelsim.workload import Layer
 
 MOST_PIECES = 2**22
@@ -20,7 +21,9 @@ class LayerPlan:
     `macs_done` of `macs_dense` multiply-accumulates are executed. `launches` kernels pay the machine's
     launch time. `notes`: why the layer runs as it does ("unstructured zeros: dense cycles").
     `facts`: further figures for the layer's report line (pattern, dataflow, tiles). `events`: how often each
-    of the machine's parts, by name, does what its energy is counted for.
+    of the machine's parts, by name, does what its energy is counted for. `segments`: jobs of the plan that
+    stand for several equal ones (empty: each for itself); everything else here counts all of them.
+    `most_bursts`: of a plan with more, windows are simulated (0: every burst).
     """
 
     plan: Plan
@@ -30,6 +33,8 @@ class LayerPlan:
     notes: tuple[str, ...] = ()
     facts: dict[str, int | float | str] = field(default_factory=dict)
     events: dict[str, float] = field(default_factory=dict)
+    segments: tuple[Segment, ...] = ()
+    most_bursts: int = 0
 
 
 class Accelerator(Protocol):

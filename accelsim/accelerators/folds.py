@@ -19,7 +19,7 @@ import numpy as np
 
 from accelsim.accelerators.base import check_pieces
 from accelsim.accelerators.gemm import Array, Gemm
-from accelsim.plan import Flags, Integers, Plan
+from accelsim.plan import Flags, Integers, Layout, Plan
 
 ACCUMULATOR_BYTES = 4
 
@@ -58,6 +58,10 @@ class Folds:
         """Bytes fetched and stored, before rounding to bursts."""
         return int((self.activations + self.weights + self.partials + self.outputs).sum())
 
+    def total(self, name: str) -> int:
+        """Sum of a column."""
+        return int(getattr(self, name).sum())
+
     def estimate(self, bytes_per_cycle: float) -> float:
         """Cycles if fetch, array and store were three machines in a row, and no less than all the bytes take.
 
@@ -87,9 +91,12 @@ class Folds:
         )
         return cls(**joined)
 
-    def plan(self, array: Array, burst_bytes: int) -> Plan:
-        """Rows for the engine. Operands lie packed in memory in the order in which they are fetched."""
-        plan = Plan(layout=array.layout(), jobs=self.busy.size)
+    def plan(self, array: Array, burst_bytes: int, layout: Layout | None = None) -> Plan:
+        """Rows for the engine. Operands lie packed in memory in the order in which they are fetched.
+
+        `layout`: one with further stages, which the caller fills; default that of the array.
+        """
+        plan = Plan(layout=layout or array.layout(), jobs=self.busy.size)
         plan.busy[:, plan.layout.stage("array")] = self.busy
         plan.whole[:, 1:] = True
         for name, take, give in (
@@ -168,7 +175,7 @@ def weight_stationary(gemm: Gemm, array: Array) -> Folds:
         sums_take=summed[0],
         sums_give=summed[1],
         resume=np.where((spilled > 0) & (k > 0), pieces - streams.size, -1),
-        activations_read=streams[part] * row_bytes[k],
+        activations_read=_read(streams[part] * row_bytes[k], gemm),
         weights_read=weights,
         sums_moved=summed_up + partials + outputs,
     )
@@ -178,7 +185,7 @@ def _row_bytes(gemm: Gemm, k_sizes: Integers) -> Integers:
     """Bytes of one row of activations, for each fold along k."""
     ends = np.minimum(np.cumsum(k_sizes) * gemm.held, gemm.stream)
     begins = ends - np.minimum(k_sizes * gemm.held, ends)
-    return _bytes(gemm.covered(begins, ends), gemm.activation_bits)
+    return _bytes(gemm.covered(begins, ends), gemm.fetched_bits)
 
 
 def _weight_stationary_cuts(
@@ -208,7 +215,7 @@ def output_stationary(gemm: Gemm, array: Array) -> Folds:
 def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> Folds:
     m_sizes, n_sizes = _tiles(gemm.m, array.rows), _tiles(gemm.n, array.cols)
     streams, drains, shares = _output_stationary_cuts(gemm, array)
-    activation_strip = _bytes(np.array(array.rows * gemm.k), gemm.activation_bits)
+    activation_strip = _bytes(np.array(array.rows * gemm.k), gemm.fetched_bits)
     weight_strip = _bytes(np.array(array.cols * gemm.stream), gemm.weight_bits)
     activations_fit = array.activation_buffer // 2 // int(activation_strip)
     weights_fit = array.weight_buffer // 2 // int(weight_strip)
@@ -223,7 +230,7 @@ def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> F
     ends = np.cumsum(streams)[part]
     begins = ends - streams[part]
     busy = array.steps(begins, ends, recurrent=True) + _paid(fold == fold[-1], array) * drains[part]
-    activations = _bytes(m_sizes[m] * gemm.covered(begins, ends), gemm.activation_bits)
+    activations = _bytes(m_sizes[m] * gemm.covered(begins, ends), gemm.fetched_bits)
     weights = _bytes(n_sizes[n] * streams[part], gemm.weight_bits)
     # The operand that stays is fetched once, the other once a block.
     activation_ids = (0 if activations_stay else block) * m_sizes.size + m
@@ -247,7 +254,7 @@ def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> F
         sums_take=elements * ACCUMULATOR_BYTES,
         sums_give=elements * ACCUMULATOR_BYTES,
         resume=nothing - 1,
-        activations_read=activations,
+        activations_read=_read(activations, gemm),
         weights_read=weights,
         sums_moved=elements * ACCUMULATOR_BYTES + outputs,
     )
@@ -255,7 +262,7 @@ def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> F
 
 def _output_stationary_cuts(gemm: Gemm, array: Array) -> tuple[Integers, Integers, int]:
     """Steps streamed and cycles drained by each piece of a fold, and in how many pieces the sums leave."""
-    activations = int(_bytes(np.array(array.rows * gemm.group), gemm.activation_bits))
+    activations = int(_bytes(np.array(array.rows * gemm.group), gemm.fetched_bits))
     weights = int(_bytes(np.array(array.cols * gemm.kept), gemm.weight_bits))
     groups = min(array.activation_buffer // 2 // activations, array.weight_buffer // 2 // weights)
     _require(
@@ -308,8 +315,13 @@ def _alone(sizes: Integers) -> tuple[Integers, Integers]:
     return sizes, sizes
 
 
-def _bytes(elements: Integers, bits: int) -> Integers:
+def _bytes(elements: Integers, bits: float) -> Integers:
     return np.asarray(-(-elements * bits // 8), np.int64)
+
+
+def _read(fetched: Integers, gemm: Gemm) -> Integers:
+    """Bytes that the array reads of what was fetched."""
+    return fetched if gemm.fetch_share == 1 else np.asarray(np.ceil(fetched / gemm.fetch_share), np.int64)
 
 
 def _paid(outermost: Flags, array: Array) -> Flags:

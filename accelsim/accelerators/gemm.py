@@ -15,7 +15,9 @@ class Gemm:
 
     Dense is 1 of 1. Groups do not straddle spans of `span` elements (0: all of k). `held`: kept weights
     that share a processing element when weights are stationary.
-    Widths in bits; `weight_bits` includes the index of a kept weight.
+    Widths in bits; `weight_bits` includes the index of a kept weight. `fetch_share`: bytes fetched for a
+    byte of activations that the array reads, below 1 where a convolution is lowered on chip and one
+    input serves several taps.
     """
 
     m: int
@@ -27,7 +29,13 @@ class Gemm:
     held: int = 1
     activation_bits: int = 16
     weight_bits: int = 16
-    output_bits: int = 16
+    output_bits: float = 16
+    fetch_share: float = 1.0
+
+    @property
+    def fetched_bits(self) -> float:
+        """Bits of an element of the activations as they are fetched and held."""
+        return self.activation_bits * self.fetch_share
 
     @property
     def stream(self) -> int:

@@ -1,0 +1,113 @@
+"""WUVE, the unit that updates weights: FP32 lanes of momentum SGD, and the two faces of its time.
+
+Source: Fang et al., IEEE TCAD 2023 (FP16 in, FP32 inside, FP16 out); lanes, optimiser and order of
+operations are not published and are chosen here: the order of `accelsim.golden.momentum`, one weight a clock
+and lane, every operation a pipelined adder or multiplier.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from accelsim.golden.momentum import Momentum, is_finite, step
+from accelsim.units.step import Row, pack, unpack
+
+WORD = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wuve:
+    """`lanes` weights a clock; clocks of a pipelined FP32 multiplier and adder; the optimiser's constants."""
+
+    lanes: int = 32
+    multiplier_latency: int = 1
+    adder_latency: int = 1
+    constants: Momentum = field(default_factory=Momentum)
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("lanes", 1, 1024),
+            ("multiplier_latency", 1, 64),
+            ("adder_latency", 1, 64),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must be from {low} to {high}, not {getattr(self, name)}")
+
+    @property
+    def latency(self) -> int:
+        """Clocks from a beat to its result: the operations that follow one another.
+
+        A product and a sum for the momentum, the same for the rate; a sum for each decay, whose product with
+        the weight is ready when the gradient is; a product that undoes the loss scale.
+        """
+        constants = self.constants
+        decays = bool(constants.weight_decay) + bool(constants.decay)
+        scaled = constants.loss_scale > 1 or decays > 0
+        return (2 + scaled) * self.multiplier_latency + (2 + decays) * self.adder_latency
+
+
+PRESETS = {"paper": Wuve(), "tiny": Wuve(lanes=4)}
+
+
+def pack_beat(gradients: Sequence[int], weights: Sequence[int], velocities: Sequence[int], kept: int) -> int:
+    """An input beat: the bits of the FP32 words of all lanes, field by field, above them a kept bit each."""
+    words = [*gradients, *weights, *velocities]
+    return pack(words, WORD) | kept << WORD * len(words)
+
+
+def unpack_result(lanes: int, payload: int) -> tuple[list[int], list[int], list[int]]:
+    """Bits of the weights, velocities (FP32) and copies (FP16) of an output beat."""
+    words = unpack(payload, WORD, 2 * lanes)
+    return words[:lanes], words[lanes:], unpack(payload >> WORD * 2 * lanes, 16, lanes)
+
+
+class Model:
+    """WUVE clock by clock. Streams: `beats` in, `updated` out; probe `infinite`: a gradient had Inf or NaN.
+
+    The pipeline moves as one: it stands while its last beat is not taken.
+    """
+
+    def __init__(self, parameters: Wuve) -> None:
+        self.parameters = parameters
+        self.reset()
+
+    def reset(self) -> None:
+        """An empty pipeline."""
+        self._pipeline: deque[int | None] = deque([None] * self.parameters.latency)
+        self._infinite = False
+
+    def step(self, inputs: Mapping[str, int]) -> Row:
+        """One clock: see `Model` in `accelsim.units.step`."""
+        last = self._pipeline[-1]
+        moves = last is None or bool(inputs["updated_ready"])
+        row = {
+            "beats_ready": int(moves),
+            "updated_valid": int(last is not None),
+            "updated_payload": last or 0,
+            "infinite": int(self._infinite),
+        }
+        if moves:
+            self._pipeline.pop()
+            taken = self._result(inputs["beats_payload"]) if inputs["beats_valid"] else None
+            self._pipeline.appendleft(taken)
+        return row
+
+    def _result(self, payload: int) -> int:
+        lanes = self.parameters.lanes
+        words = np.array(unpack(payload, WORD, 3 * lanes), np.uint32).view(np.float32)
+        gradient, weight, velocity = words.reshape(3, lanes)
+        kept = np.array(unpack(payload >> WORD * 3 * lanes, 1, lanes), np.bool_)
+        self._infinite |= not is_finite(gradient)
+        weight, velocity, copy = step(self.parameters.constants, gradient, weight, velocity, kept)
+        bits = np.concatenate([weight, velocity]).astype(np.float32).view(np.uint32).tolist()
+        return pack(bits, WORD) | pack(copy.view(np.uint16).tolist(), 16) << WORD * 2 * lanes
+
+
+def cycles(parameters: Wuve, weights: int) -> int:
+    """Clocks from the first beat offered to the last result taken, when source and sink never wait."""
+    beats = -(-weights // parameters.lanes)
+    return beats + parameters.latency if beats else 0
