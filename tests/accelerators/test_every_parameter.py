@@ -170,6 +170,7 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "topk.capacity": "256",
             "topk.digit_bits": "2",
             "published_topk": "true",
+            "published_model": "true",
             "importance_bits": "16",
             "dense_bits": "8",
             "value_bits": "12",

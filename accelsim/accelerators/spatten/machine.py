@@ -54,6 +54,12 @@ class SpAtten(Parameters):
 
     def assumptions(self) -> tuple[str, ...]:
         """Lines for the report: what was chosen where the sources are silent."""
+        if self.published_model:
+            return (
+                "published_model: a layer's cycles are transfer + fill + drain + selection (bert.cpp), added",
+                "K and V of 4 or else 8 bits come in blocks as wide as QxK, a burst a cycle and channel",
+                "tokens are ranked by the passes of a right quick-select; local values cost nothing",
+            )
         softmax = self.softmax
         value_bits = f"in {self.value_bits} bits" if self.value_bits else "as wide as the MSBs of K"
         sharing = "share its fetch" if self.share_kv else "fetch K and V each for itself"

@@ -83,6 +83,7 @@ class Parameters:
     `dense_bits`: stored width of K and V in a layer that is not quantised. `value_bits`: stored width of V
     where the layer is quantised; 0: that of the keys' most significant part.
     `share_kv`: query heads of one KV head use one fetch. `write_back`: outputs go to memory.
+    `published_model`: cycles are the sums of the artefact's bert.cpp, and memory is one of its terms.
     `launch_seconds`: of each layer.
     """
 
@@ -98,6 +99,7 @@ class Parameters:
     softmax: Softmax = field(default_factory=Softmax)
     topk: TopK = field(default_factory=TopK)
     published_topk: bool = False
+    published_model: bool = False
     importance_bits: int = 32
     dense_bits: int = 12
     value_bits: int = 0

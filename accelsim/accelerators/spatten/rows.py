@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from accelsim.accelerators.base import LayerPlan
@@ -9,6 +11,7 @@ from accelsim.accelerators.spatten.decisions import Decisions, read_decisions
 from accelsim.accelerators.spatten.events import count_events
 from accelsim.accelerators.spatten.layout import layout
 from accelsim.accelerators.spatten.parameters import Parameters
+from accelsim.accelerators.spatten.published import published_plan, published_sums
 from accelsim.accelerators.spatten.selection import local_select_cycles, sampled_scores
 from accelsim.accelerators.spatten.topk import ranking_cycles, row_lines
 from accelsim.accelerators.spatten.traffic import Fetch, Store, Traffic
@@ -148,34 +151,58 @@ class Builder:
 
 
 def plan_rows(machine: Parameters, layer: Attention) -> LayerPlan:
-    """The layer as a plan, with its counts.
+    """The layer as a plan, with its counts."""
+    if machine.published_model:
+        return _plan_published(machine, layer)
+    builder = Builder(machine, layer)
+    plan, decided = builder.build(), builder.decided
+    ranked = builder.select_cycles[builder.selects]
+    notes, facts = sampled_scores(machine, layer, decided, builder.select_cycles)
+    counted = {
+        "select_cycles_mean": float(ranked.mean()) if ranked.size else 0.0,
+        **facts,
+    }
+    return LayerPlan(
+        plan=plan,
+        notes=(*_notes(machine, layer), *notes),
+        events=count_events(machine, layer, decided, plan),
+        **_counts(layer, decided, counted),
+    )
+
+
+def _plan_published(machine: Parameters, layer: Attention) -> LayerPlan:
+    """The sums of bert.cpp, in the place of the machine."""
+    decided = read_decisions(layer)
+    sums = published_sums(machine, layer, decided)
+    return LayerPlan(
+        plan=published_plan(sums),
+        notes=("published_model: sums that do not overlap; no burst and no energy is counted",),
+        **_counts(layer, decided, {"published_read_bytes": sums.read_bytes}),
+    )
+
+
+def _counts(layer: Attention, decided: Decisions, facts: dict[str, int | float | str]) -> dict[str, Any]:
+    """What a plan of the layer counts, whatever its cycles.
 
     `macs_done` counts the products of kept keys and values, those of a second QxK included: without
     `macs_again` (a fact) it never exceeds `macs_dense`.
     """
-    builder = Builder(machine, layer)
-    plan, decided = builder.build(), builder.decided
     dense_rows = layer.batch * (layer.dense_heads or layer.heads) * (layer.dense_queries or layer.queries)
     again = int(decided.again.sum()) * layer.keys * layer.dim
-    ranked = builder.select_cycles[builder.selects]
-    notes, facts = sampled_scores(machine, layer, decided, builder.select_cycles)
-    return LayerPlan(
-        plan=plan,
-        macs_dense=dense_rows * (layer.dense_keys or layer.keys) * (layer.dim + layer.value_dim),
-        macs_done=decided.rows * layer.keys * layer.dim + again + int(decided.values.sum()) * layer.value_dim,
-        launches=1,
-        notes=(*_notes(machine, layer), *notes),
-        facts={
+    kept = int(decided.values.sum()) * layer.value_dim
+    return {
+        "macs_dense": dense_rows * (layer.dense_keys or layer.keys) * (layer.dim + layer.value_dim),
+        "macs_done": decided.rows * layer.keys * layer.dim + again + kept,
+        "launches": 1,
+        "facts": {
             "tokens": layer.keys,
             "heads": layer.heads,
             "values_mean": float(decided.values.mean()),
             "refetched_share": float(decided.again.mean()),
             "macs_again": again,
-            "select_cycles_mean": float(ranked.mean()) if ranked.size else 0.0,
             **facts,
         },
-        events=count_events(machine, layer, decided, plan),
-    )
+    }
 
 
 def _notes(machine: Parameters, layer: Attention) -> tuple[str, ...]:
