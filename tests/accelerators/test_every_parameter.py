@@ -145,7 +145,7 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
     ),
     "spatten": (
         SpAtten(),
-        HEADS,
+        (*HEADS, GEMMS[0]),
         {
             "clock_hz": "2e9",
             "multipliers": "256",
@@ -174,7 +174,11 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "importance_bits": "16",
             "dense_bits": "8",
             "value_bits": "12",
+            "weight_bits": "8",
             "share_kv": "false",
+            "fetch_queries": "true",
+            "write_newest": "true",
+            "store_scores": "true",
             "write_back": "true",
             "launch_seconds": "1e-6",
         },

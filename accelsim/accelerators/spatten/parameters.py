@@ -16,6 +16,9 @@ from accelsim.units.topk import TopK
 WIDTHS = (4, 6, 8, 10, 12, 32)
 """Bits of a stored element that the fetcher knows; 32 is the artefact's switch for "not quantised"."""
 
+WEIGHT_WIDTHS = (0, 8, 12)
+"""Bits of a weight of an FC layer (section 5); 0: no FC layers."""
+
 PROBABILITY_BITS = 12
 """Of a probability on its way to the selection; 1.0 becomes the largest word."""
 
@@ -82,7 +85,11 @@ class Parameters:
     `importance_bits`: of a cumulative score of a token or a head, which saturates.
     `dense_bits`: stored width of K and V in a layer that is not quantised. `value_bits`: stored width of V
     where the layer is quantised; 0: that of the keys' most significant part.
-    `share_kv`: query heads of one KV head use one fetch. `write_back`: outputs go to memory.
+    `weight_bits`: of a streamed weight of an FC layer, 8 or 12; 0: the machine has attention alone.
+    `share_kv`: query heads of one KV head use one fetch.
+    `fetch_queries`: each row brings its Q, as wide as K. `write_newest`: in generation the token's own K and
+    V go to memory. `store_scores`: tokens' cumulative scores are read before a layer and written behind it.
+    `write_back`: outputs go to memory. The artefact counts none of the four.
     `published_model`: cycles are the sums of the artefact's bert.cpp, and memory is one of its terms.
     `launch_seconds`: of each layer.
     """
@@ -103,7 +110,11 @@ class Parameters:
     importance_bits: int = 32
     dense_bits: int = 12
     value_bits: int = 0
+    weight_bits: int = 0
     share_kv: bool = True
+    fetch_queries: bool = False
+    write_newest: bool = False
+    store_scores: bool = False
     write_back: bool = False
     dram: Dram = HBM2_X16
     launch_seconds: float = 0.0
@@ -127,6 +138,8 @@ class Parameters:
             )
         if self.dense_bits not in WIDTHS:
             raise ValueError(f"dense_bits must be one of {WIDTHS}, not {self.dense_bits}")
+        if self.weight_bits not in WEIGHT_WIDTHS:
+            raise ValueError(f"weight_bits must be one of {WEIGHT_WIDTHS}, not {self.weight_bits}")
         if self.value_bits not in (0, *WIDTHS):
             raise ValueError(f"value_bits must be one of {(0, *WIDTHS)}, not {self.value_bits}")
 

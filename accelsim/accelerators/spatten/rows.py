@@ -13,6 +13,7 @@ from accelsim.accelerators.spatten.layout import layout
 from accelsim.accelerators.spatten.parameters import Parameters
 from accelsim.accelerators.spatten.published import published_plan, published_sums
 from accelsim.accelerators.spatten.selection import local_select_cycles, sampled_scores
+from accelsim.accelerators.spatten.terms import Terms, terms_of
 from accelsim.accelerators.spatten.topk import ranking_cycles, row_lines
 from accelsim.accelerators.spatten.traffic import Fetch, Store, Traffic
 from accelsim.plan import Flags, Integers, Plan
@@ -27,7 +28,13 @@ class Builder:
         self.decided: Decisions = read_decisions(layer)
         self.progressive = bool(layer.bits and layer.bits[1])
         self.traffic = Traffic(machine, layer, self.decided)
-        shape = layout(machine, progressive=self.progressive, stream_values=self.traffic.stream_values)
+        self.terms: Terms = terms_of(machine, layer, self.decided, self.traffic)
+        shape = layout(
+            machine,
+            progressive=self.progressive,
+            stream_values=self.traffic.stream_values,
+            writes=bool(self.terms.writes),
+        )
         self.plan = Plan(layout=shape, jobs=self.decided.rows)
         values = self.decided.values
         self.selects: Flags = (values > 0) & (values < layer.keys)
@@ -36,11 +43,11 @@ class Builder:
     def build(self) -> Plan:
         """All rows of the layer."""
         traffic = self.traffic
-        self._fetch("fetch_keys", traffic.keys)
+        self._fetch("fetch_keys", self.terms.reads + traffic.keys)
         self._hold("keys", traffic.key_store, self.layer.dim)
         self._scores("", np.ones(self.decided.rows, np.bool_))
         if self.progressive:
-            self._fetch("fetch_lsb", traffic.lsb)
+            self._fetch("fetch_lsb", traffic.lsb + self.terms.lsb)
             self.plan.whole[:, self.plan.layout.stage("fetch_lsb")] = True
             self._scores("_again", self.decided.again)
         self._select()
@@ -51,11 +58,14 @@ class Builder:
         else:
             self._hold("values", traffic.value_store, self.layer.value_dim)
         self._pv()
+        if self.terms.writes:
+            self._fetch("write", self.terms.writes)
+            self.plan.whole[:, self.plan.layout.stage("write")] = True
         self._rank()
         return self.plan
 
     def _fetch(self, stage: str, fetches: list[Fetch]) -> None:
-        """Bursts of a stage; rows without any pass it."""
+        """Bursts of a memory stage; rows without any pass it."""
         column = self.plan.layout.stage(stage)
         self.plan.skip[:, column] = True
         if not fetches:
@@ -125,12 +135,6 @@ class Builder:
         plan.busy[:, pv] = self._value_lines()
         plan.drain[:, pv] = machine.pv_latency
         plan.whole[:, pv] = self.traffic.stream_values
-        if machine.write_back:
-            bursts = row_lines(self.layer.value_dim * machine.word_bits, 8 * machine.dram.burst_bytes)
-            rows = np.arange(self.decided.rows)
-            addresses = self.traffic.end + rows * bursts * machine.dram.burst_bytes
-            plan.add_runs("write", rows, addresses, bursts, machine.dram.burst_bytes)
-            plan.whole[:, plan.layout.stage("write")] = True
 
     def _rank(self) -> None:
         """Behind the last row of a sequence its tokens are ranked, behind the last row of all the heads."""
