@@ -170,3 +170,33 @@ def test_the_artefacts_bytes_are_those_of_its_traces() -> None:
     assert asked(FULL, small) == 73_840_896
     assert sum(REFETCHED.values()) == 323
     assert asked(FULL, refetching(small)) == 82_428_416
+
+
+def test_gpt2_medium_takes_the_published_schedule_in_the_time_of_its_stated_memory() -> None:
+    machine, layers = replace(FULL, value_bits=8), trace_layers("medium", (12, 0))
+    assert 2 * sum(machine.plan(layer).macs_done for layer in layers) == pytest.approx(1.023e9, rel=1e-3)
+    # The first token, and two for the 31 others, which differ in the length of two layers.
+    cycles = [
+        accelsim.run(
+            Workload(model="gpt2-medium", layers=tuple(layers[24 * token : 24 * token + 24])),
+            machine,
+            baseline=False,
+        ).cycles
+        for token in (0, 1, 31)
+    ]
+    seconds = (cycles[0] + 31 * (cycles[1] + cycles[2]) / 2) / machine.clock_hz
+    # Published: 0.43 TFLOPS on average, give or take a third; never less than all bytes at 512 a cycle.
+    assert seconds > 708_025_856 / 512e9
+    assert 2.0e-3 < seconds < 3.4e-3
+
+
+@pytest.mark.parametrize(("model", "bits"), [("small", (6, 4)), ("medium", (12, 0))])
+def test_a_token_on_the_eighth_machine_is_bound_by_bytes_or_keys(model: str, bits: tuple[int, int]) -> None:
+    count = len(SMALL_KEYS) if model == "small" else len(MEDIUM_KEYS)
+    layers = trace_layers(model, bits)[count : 2 * count]
+    report = accelsim.run(Workload(model=model, layers=tuple(layers)), EIGHTH, baseline=False)
+    moved = sum(row.read_bytes for row in report.layers)
+    keys = sum(layer.heads * layer.keys for layer in layers)
+    assert report.cycles >= max(moved / 64, keys)
+    # A key and a cycle, unless its bytes take longer; the rest is softmax, selection and refresh.
+    assert report.cycles < 3 * max(moved / 64, keys)

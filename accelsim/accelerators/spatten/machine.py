@@ -97,8 +97,18 @@ class SpAtten(Parameters):
             "they are added up beside the softmax, in no time of their own",
             *self._terms(),
             *self._linear(),
+            self._under_way(),
             "an exponent takes 5 multiply-adds in FP32 (section 4), a division 4 (a choice)",
             *self.energy.assumptions(),
+        )
+
+    def _under_way(self) -> str:
+        """How many bursts a channel may owe."""
+        if not self.dram.outstanding:
+            return "a channel may have any number of bursts under way (dram.outstanding)"
+        return (
+            f"a channel has at most {self.dram.outstanding} bursts under way (dram.outstanding): Table I's "
+            "data FIFOs hold 64, the artefact's memory takes 16"
         )
 
     def _linear(self) -> tuple[str, ...]:

@@ -25,9 +25,14 @@ PROBABILITY_BITS = 12
 PUBLISHED_PASS_OVERHEAD = 3
 """Cycles of a pass beside its lines in the artefact's latency model."""
 
-# Table I: 16 channels, 512 GB/s. Artefact: the address bits above the burst choose the channel, and a channel
-# has at most 16 reads under way.
-HBM2_X16 = replace(DEVICES["HBM2-2000x16"], outstanding=16)
+# Table I: 16 channels, 512 GB/s. A read is sent when the FIFO that its data comes to has room for it, so the
+# 32 data FIFOs of 64 x 16 B bound what is under way: 64 bursts of 32 B in each of 16 channels. The response
+# FIFOs of the artefact's RTL say the same (64 x 32 B); its model of the memory stops at 16.
+DATA_FIFO_BYTES = 32 * 64 * 16
+HBM2_X16 = replace(
+    DEVICES["HBM2-2000x16"],
+    outstanding=DATA_FIFO_BYTES // (DEVICES["HBM2-2000x16"].channels * DEVICES["HBM2-2000x16"].burst_bytes),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
