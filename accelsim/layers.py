@@ -16,24 +16,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from accelsim.decisions import DECISIONS, SEEN
 from accelsim.golden.formats import Bitmap
 from accelsim.plain import check_plain, field_names, is_text, is_whole
 
 LARGEST_COUNT = 2**63 - 1
 MOST_BITS = 32
-SCORE_ONE = 4096  # a probability of 1
-
-# Type, axes and largest value of each decision of an Attention; None: every value of the type.
-DECISIONS: dict[str, tuple[type[np.generic], tuple[str, ...], int | str | None]] = {
-    "values": (np.int32, ("batch", "heads", "queries"), "keys"),
-    "refetch": (np.bool_, ("batch", "heads", "queries"), None),
-    "score_rows": (np.int32, ("scored",), None),
-    "scores": (np.uint16, ("batch", "heads", "scored", "keys"), SCORE_ONE),
-    "tokens": (np.int32, ("batch", "keys"), None),
-    "token_scores": (np.uint32, ("batch", "keys"), None),
-    "head_ids": (np.int32, ("heads",), None),
-    "head_scores": (np.uint32, ("heads",), None),
-}
 
 
 class _Layer:
@@ -193,6 +181,10 @@ class Attention(_Layer):
     `token_scores` (batch, keys)             uint32, cumulative importance x 4096 after this layer; the next
                                              layer keeps the `token_keep` best of them
     `head_ids` (heads,), `head_scores` (heads,), `head_keep`: the same for heads
+    `query_vectors` (batch, heads, scored, dim), `key_vectors` (batch, kv_heads, keys, dim)
+                                             int16, x 256 (rounded): Q and K as the model made them, for
+                                             machines that decide on them; with the scores they stay where
+                                             nothing else was decided
     `bits`: (MSB, LSB) of the quantised Q, K, V; LSB 0 is static quantisation; None: not quantised
     `dense_queries`, `dense_keys`, `dense_heads`: sizes in the unpruned model; 0 means the same.
     """
@@ -218,6 +210,8 @@ class Attention(_Layer):
     head_ids: npt.NDArray[np.int32] | None = None
     head_scores: npt.NDArray[np.uint32] | None = None
     head_keep: int = 0
+    query_vectors: npt.NDArray[np.int16] | None = None
+    key_vectors: npt.NDArray[np.int16] | None = None
     dense_queries: int = 0
     dense_keys: int = 0
     dense_heads: int = 0
@@ -239,6 +233,10 @@ class Attention(_Layer):
             self.scores is None or kept[-1] >= self.queries or (kept[1:] <= kept[:-1]).any()
         ):
             raise self._refusal(f"score_rows must rise and be < queries ({self.queries}), and have scores")
+        if (self.query_vectors is None) != (self.key_vectors is None) or (
+            self.query_vectors is not None and self.scores is None
+        ):
+            raise self._refusal("query_vectors must come with key_vectors and scores")
         self._check_cascade("token", self.tokens, "keys")
         self._check_cascade("head", self.head_ids, "heads")
 
@@ -265,7 +263,7 @@ class Attention(_Layer):
         largest = getattr(self, limit) if isinstance(limit, str) else limit
         if not array.size:
             raise self._refusal(f"{name} must not be empty")
-        if array.dtype.kind == "i" and array.min() < 0:
+        if array.dtype == np.int32 and array.min() < 0:
             raise self._refusal(f"{name} must be >= 0, not {array.min()}")
         if largest is not None and array.max() > largest:
             raise self._refusal(f"{name} must be <= {largest}, not {array.max()}")
@@ -321,6 +319,9 @@ class Attention(_Layer):
         With as many K/V heads as heads, both are restored; grouped K/V heads are never pruned.
         """
         heads = self._unpruned("heads")
+        sizes = ("queries", "keys", "heads")
+        whole = all(self._unpruned(size) == getattr(self, size) for size in sizes)
+        stays = SEEN if whole and self.bits is None and self.values is None else ()
         return self._changed(
             heads=heads,
             kv_heads=heads if self.kv_heads == self.heads else self.kv_heads,
@@ -332,7 +333,7 @@ class Attention(_Layer):
             dense_queries=0,
             dense_keys=0,
             dense_heads=0,
-            **dict.fromkeys(DECISIONS),
+            **dict.fromkeys(DECISIONS.keys() - set(stays)),
         )
 
     def columns(self) -> tuple[str, str, str]:

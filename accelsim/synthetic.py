@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from accelsim.decisions import SCORE_ONE
 from accelsim.golden.formats import Bitmap
-from accelsim.layers import SCORE_ONE
 from accelsim.workload import Attention, Matmul, Workload
 
 MOST_WEIGHTS = 2**30  # of a mask that is drawn

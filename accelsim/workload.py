@@ -16,8 +16,9 @@ from typing import Any
 import numpy.typing as npt
 
 from accelsim import archive
+from accelsim.decisions import DECISIONS
 from accelsim.golden.formats import Bitmap
-from accelsim.layers import DECISIONS, LAYERS, Attention, Layer, Matmul, Unknown, split
+from accelsim.layers import LAYERS, Attention, Layer, Matmul, Unknown, split
 from accelsim.plain import check_plain, field_names, is_text, is_whole
 
 __all__ = ["Attention", "Layer", "Matmul", "Unknown", "Workload", "WorkloadError"]

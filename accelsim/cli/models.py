@@ -6,7 +6,7 @@ import contextlib
 import math
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accelsim.cli.options import Explain, Json, On, Prune, Seed, Settings, count_option, machine
+from accelsim.accelerators import ACCELERATORS
+from accelsim.cli.options import Explain, Json, Machine, On, Prune, Seed, Settings, count_option, machine
 from accelsim.cli.output import Stopwatch, check_destination, progress, show, show_all, step
 from accelsim.report import Accuracy
 from accelsim.run import run
@@ -40,6 +41,9 @@ Tokens = Annotated[
     int | None, count_option("--tokens", "Length of a drawn text; default 128.", most=MOST_ELEMENTS)
 ]
 Batch = Annotated[int, count_option("--batch", "Copies of the input.", most=MOST_COPIES)]
+Scores = Annotated[
+    bool, typer.Option("--scores", help="Record Q, K and scores, on which a3 and mnnfast decide.")
+]
 Generate = Annotated[int | None, count_option("--generate", "Tokens run one by one behind the input.")]
 
 
@@ -86,6 +90,7 @@ def run_model(
         batch=batch,
         generate=generate,
         seed=seed,
+        scores=_decide([target]),
     )
     if evaluate and source.is_workload:
         raise ValueError(f"--evaluate needs a model, not the workload file {model!r}")
@@ -118,6 +123,7 @@ def trace_model(
     tokens: Tokens = None,
     batch: Batch = 1,
     generate: Generate = None,
+    scores: Scores = False,
     seed: Seed = 0,
 ) -> None:
     """Prune and trace a model, and save the workload for `accelsim run FILE.npz`.
@@ -136,6 +142,7 @@ def trace_model(
         batch=batch,
         generate=generate,
         seed=seed,
+        scores=scores,
     )
     workload = source.workload()
     workload.save(out)
@@ -172,6 +179,7 @@ def compare(
         batch=batch,
         generate=generate,
         seed=seed,
+        scores=_decide(targets),
     )
     workload = source.workload()
     reports = []
@@ -179,6 +187,11 @@ def compare(
         with progress(f"{workload.model} on {target.accelerator.name}") as advance:
             reports.append(run(workload, target.accelerator, preset=target.preset, progress=advance))
     show_all(reports, json)
+
+
+def _decide(targets: Sequence[Machine]) -> bool:
+    """Whether one of the machines decides on Q, K and scores."""
+    return any(ACCELERATORS[target.accelerator.name].decides for target in targets)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +206,7 @@ class Source:
     batch: int
     seed: int
     generate: int | None = None
+    scores: bool = False
 
     @property
     def is_workload(self) -> bool:
@@ -247,6 +261,7 @@ class Source:
                 name=model.name,
                 notes=model.notes,
                 generate=self.generate,
+                scores=self.scores,
             )
 
     def evaluation(self, samples: int | None) -> Evaluation:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from accelsim.decisions import SCORE_ONE
 from accelsim.golden.attention import HEAD_START, TOKEN_START, keep_count, schedule, select
 from accelsim.golden.formats import Bitmap
-from accelsim.layers import SCORE_ONE
 from accelsim.models.shapes import Part
 from accelsim.prune.recipes import Magnitude, Recipe, Spatten
 from accelsim.sampling import kept_rows, said

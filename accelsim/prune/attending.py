@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from accelsim.decisions import SCORE_ONE
 from accelsim.golden.attention import (
     head_importance,
     keep_count,
@@ -22,7 +23,6 @@ from accelsim.golden.attention import (
     token_importance,
 )
 from accelsim.golden.fixed import join_lsb, split_lsb, symmetric_quantise
-from accelsim.layers import SCORE_ONE
 from accelsim.prune.recipes import Spatten
 from accelsim.sampling import kept_rows
 
