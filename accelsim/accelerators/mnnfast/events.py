@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.accelerators.mnnfast.parameters import Parameters
+from accelsim.accelerators.mnnfast.parameters import ROWS, Parameters
 from accelsim.accelerators.whole import Whole
 from accelsim.energy import Part
 from accelsim.plan import Flags, Integers
@@ -19,6 +19,7 @@ def parts(machine: Parameters) -> tuple[Part, ...]:
     multiply, add = cost.multiply("fp32"), cost.add("fp32")
     fused = multiply._replace(pj=multiply.pj + add.pj, um2=multiply.um2 + add.um2)
     chunk = cost.sram(-(-machine.chunk_keys * lanes * bits // 8), lanes * bits)
+    row = cost.sram(-(-machine.chunk_keys * 2 * bits // 8), 2 * bits)
     queries = cost.sram(-(-machine.query_rows * lanes * bits // 8), lanes * bits)
     outputs = cost.sram(-(-machine.query_rows * lanes * SUM_BITS // 8), lanes * SUM_BITS)
     return (
@@ -30,6 +31,7 @@ def parts(machine: Parameters) -> tuple[Part, ...]:
         Part(name="divisions", group="logic", cost=fused.times(DIVISION_STEPS), count=machine.dividers),
         Part(name="K chunks", group="sram", cost=chunk, count=machine.chunks),
         Part(name="V chunks", group="sram", cost=chunk, count=machine.chunks),
+        Part(name="score rows", group="sram", cost=row, count=2 * ROWS),
         Part(name="queries", group="sram", cost=queries),
         Part(name="sums", group="sram", cost=outputs),
     )
@@ -52,6 +54,7 @@ def count_events(
         "divisions": whole.rows * layer.value_dim,
         "K chunks": loaded + lines,
         "V chunks": loaded + kept,
+        "score rows": 4 * products,
         # A query is written once and read for every chunk, its sums are read and written for every chunk.
         "queries": whole.rows + keys.size,
         "sums": 2 * keys.size,

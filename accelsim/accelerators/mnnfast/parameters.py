@@ -16,6 +16,9 @@ from accelsim.words import unknown
 
 Arrays = Literal["together", "in_turn"]
 
+ROWS = 3
+"""Of a chunk's scores, and of its weights: one is written, one is read, one is on its way."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from accelsim.accelerators.base import LayerPlan
 from accelsim.accelerators.mnnfast.events import count_events
-from accelsim.accelerators.mnnfast.parameters import Parameters
+from accelsim.accelerators.mnnfast.parameters import ROWS, Parameters
 from accelsim.accelerators.whole import Operands, Whole, shares
 from accelsim.decisions import SCORE_ONE
 from accelsim.golden.approximate import above
@@ -22,7 +22,7 @@ PORT = "hbm"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Steps:
-    """The jobs in order: sequence and head, pass over K and V, chunk, query. One entry a job.
+    """The jobs in order: sequence and KV head, pass over K and V, chunk, query. One entry a job.
 
     row: query row; chunk: its number, `keys` of them; enters: the query is fetched; leaves: its last chunk;
     opens, closes: first and last query that meets the chunk in this pass.
@@ -40,26 +40,28 @@ class Steps:
     def of(cls, machine: Parameters, layer: Attention) -> Steps:
         """All jobs of a layer."""
         chunks, queries = -(-layer.keys // machine.chunk_keys), layer.queries
+        if machine.share_kv and layer.heads % layer.kv_heads == 0:
+            # The rows of all heads of one KV head follow one another.
+            queries *= layer.heads // layer.kv_heads
         rows, numbers = [], []
         for begin in range(0, queries, machine.query_rows):
             several = np.arange(begin, min(queries, begin + machine.query_rows))
             rows.append(np.tile(several, chunks))
             numbers.append(np.repeat(np.arange(chunks), several.size))
         row, chunk = np.concatenate(rows), np.concatenate(numbers)
-        heads = layer.batch * layer.heads
-        row = (np.arange(heads)[:, None] * queries + row).ravel()
-        chunk = np.tile(chunk, heads)
-        # The next job meets another chunk, or starts a pass with the first one again.
-        turns = (np.diff(chunk) != 0) | (np.diff(row) != 1)
-        opens = np.append(True, turns)
+        streams = layer.batch * layer.heads * layer.queries // queries
+        in_pass = np.tile(row % machine.query_rows, streams)
+        last = np.tile((row % machine.query_rows == machine.query_rows - 1) | (row == queries - 1), streams)
+        row = (np.arange(streams)[:, None] * queries + row).ravel()
+        chunk = np.tile(chunk, streams)
         return cls(
             row=row,
             chunk=chunk,
             keys=np.minimum(machine.chunk_keys, layer.keys - chunk * machine.chunk_keys),
             enters=chunk == 0,
             leaves=chunk == chunks - 1,
-            opens=opens | ((chunk == 0) & (row % queries % machine.query_rows == 0)),
-            closes=np.append(turns, True) | (row % queries == queries - 1),
+            opens=in_pass == 0,
+            closes=last,
         )
 
 
@@ -80,8 +82,8 @@ def layout(machine: Parameters) -> Layout:
     buffers = (
         Buffer(name="queries", capacity=machine.query_rows, take="fetch_query", give="qk"),
         Buffer(name="chunks", capacity=machine.chunks, take="fetch_keys", give="pv"),
-        Buffer(name="scores", capacity=2, take="qk", give="exponent"),
-        Buffer(name="weights", capacity=2, take="exponent", give="pv"),
+        Buffer(name="scores", capacity=ROWS, take="qk", give="exponent"),
+        Buffer(name="weights", capacity=ROWS, take="exponent", give="pv"),
     )
     return Layout(stages=tuple(stages), buffers=buffers)
 
