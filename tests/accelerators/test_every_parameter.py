@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accelsim.accelerators import ACCELERATORS, Sat, SpAtten, Systolic
+from accelsim.accelerators import A3, ACCELERATORS, MnnFast, Sat, SpAtten, Systolic
 from accelsim.accelerators.base import Accelerator, memory_of
 from accelsim.accelerators.sparse_tensor_core import TINY as TINY_STC
 from accelsim.dram import DEVICES, Dram
@@ -53,6 +53,21 @@ HEADS = (
     attention(1024, 6, None),
     attention(1025, 1, None, values=None),
     attention(200, 1, None, token_scores=np.arange(200, dtype=np.uint32)[None, :], token_keep=50),
+)
+
+
+def with_vectors(layer: Attention) -> Attention:
+    """The layer with Q and K, whatever its scores are."""
+    rng = np.random.default_rng(1)
+    query = rng.normal(0, 256, (1, layer.heads, layer.queries, layer.dim)).astype(np.int16)
+    key = rng.normal(0, 256, (1, layer.kv_heads, layer.keys, layer.dim)).astype(np.int16)
+    return replace(layer, query_vectors=query, key_vectors=key)
+
+
+SEVERAL = (
+    with_vectors(attention(90, 40, None, values=None)),
+    attention(80, 30, None, values=None, scores=None),
+    with_vectors(attention(200, 6, None, values=None)),
 )
 
 
@@ -179,6 +194,53 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "fetch_queries": "true",
             "write_newest": "true",
             "store_scores": "true",
+            "write_back": "true",
+            "launch_seconds": "1e-6",
+        },
+    ),
+    "a3": (
+        A3(iterations=0.5, threshold=0.2),
+        SEVERAL,
+        {
+            "clock_hz": "2e9",
+            "lanes": "32",
+            "arrays": "in_turn",
+            "capacity": "70",
+            "pairs": "2",
+            "overhead": "5",
+            "iterations": "0.25",
+            "threshold": "0.5",
+            "sorters": "7",
+            "candidate_share": "0.5",
+            "kept_share": "0.5",
+            "element_bits": "7",
+            "fraction_bits": "1",
+            "query_rows": "1",
+            "score_rows": "1",
+            "share_kv": "false",
+            "write_back": "true",
+            "launch_seconds": "1e-6",
+        },
+    ),
+    "mnnfast": (
+        MnnFast(),
+        SEVERAL,
+        {
+            "clock_hz": "2e9",
+            "multipliers": "128",
+            "arrays": "in_turn",
+            "threshold": "0.01",
+            "kept_share": "0.5",
+            "chunk_keys": "16",
+            "chunks": "1",
+            "query_rows": "9",
+            "dividers": "1",
+            "qk_latency": "20",
+            "exponent_latency": "50",
+            "pv_latency": "20",
+            "divide_latency": "50",
+            "element_bits": "16",
+            "share_kv": "false",
             "write_back": "true",
             "launch_seconds": "1e-6",
         },
