@@ -4,12 +4,15 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from accelsim_rtl.topk.pipeline import delayed
+
 
 class Butterfly(wiring.Component):
     """Element i of the valid ones goes to lane (start + i) mod width, for any start and any gaps before.
 
     Layer b moves an element between two lanes whose numbers differ in bit b alone, if its destination asks
-    for it; with the lowest bit first no two elements ever meet. latency: 1 cycle.
+    for it; with the lowest bit first no two elements ever meet. latency: 2 cycles, one for each half of the
+    layers.
     """
 
     def __init__(self, *, width, bits):
@@ -35,6 +38,11 @@ class Butterfly(wiring.Component):
         lanes = [self.lanes[lane] for lane in range(self.width)]
         here = [self.valid[lane] for lane in range(self.width)]
         for bit in range(self.lane_bits):
+            if bit == self.lane_bits // 2:
+                wants, lanes, here = (
+                    [delayed(m, value, 1, name=f"{name}_{lane}") for lane, value in enumerate(values)]
+                    for name, values in (("wants", wants), ("half_way", lanes), ("here", here))
+                )
             layer = []
             for lane in range(self.width):
                 partner, side = lane ^ (1 << bit), (lane >> bit) & 1

@@ -95,10 +95,10 @@ class Load(wiring.Component):
             self.write_bits.eq(lanes),
         ]
         if self.parameters.draws:
-            self._draw(m, row_id, begins & accepted, written, written_line, lanes)
+            self._draw(m, row_id, begins, written, line, lanes)
         return m
 
-    def _draw(self, m, row_id, begins, written, written_line, lanes):
+    def _draw(self, m, row_id, begins, written, line, lanes):
         """The seed of the row, and samples of its lines as they are written."""
         shapes = self.shapes
         product, seed = (Signal(golden.LFSR_BITS, name=name, reset_less=True) for name in ("product", "seed"))
@@ -118,13 +118,15 @@ class Load(wiring.Component):
         )
         last_line = self.count_less_one[shapes.lane_bits :]
         last_lanes = self.count_less_one[: shapes.lane_bits]
+        count = Signal(sampler.line_count.shape(), reset_less=True)
+        m.d.sync += count.eq(Mux(line == last_line, last_lanes + 1, shapes.width))
         m.d.comb += [
             sampler.start.eq(begins),
             sampler.word.eq(first_word),
             sampler.line_valid.eq(written),
-            sampler.line.eq(written_line),
+            sampler.line.eq(delayed(m, line, 1, name="sampled_line")),
             sampler.line_lanes.eq(lanes),
-            sampler.line_count.eq(Mux(written_line == last_line, last_lanes + 1, shapes.width)),
+            sampler.line_count.eq(count),
             self.samples.eq(sampler.samples),
             self.samples_number.eq(sampler.number),
         ]

@@ -12,7 +12,8 @@ class Store(wiring.Component):
     """issued: a line goes into the filter; retired: it is through; line_valid: a line comes out of it.
 
     A line in the filter becomes one line here or none, and behind the last one of a row there may be one
-    more. So room is said while the lines here and in the filter leave one free.
+    more. So room is said while the lines here and in the filter leave one free, and one more for the line
+    that may go in before their number is seen: `room` is a register.
     latency: a line can be taken in the cycle after it came.
     """
 
@@ -22,7 +23,7 @@ class Store(wiring.Component):
             {
                 "issued": In(1),
                 "retired": In(1),
-                "room": Out(1),
+                "room": Out(1, init=1),
                 "line_valid": In(1),
                 "line": In(self.shapes.kept),
                 "kept": Out(stream.Signature(self.shapes.kept)),
@@ -43,12 +44,13 @@ class Store(wiring.Component):
             write.data.eq(self.line),
             read.addr.eq(consume),
             self.kept.payload.eq(read.data),
-            self.kept.valid.eq(level != 0),
             taken.eq(self.kept.valid & self.kept.ready),
-            self.room.eq(promised < self.depth - 1),
             self.level.eq(level),
         ]
         m.d.sync += [
+            self.room.eq(promised < self.depth - 2),
+            # Whether the level is not 0, one cycle ahead.
+            self.kept.valid.eq(self.line_valid | level[1:].any() | (level[0] & ~self.kept.ready)),
             produce.eq(produce + self.line_valid),
             consume.eq(consume + taken),
             level.eq(level + self.line_valid - taken),
