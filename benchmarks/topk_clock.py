@@ -4,9 +4,9 @@
 
 Placed and routed by nextpnr, once a seed; the clock is the median. A shift register stands before every
 input and a tree of registered XORs behind every output, so that the chip's pins are enough: they are counted
-too. Yosys makes a reset, or an enable, of what a few registers have in common (`Mux(x, value, 0)`); their wires
-are slow, so below some number of registers it is made logic again. A run takes minutes of CPU. Results are
-added to the file as they come.
+too. Yosys makes a reset, or an enable, of what a few registers have in common (`Mux(x, value, 0)`); their
+wires are slow, so below some number of registers it is made logic again. A run takes minutes of CPU. Results
+are added to the file as they come.
 """
 
 from __future__ import annotations

@@ -246,8 +246,8 @@ def test_a_row_that_selects_pays_load_passes_filter_and_fetch() -> None:
     assert layer.scores is not None
     found = schedule(FULL.topk, layer.scores[0, 0, 0].clip(0, 4095), 9, 0).found
     # Up to the first probability 11 + 8 + 51 + 36; request and seed 3, load 8; taken and presented 3; filter
-    # 4 + 22; PxV of 9 values 2 + 5.
-    assert compute_cycles(FULL, layer) == 106 + 11 + found + 3 + 26 + 7
+    # 4 + 23; PxV of 9 values 2 + 5.
+    assert compute_cycles(FULL, layer) == 106 + 11 + found + 3 + 27 + 7
 
 
 @pytest.mark.parametrize("engine", [TopK(), TopK(form="deep", pivot="uniform"), TopK(engine="radix")])

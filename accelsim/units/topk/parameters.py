@@ -114,8 +114,8 @@ class TopK:
     def pass_cycles(self) -> int:
         """From the last line of a pass to the first of the next one, where the pivot is there at once.
 
-        quick: memory, compare, count, accumulate, decide in two, choose the side, start. radix: memory, match,
-        reach, count, accumulate; the digit is taken on the way.
+        quick: memory, compare, count, accumulate, decide in two, choose the side, start. radix: memory,
+        match, reach, count, accumulate; the digit is taken on the way.
         """
         if self.engine == "radix":
             return MEMORY_CYCLES + 3 + self.count_stages + 1
@@ -137,11 +137,11 @@ class TopK:
         """From a line's address to the line that it completes at the output.
 
         Memory, compare, count of equals, those before the line, what is left, room, keep; count, destination,
-        butterfly, join, mask; store.
+        butterfly, join, mask in two; store.
         """
         keep = FILTER_COMPARE_STAGES + FILTER_COUNT_STAGES + 4
         compact = FILTER_COUNT_STAGES + 1 + BUTTERFLY_CYCLES + 1
-        return MEMORY_CYCLES + keep + compact + 2
+        return MEMORY_CYCLES + keep + compact + 3
 
     @property
     def store_lines(self) -> int:

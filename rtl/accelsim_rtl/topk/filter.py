@@ -71,11 +71,19 @@ class Filter(wiring.Component):
             self.read_line.eq(line),
         ]
         with m.If(self.start):
-            m.d.sync += [running.eq(1), line.eq(0), at_first.eq(1)]
-            m.d.sync += [left_lines.eq(last_line), at_last.eq(last_line == 0)]
-        with m.Elif(issued):
+            m.d.sync += running.eq(1)
+        with m.Elif(last):
+            m.d.sync += running.eq(0)
+        with m.If(~running):
+            # Ready for whenever a row starts.
             m.d.sync += [
-                running.eq(~at_last),
+                line.eq(0),
+                left_lines.eq(last_line),
+                at_first.eq(1),
+                at_last.eq(last_line == 0),
+            ]
+        with m.Elif(store.room):
+            m.d.sync += [
                 line.eq(line + 1),
                 at_first.eq(0),
                 left_lines.eq(left_lines - 1),
@@ -171,16 +179,16 @@ class Filter(wiring.Component):
         retired = delayed(m, tags.issued, compact_cycles, name="retired", resets=True)
 
         # Mask. The line that is flushed behind the last one still finds the numbers of its row.
-        final = Signal()
-        m.d.comb += final.eq(compactor.line == keep[shapes.lane_bits :])
-        last_lane = keep[: shapes.lane_bits]
+        final = Signal(reset_less=True)
+        m.d.sync += final.eq(compactor.line == keep[shapes.lane_bits :])
+        last_lane = delayed(m, keep[: shapes.lane_bits], 1, name="last_lane")
         counted = Cat(~final | (lane <= last_lane) for lane in range(shapes.width))
         counted = delayed(m, counted, 1, name="lane_counted")
-        out = delayed(m, compactor.line_lanes, 1, name="masked")
+        out = delayed(m, compactor.line_lanes, 2, name="masked")
         m.d.comb += [
             store.issued.eq(issued),
-            store.retired.eq(delayed(m, retired, 1, name="retired_masked", resets=True)),
-            store.line_valid.eq(delayed(m, compactor.line_valid, 1, name="masked_valid", resets=True)),
+            store.retired.eq(delayed(m, retired, 2, name="retired_masked", resets=True)),
+            store.line_valid.eq(delayed(m, compactor.line_valid, 2, name="masked_valid", resets=True)),
             store.line.last.eq(delayed(m, final, 1, name="final")),
             store.line["count"].eq(
                 delayed(m, Mux(final, last_lane + 1, shapes.width), 1, name="masked_count")

@@ -50,7 +50,7 @@ class Load(wiring.Component):
         line, bank = Signal(shapes.line_bits, reset_less=True), Signal()
         row_id = Signal(golden.LFSR_BITS, reset_less=True)
         last_line = Signal(shapes.line_bits)
-        begins = Signal()
+        seeds = Signal()
         m.d.sync += self.keeps_all.eq(self.count_less_one == self.keep_less_one)
         m.d.comb += [last_line.eq(self.count_less_one[shapes.lane_bits :]), self.bank.eq(bank)]
 
@@ -70,9 +70,10 @@ class Load(wiring.Component):
                 with m.State("PRODUCT"):
                     m.next = "SEED"
                 with m.State("SEED"):
+                    m.d.comb += seeds.eq(1)
                     m.next = "SCORES"
             with m.State("SCORES"):
-                m.d.comb += [self.scores.ready.eq(1), begins.eq(line == 0)]
+                m.d.comb += self.scores.ready.eq(1)
                 with m.If(self.scores.valid):
                     m.d.sync += line.eq(line + 1)
                     with m.If(line == last_line):
@@ -95,6 +96,7 @@ class Load(wiring.Component):
             self.write_bits.eq(lanes),
         ]
         if self.parameters.draws:
+            begins = delayed(m, seeds, 1, name="seeded", resets=True)
             self._draw(m, row_id, begins, written, line, lanes)
         return m
 

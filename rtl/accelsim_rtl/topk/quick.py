@@ -58,16 +58,14 @@ class Passes(wiring.Component):
 
         left = Signal(self.shapes.line_bits, reset_less=True)
         with m.If(self.begins):
-            m.d.sync += [self.valid.eq(1), self.first.eq(1), self.last.eq(short), self.line.eq(0)]
-            m.d.sync += left.eq(self.last_line)
+            m.d.sync += [self.valid.eq(1), self.first.eq(1), self.last.eq(short)]
         with m.Elif(self.valid):
-            m.d.sync += [
-                self.valid.eq(~self.last),
-                self.first.eq(0),
-                self.last.eq(left == 1),
-                left.eq(left - 1),
-                self.line.eq(self.line + 1),
-            ]
+            m.d.sync += [self.valid.eq(~self.last), self.first.eq(0), self.last.eq(left == 1)]
+        with m.If(self.valid):
+            m.d.sync += [left.eq(left - 1), self.line.eq(self.line + 1)]
+        with m.Else():
+            # Ready for whenever a pass begins.
+            m.d.sync += [left.eq(self.last_line), self.line.eq(0)]
         if self.fetch:
             with m.If(waited[self.fetch]):
                 # It goes through the pipeline as no line at all, for its pivot alone.
@@ -76,8 +74,8 @@ class Passes(wiring.Component):
 
 
 class QuickSelect(wiring.Component):
-    """idle: there is no row, and its numbers are taken every cycle, the last time in that of `start`, when they
-    are right, with word and samples. found: kth and quota are right, for one cycle.
+    """idle: there is no row, and its numbers are taken every cycle, the last time in that of `start`, when
+    they are right, with word and samples. found: kth and quota are right, for one cycle.
 
     read_line, and read_bits two cycles later: the loader's bank. passes: begun so far.
     latency: each pass takes its lines - 1 + `pass_cycles` + the larger of `pivot_wait` and, for a pass of one

@@ -16,8 +16,8 @@ LANES_OF_A_GROUP = 4
 
 
 class RadixSelect(wiring.Component):
-    """idle: there is no row, and its numbers are taken every cycle, the last time in that of `start`, when they
-    are right. found: kth and quota are right, for one cycle.
+    """idle: there is no row, and its numbers are taken every cycle, the last time in that of `start`, when
+    they are right. found: kth and quota are right, for one cycle.
 
     read_line, and read_bits two cycles later: the loader's bank. passes: begun so far.
     latency: passes * (lines - 1 + `pass_cycles`) + 2 cycles, from one cycle after `start` to `found`.
@@ -66,20 +66,21 @@ class RadixSelect(wiring.Component):
         left = Signal(shapes.line_bits, reset_less=True)
         with m.If(begins):
             m.d.sync += [
-                left.eq(last_line),
                 tags["valid"].eq(1),
                 tags["first"].eq(1),
                 tags["last"].eq(last_line == 0),
-                line.eq(0),
             ]
         with m.Elif(tags["valid"]):
             m.d.sync += [
                 tags["valid"].eq(~tags["last"]),
                 tags["first"].eq(0),
                 tags["last"].eq(left == 1),
-                left.eq(left - 1),
-                line.eq(line + 1),
             ]
+        with m.If(tags["valid"]):
+            m.d.sync += [left.eq(left - 1), line.eq(line + 1)]
+        with m.Else():
+            # Ready for whenever a pass begins.
+            m.d.sync += [left.eq(last_line), line.eq(0)]
 
         # Read.
         lanes = delayed(m, self.read_bits, 1, name="lanes")
