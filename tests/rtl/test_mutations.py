@@ -197,10 +197,10 @@ MUTATIONS = [
     ),
     (
         "spatten.topk",
-        [],
+        ["width=1", "capacity=128"],
         "back-pressure: the filter reads a line for which the store has no room",
         [Bug("accelsim_rtl.topk.store", "promised < self.depth - 2", "promised < self.depth - 1")],
-        {"rows"},
+        {"rows", "beats", "cycles"},
     ),
     (
         "spatten.topk",

@@ -44,6 +44,8 @@ class TopKStore(Harness):
             Assume(~flushed | owed),
             Assert(self.promised == self.level + in_filter),
             Assert(self.promised + owed <= depth),
+            Assert(~self.room | (self.promised + owed < depth)),
+            Assert(self.kept.valid == (self.level != 0)),
             Assert(self.produce == (self.consume + self.level) % depth),
             Assert(Mux(self.line_valid, self.level < depth, 1)),
         ]
