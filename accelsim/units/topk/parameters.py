@@ -24,6 +24,9 @@ FILTER_COMPARE_STAGES, FILTER_COUNT_STAGES = 2, 3
 
 BUTTERFLY_CYCLES = 2
 
+SEED_CYCLES = 3
+"""Of the additions that make a row's id the seed of its pivots, before its scores are taken."""
+
 MEMORY_CYCLES = 3
 """Address, block RAM, its output register: then a line is in the engine's own register."""
 
@@ -107,8 +110,8 @@ class TopK:
 
     @property
     def request_cycles(self) -> int:
-        """From a request to the first scores that can be taken: the seed is a product and a sum."""
-        return 3 if self.draws else 1
+        """From a request to the first scores that can be taken."""
+        return 1 + (SEED_CYCLES if self.draws else 0)
 
     @property
     def pass_cycles(self) -> int:

@@ -25,7 +25,8 @@ class TopKStore(Harness):
     """
 
     def __init__(self, store: Store):
-        pointers = {name: (name, range(store.depth)) for name in ("produce", "consume")}
+        # A store as narrow as this one has one copy of `consume`.
+        pointers = {"produce": ("produce", range(store.depth)), "consume": ("consume_0", range(store.depth))}
         super().__init__(store, taps=pointers | {"promised": ("promised", range(store.depth + 1))})
 
     def claim(self, m: Module):

@@ -5,13 +5,12 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from accelsim.golden import topk as golden
+from accelsim.units.topk.parameters import SEED_CYCLES
 from accelsim_rtl.topk.lfsr import stepped
 from accelsim_rtl.topk.pipeline import delayed
 from accelsim_rtl.topk.sampler import Sampler
+from accelsim_rtl.topk.seed import Seed
 from accelsim_rtl.topk.shapes import Shapes
-
-SEED_CYCLES = 2
-"""A multiplication and an addition behind a request, before its scores are taken."""
 
 
 class Load(wiring.Component):
@@ -65,11 +64,12 @@ class Load(wiring.Component):
                         row_id.eq(request.row_id),
                         line.eq(0),
                     ]
-                    m.next = "PRODUCT" if self.parameters.draws else "SCORES"
+                    m.next = "SEED_1" if self.parameters.draws else "SCORES"
             if self.parameters.draws:
-                with m.State("PRODUCT"):
-                    m.next = "SEED"
-                with m.State("SEED"):
+                for cycle in range(1, SEED_CYCLES):
+                    with m.State(f"SEED_{cycle}"):
+                        m.next = f"SEED_{cycle + 1}"
+                with m.State(f"SEED_{SEED_CYCLES}"):
                     m.d.comb += seeds.eq(1)
                     m.next = "SCORES"
             with m.State("SCORES"):
@@ -103,18 +103,14 @@ class Load(wiring.Component):
     def _draw(self, m, row_id, begins, written, line, lanes):
         """The seed of the row, and samples of its lines as they are written."""
         shapes = self.shapes
-        product, seed = (Signal(golden.LFSR_BITS, name=name, reset_less=True) for name in ("product", "seed"))
-        total = (product + golden.SEED_OFFSET)[: golden.LFSR_BITS]
-        m.d.sync += [
-            product.eq(row_id * golden.SEED_MULTIPLIER),
-            seed.eq(Mux(total == 0, golden.SEED_OFFSET, total)),
-        ]
+        m.submodules.seed = seed = Seed()
+        m.d.comb += seed.row_id.eq(row_id)
         if not self.samples_kept:
-            m.d.comb += self.word.eq(seed)
+            m.d.comb += self.word.eq(seed.seed)
             return
         first_word = Signal(golden.LFSR_BITS)
         # The pass over the loaded row draws this word; those of its sides follow.
-        m.d.comb += [first_word.eq(stepped(seed)), self.word.eq(first_word)]
+        m.d.comb += [first_word.eq(stepped(seed.seed)), self.word.eq(first_word)]
         m.submodules.sampler = sampler = Sampler(
             width=shapes.width, bits=shapes.bits, lines=shapes.lines, most=self.samples_kept
         )
