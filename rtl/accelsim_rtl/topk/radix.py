@@ -8,6 +8,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from accelsim_rtl.topk.adders import added, counted
 from accelsim_rtl.topk.memory import READ_LATENCY
 from accelsim_rtl.topk.pipeline import delayed
 from accelsim_rtl.topk.shapes import Shapes
@@ -105,7 +106,9 @@ class RadixSelect(wiring.Component):
             same, chosen = enabled[lane], Const(0, digit_bits)
             for place in range(digits):
                 part = slice(place * digit_bits, (place + 1) * digit_bits)
-                same &= turn[place:].any() | (score[part] == found[part])
+                if place:
+                    # Below the lowest digit there is no pass that knows it.
+                    same &= turn[place:].any() | (score[part] == found[part])
                 chosen |= Mux(turn[place], score[part], 0)
             m.d.sync += [match.eq(same), digit.eq(chosen)]
             matches.append((match, digit))
@@ -119,10 +122,10 @@ class RadixSelect(wiring.Component):
         for value in range(1, 1 << digit_bits):
             reached = Signal(shapes.width, name=f"reached_{value}", reset_less=True)
             m.d.sync += reached.eq(Cat(match & (digit >= value) for match, digit in matches))
-            counted = self._count(m, reached, value)
+            number = self._count(m, reached, value)
             # Counted down from the target: no longer negative means more than the target.
             total = Signal(base.shape(), name=f"sum_{value}", reset_less=True)
-            m.d.sync += total.eq(Mux(first, base, total) + counted)
+            m.d.sync += total.eq(Mux(first, base, total) + number)
             sums.append(total)
 
         # Decide: the largest digit that more than `target` scores reach; the rest of the target is below it.
@@ -159,7 +162,7 @@ class RadixSelect(wiring.Component):
         counts = []
         for first in range(0, self.shapes.width, LANES_OF_A_GROUP):
             group = marks[first : first + LANES_OF_A_GROUP]
-            counts.append(sum((group[i] for i in range(1, len(group))), group[0]))
+            counts.append(counted([group[i] for i in range(len(group))]))
         stage = 0
         while True:
             counts = [
@@ -168,5 +171,5 @@ class RadixSelect(wiring.Component):
             ]
             if len(counts) == 1:
                 return counts[0]
-            counts = [counts[i] + counts[i + 1] for i in range(0, len(counts), 2)]
+            counts = [added(m, *counts[i : i + 2], len(counts[i]) + 1) for i in range(0, len(counts), 2)]
             stage += 1
