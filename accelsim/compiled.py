@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import numba
 
 SHARED = ("dram", "engine")
+# Whoever divides has seen to it that the divisor is not 0.
+OPTIONS: dict[str, Any] = {"_nrt": False, "error_model": "numpy"}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -30,27 +32,21 @@ def kernel(function: Function) -> Function:
     # Read by numba when the decorator runs, so nobody else's functions are moved.
     numba.config.CACHE_DIR = before or _cache_folder()
     try:
-        compiled: Function = numba.njit(cache=True, _nrt=False)(function)
+        compiled: Function = numba.njit(cache=True, no_cfunc_wrapper=True, **OPTIONS)(function)
     finally:
         numba.config.CACHE_DIR = before
     return compiled
 
 
 def inlined(function: Function) -> Function:
-    """A helper of kernels, compiled into each caller: with many arrays a call costs more than its work.
+    """A helper of kernels, inlined into each caller: with many arrays a call costs more than its work.
 
-    Against calls this halves both the engine's run time and its compilation.
+    LLVM inlines it, once it has its types: numba's own inlining repeats their inference for every call, and
+    its wrappers for callers in Python, which a helper has none of, take longer to compile than the helper.
+    An argument that is a literal makes a type, and a version, of its own. Python cannot call it.
     """
-    compiled: Function = numba.njit(inline="always", _nrt=False)(function)
-    return compiled
-
-
-def called(function: Function) -> Function:
-    """A helper of kernels that is compiled by itself and called: for a part that is large and works long.
-
-    The time of inlining grows with the square of what a kernel holds.
-    """
-    compiled: Function = numba.njit(_nrt=False)(function)
+    wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    compiled: Function = numba.njit(forceinline=True, **wrappers, **OPTIONS)(function)
     return compiled
 
 

@@ -62,7 +62,7 @@ class Slices(NamedTuple):
     """
 
     channels: int
-    access_bytes: int
+    access_bits: int
     bursts: int
     ticks: int
     service: int
@@ -97,7 +97,7 @@ def slices(cache: Cache | None, device: Device) -> Slices:
     asked[:, :, NEXT_FREE] = np.arange(1, most + 1)
     return Slices(
         channels=device.channels,
-        access_bytes=bursts * device.burst_bytes,
+        access_bits=(bursts * device.burst_bytes).bit_length() - 1,
         bursts=bursts,
         ticks=ticks,
         service=service,

@@ -272,6 +272,8 @@ def send_refresh(m, c, channel, clock):
     else:
         for bank in range(begin, end):
             c[DUE_ACTIVATE + bank] = max(c[DUE_ACTIVATE + bank], clock + m.gaps.refresh_activate)
+        # Where a round was late, the next is due before this refresh is over.
+        c[REFRESH_DUE + unit] = max(c[REFRESH_DUE + unit], clock + m.gaps.refresh_done)
         c[REFRESHED + bus_of(m, unit)] = clock + m.gaps.refresh_done
         c[REFRESHING] = unit + 1 if unit + 1 < m.shape.units else -1
         c[REFRESHES] += 1

@@ -78,6 +78,7 @@ class Seat(NamedTuple):
 
     clocks: int
     cycles: int
+    last_cycle: int
     outstanding: int
     soonest: int
     banks: Banks
@@ -92,6 +93,7 @@ def seat(memory: Memory) -> Seat:
     return Seat(
         clocks=ratio.numerator,
         cycles=ratio.denominator,
+        last_cycle=FAR // ratio.numerator * ratio.denominator,
         outstanding=device.outstanding,
         soonest=min(state.gaps.read_done, state.gaps.write_done),
         banks=state,
@@ -108,7 +110,7 @@ def most_waiting(seat: Seat) -> int:
 @inlined
 def first_clock(seat, cycle):
     """The first clock that begins in this cycle or after."""
-    if cycle >= FAR // seat.clocks * seat.cycles:
+    if cycle >= seat.last_cycle:
         return FAR
     return (cycle * seat.clocks + seat.cycles - 1) // seat.cycles + 1
 
@@ -120,16 +122,33 @@ def cycle_after(seat, clock):
 
 
 @inlined
+def is_over(seat, clock, cycle):
+    """Is this clock over when that cycle begins?"""
+    return clock * seat.cycles <= cycle * seat.clocks
+
+
+@inlined
 def cycle_of(seat, clock):
     """The last cycle whose first clock is not later."""
     return (clock - 1) * seat.cycles // seat.clocks
 
 
 @inlined
-def channel_of(seat, address):
-    """The channel of an address."""
-    line = spread(seat.banks.cut, address // seat.cache.access_bytes * seat.cache.bursts)
-    return field(seat.banks.mapping, line, CHANNEL, 0)
+def clock_of_tick(seat, tick):
+    """The clock that a tick is in."""
+    return (tick if seat.cache.ticks == 1 else tick // seat.cache.ticks) + 1
+
+
+@inlined
+def line_of(seat, address):
+    """The number of the access that an address is in: of a burst, or of a line of the cache."""
+    return address >> seat.cache.access_bits
+
+
+@inlined
+def channel_of(seat, line):
+    """The channel of an access."""
+    return field(seat.banks.mapping, spread(seat.banks.cut, line * seat.cache.bursts), CHANNEL, 0)
 
 
 @inlined

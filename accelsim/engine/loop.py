@@ -31,7 +31,8 @@ from accelsim.engine.state import (
 def advance(rows: Rows, wiring: Wiring, memory: Seat, state: State, has_memory: bool) -> None:
     """Run until nothing can happen any more."""
     counters, count = state.counters, state.stations.shape[0]
-    cycle, served, over = 0, False, False
+    # A 0 of its own would be a type of its own: all below would be compiled twice.
+    cycle, served, over = counters[CYCLES], False, False
     while True:
         # 1. Returns: what the channels settle before this cycle. 5. Memory: what was started is offered, and
         # the channels go on until anything else could happen.
@@ -45,7 +46,7 @@ def advance(rows: Rows, wiring: Wiring, memory: Seat, state: State, has_memory: 
                 horizon = cycle + 1
                 if left == 0:
                     horizon = state.times[state.order[0]] if state.queued[0] > 0 else NEVER
-            wake = serve(rows, wiring, memory, state, state.touched[left], cycle, horizon)
+            wake = serve(rows, memory, state, state.touched[left], cycle, horizon)
             if served and wake != NEVER:
                 look_later(state, count + state.touched[left], wake)
         if over:

@@ -6,10 +6,10 @@ happen. What it settles on the way is told to the stations with its cycle, and b
 
 from __future__ import annotations
 
-from accelsim.compiled import called, inlined
+from accelsim.compiled import inlined
 from accelsim.dram.banks import DONE, FAR, NEVER, NEXT, OWNER, SIZE, WRITE
 from accelsim.dram.cache import ASKED, FILLED, WAITERS, ask, fill, find, is_crowded, set_of, use
-from accelsim.dram.controller import clock_of, step
+from accelsim.dram.controller import clock_of, has_room, step
 from accelsim.dram.seat import (
     ASKING,
     FULL,
@@ -17,6 +17,7 @@ from accelsim.dram.seat import (
     PUT,
     REFUSED,
     channel_of,
+    clock_of_tick,
     cycle_after,
     cycle_of,
     first_back,
@@ -25,13 +26,13 @@ from accelsim.dram.seat import (
     has_room_for,
     is_full,
     is_idle,
+    is_over,
+    line_of,
     put,
 )
 from accelsim.engine.state import FREE_NODE, JOB, SEEN, STARTED, look_again, look_later, touch
 
 AHEAD = 16  # as many accesses of an operation as are looked for
-
-_command = called(getattr(step, "py_func", step))
 
 
 @inlined
@@ -47,21 +48,23 @@ def offer(rows, wiring, memory, state, cycle):
         started[i], started[lowest] = started[lowest], started[i]
         station = started[i]
         op = state.stations[station, JOB] * rows.stages + station % rows.stages
+        write = int(wiring.write[station % rows.stages])
         for run in range(rows.run_begin[op], rows.run_begin[op + 1]):
             address = rows.run_address[run]
             for _ in range(rows.run_count[run]):
-                _enqueue(memory, state, wiring.port[station], op, address, since, cycle)
+                access = line_of(memory, address) << 1 | write
+                _enqueue(memory, state, wiring.port[station], op, access, since, cycle)
                 address += rows.run_stride[run]
     state.counters[STARTED] = 0
 
 
 @inlined
-def _enqueue(memory, state, port, op, address, since, cycle):
-    """Append one access to its (port, channel) queue. A node is (address, operation, next)."""
-    nodes, channel = state.nodes, channel_of(memory, address)
+def _enqueue(memory, state, port, op, access, since, cycle):
+    """Append one access to its (port, channel) queue. A node is (line << 1 | write, operation, next)."""
+    nodes, channel = state.nodes, channel_of(memory, access >> 1)
     node = state.counters[FREE_NODE]
     state.counters[FREE_NODE] = nodes[node, 2]
-    nodes[node, 0], nodes[node, 1], nodes[node, 2] = address, op, -1
+    nodes[node, 0], nodes[node, 1], nodes[node, 2] = access, op, -1
     if state.queue_head[channel, port] < 0:
         state.queue_head[channel, port] = node
         _present(state, channel, port, since)
@@ -85,17 +88,20 @@ def _present(state, channel, port, since):
     state.offer_count[channel] += 1
 
 
-@called
-def serve(rows, wiring, memory, state, channel, cycle, horizon):
+@inlined
+def serve(rows, memory, state, channel, cycle, horizon):
     """All that a channel does in clocks before the horizon's first; gives the next cycle to look at it."""
-    m, cache, doors, ticks = memory.banks, memory.cache, memory.doors, memory.cache.ticks
+    m, cache, doors = memory.banks, memory.cache, memory.doors
     c = m.memory[channel]
     state.counters[SEEN] = horizon
+    seen, limit, stuck = horizon, first_clock(memory, horizon), False
     while True:
-        limit = first_clock(memory, state.counters[SEEN])
+        if state.counters[SEEN] < seen:
+            seen = state.counters[SEEN]
+            limit = first_clock(memory, seen)
         clock, over, refused, told, floor, listed = FAR, clock_of(c), False, -1, 0, 0
         if state.offer_count[channel] > 0:
-            clock = max(state.offer_since[channel, 0], doors[channel, OPEN]) // ticks + 1
+            clock = clock_of_tick(memory, max(state.offer_since[channel, 0], doors[channel, OPEN]))
         bound = min(clock, limit)
         commands = over < bound
         if commands:
@@ -103,22 +109,27 @@ def serve(rows, wiring, memory, state, channel, cycle, horizon):
             if bound == FAR and is_idle(c):
                 break
         elif clock < limit:
-            refused, told, floor = _accept(rows, wiring, memory, state, channel, cycle, clock)
+            if stuck and not has_room(m, c, state.nodes[_on_offer(state, channel), 0] & 1):
+                refused, doors[channel, FULL] = True, 1
+            else:
+                refused, told, floor = _accept(rows, memory, state, channel, cycle, clock)
+                # Then a full queue is all that can be in the way, and only its commands make room.
+                stuck = refused and cache.sets == 0 and not is_full(memory, c)
             if refused:
                 bound = limit
-                if is_full(memory, c):
+                if not stuck and is_full(memory, c):
                     bound = min(limit, max(clock, first_back(c)) + 1)
         else:
             break
         if commands or refused:
-            sent = _command(m, c, channel, bound)
+            sent = step(m, c, channel, bound)
             if sent < bound:
                 doors[channel, FULL] = 0
             if refused:
                 # Asked again in the clock after the command.
                 again = min(sent + 1, bound)
                 doors[channel, REFUSED] += again - clock
-                doors[channel, OPEN] = (again - 1) * ticks
+                doors[channel, OPEN] = (again - 1) * cache.ticks
         if c[OWNER] >= 0:
             owner, floor = c[OWNER], c[DONE]
             c[OWNER] = -1
@@ -135,24 +146,30 @@ def serve(rows, wiring, memory, state, channel, cycle, horizon):
             state.nodes[told, 2] = state.counters[FREE_NODE]
             state.counters[FREE_NODE] = told
             told = behind
-    return _next_cycle(rows, wiring, memory, state, channel)
+    return _next_cycle(memory, state, channel)
 
 
 @inlined
-def _next_cycle(rows, wiring, memory, state, channel):
+def _on_offer(state, channel):
+    """The node of the access that has been on offer for the longest."""
+    return state.queue_head[channel, state.offer_port[channel, 0]]
+
+
+@inlined
+def _next_cycle(memory, state, channel):
     """A cycle before which the channel does nothing that anybody could see."""
     c, doors = memory.banks.memory[channel], memory.doors
     wake, command = NEVER, max(c[NEXT], clock_of(c))
     if state.offer_count[channel] > 0:
-        clock = max(state.offer_since[channel, 0], doors[channel, OPEN]) // memory.cache.ticks + 1
+        clock = clock_of_tick(memory, max(state.offer_since[channel, 0], doors[channel, OPEN]))
         if doors[channel, FULL]:
             clock = max(clock, min(command, first_back(c)) if memory.outstanding > 0 else command)
         wake = cycle_of(memory, clock)
         if state.offer_count[channel] == 1 and c[SIZE + WRITE] == 0 and memory.cache.sets == 0:
             # Reads that no write can answer: nobody sees one accepted before the last of its operation.
-            node = state.queue_head[channel, state.offer_port[channel, 0]]
+            node = _on_offer(state, channel)
             op, ahead = state.nodes[node, 1], 0
-            if not wiring.write[op % rows.stages]:
+            if state.nodes[node, 0] & 1 == 0:
                 while ahead < AHEAD and node >= 0 and state.nodes[node, 1] == op:
                     node, ahead = state.nodes[node, 2], ahead + 1
                 wake = cycle_after(memory, clock + min(ahead - 1, memory.soonest))
@@ -162,7 +179,7 @@ def _next_cycle(rows, wiring, memory, state, channel):
 
 
 @inlined
-def _accept(rows, wiring, memory, state, channel, cycle, clock):
+def _accept(rows, memory, state, channel, cycle, clock):
     """Take the access on offer for the longest in this clock, if there is room.
 
     Gives whether it is refused; and of a hit the list of nodes to tell, not before a clock. A node is kept
@@ -172,9 +189,9 @@ def _accept(rows, wiring, memory, state, channel, cycle, clock):
     c = memory.banks.memory[channel]
     port = state.offer_port[channel, 0]
     node = state.queue_head[channel, port]
-    address, op, behind = nodes[node, 0], nodes[node, 1], nodes[node, 2]
+    write, line = nodes[node, 0] & 1, nodes[node, 0] >> 1
+    op, behind, put_now = nodes[node, 1], nodes[node, 2], True
     tick = max(state.offer_since[channel, 0], doors[channel, OPEN])
-    write, line, put_now = wiring.write[op % rows.stages], address // cache.access_bytes, True
     told, floor, since, list_of = -1, 0, 0, -1
     if doors[channel, PUT] == 0:
         forget(memory, c, clock)
@@ -215,12 +232,12 @@ def _accept(rows, wiring, memory, state, channel, cycle, clock):
         nodes[node, 2] = cache.asked[channel, list_of, WAITERS]
         cache.asked[channel, list_of, WAITERS] = node
         cache.waiting[channel] += 1
-    _leave(rows, memory, state, channel, port, behind, tick, op, cycle_after(memory, clock), cycle)
+    _leave(rows, memory, state, channel, port, behind, tick, op, clock, cycle)
     return False, told, floor
 
 
 @inlined
-def _leave(rows, memory, state, channel, port, behind, tick, op, when, cycle):
+def _leave(rows, memory, state, channel, port, behind, tick, op, clock, cycle):
     """The head of the queue is accepted: the next is on offer, and its operation has one less to send."""
     ports, times, doors = state.offer_port, state.offer_since, memory.doors
     doors[channel, FULL] = 0
@@ -231,25 +248,30 @@ def _leave(rows, memory, state, channel, port, behind, tick, op, when, cycle):
     state.queue_head[channel, port] = behind
     if behind >= 0:
         _present(state, channel, port, tick + memory.cache.service)
-    state.accepted[op] = max(state.accepted[op], when)
+    # A clock until all are.
+    state.accepted[op] = max(state.accepted[op], clock)
     state.unaccepted[op] -= 1
     if state.unaccepted[op] == 0:
         stages = rows.stages
+        state.accepted[op] = cycle_after(memory, state.accepted[op])
         _tell(state, state.lane[op // stages] * stages + op % stages, state.accepted[op], cycle)
 
 
 @inlined
 def _back(rows, memory, state, op, done, cycle):
     """An access of this operation is done in that clock: first data and last data wake stations."""
-    stages, when = rows.stages, cycle_after(memory, done)
-    station = state.lane[op // stages] * stages + op % stages
+    stages = rows.stages
     state.pending[op] -= 1
-    state.back[op] = max(state.back[op], when)
-    if state.first[op] < 0 or when < state.first[op]:
-        state.first[op] = when
+    # A clock until all are.
+    state.back[op] = max(state.back[op], done)
+    if state.first[op] < 0 or is_over(memory, done, state.first[op] - 1):
+        state.first[op] = cycle_after(memory, done)
         if op % stages + 1 < stages and not rows.whole[op + 1]:
-            _tell(state, station + 1, when, cycle)
+            station = state.lane[op // stages] * stages + op % stages
+            _tell(state, station + 1, state.first[op], cycle)
     if state.pending[op] == 0:
+        state.back[op] = cycle_after(memory, state.back[op])
+        station = state.lane[op // stages] * stages + op % stages
         _tell(state, station, state.back[op], cycle)
 
 

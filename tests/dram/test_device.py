@@ -60,7 +60,8 @@ def test_channels_that_are_no_power_of_two_take_turns(channels: int) -> None:
     device = replace(DDR4_2400, channels=channels, interleave=128)
     lines = np.arange(4 * channels)
     spread = spread_all(cut(device), lines)
-    assert [int(field(mapping(device), line, CHANNEL, 0)) for line in spread] == [
+    uncompiled = getattr(field, "py_func", field)  # helpers of kernels cannot be called from here
+    assert [int(uncompiled(mapping(device), line, CHANNEL, 0)) for line in spread] == [
         int(line) // 2 % channels for line in lines
     ]
     assert np.unique(spread).size == lines.size

@@ -211,4 +211,4 @@ def draw_device(rng: np.random.Generator) -> Dram:
         outstanding=int(rng.choice([0, 0, 1, 3, 8])),
     )
     busy = device.units * (device.tRAS + device.tWR + device.CWL + device.BL + device.tRP + 2) + device.tRFC
-    return replace(device, tREFI=2 * busy + int(rng.choice([1, 30, 300])))
+    return replace(device, tREFI=busy + int(rng.choice([1, 30, 300])))
