@@ -20,6 +20,8 @@ SMALL_HBM2 = replace(HBM2_2000, device="small HBM2", channels=2, tREFI=700, tRFC
 # Uncompiled, many requests take minutes.
 MANY = pytest.mark.slow if PLAIN else pytest.mark.filterwarnings("error")
 DEEP_HBM2 = replace(HBM2_2000, device="HBM2 of 2 channels", channels=2)
+# The next round of refresh is due as soon as one can be over, and many open banks make rounds late.
+PRESSED = replace(DDR4_2400, device="pressed DDR4", tRRD_S=1, tRRD_L=1, tFAW=4, tRFC=120, tREFI=213, queue=16)
 SHORT = {"HBM3-6400": 1500, "LPDDR4-4266": 3400, "GDDR6-14000": 800}
 OTHERS = [replace(DEVICES[name], channels=1, tREFI=interval, queue=16) for name, interval in SHORT.items()]
 POLICIES = [
@@ -37,6 +39,7 @@ POLICIES = [
         SMALL_DDR4,
         SMALL_HBM2,
         DEEP_HBM2,
+        PRESSED,
         *OTHERS,
         *POLICIES,
         replace(TWO_RANKS, device="DDR4, closed", page="closed"),
