@@ -16,16 +16,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 import accelsim
+from accelsim.accelerators.spatten import PRESETS
 from accelsim.dram import DEVICES, Memory
 from accelsim.machine import simulate
 from accelsim.plan import Buffer, Layout, Plan, Stage
+from accelsim.workload import Attention, Workload
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 CLOCK_HZ = 1e9
@@ -39,6 +41,20 @@ class EngineRow:
     plan: str
     jobs: int
     job_stages: int
+    bursts: int
+    cycles: int
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRow:
+    """A whole model through `accelsim.run`: CPU seconds of one run, after compilation."""
+
+    work: str
+    accelerator: str
+    device: str
+    layers: int
+    megabytes: float
     bursts: int
     cycles: int
     cpu_seconds: float
@@ -68,6 +84,14 @@ GEMMS = (
 )
 
 
+# SpAtten's published run of GPT-2-Medium on WikiText-2 with all techniques: keys (None: all) and heads that
+# are left in each layer; the first of 32 tokens behind a prompt of 992 prunes no keys.
+PROMPT, TOKENS = 992, 32
+KEYS_LEFT = (None, None, 921, 819, 819, *6 * (614,), *13 * (307,))
+HEADS_LEFT = (*16 * (16,), *6 * (13,), *2 * (10,))
+VALUES_LEFT = 0.3  # of the keys, or of 1024 where all keys are left
+
+
 def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -78,6 +102,8 @@ def main() -> None:
 
     engine = [measure(name, plan, memory) for name, plan, memory in plans()]
     print_engine(engine)
+    model = measure_model()
+    print_model(model)
     commands = [measure_command(*row) for row in GEMMS]
     print_commands(commands)
     results = {
@@ -93,6 +119,7 @@ def main() -> None:
             **{name: version(name) for name in ("numpy", "numba")},
         },
         "engine": [asdict(row) for row in engine],
+        "models": [asdict(model)],
         "commands": [asdict(row) for row in commands],
     }
     given.output.parent.mkdir(parents=True, exist_ok=True)
@@ -154,6 +181,53 @@ def measure(name: str, plan: Plan, device: str | None) -> EngineRow:
     )
 
 
+def generation() -> Workload:
+    """The published schedule, with drawn scores and tokens: 12 bits of each key (8 and 4), 8 of a value."""
+    generator = np.random.default_rng(0)
+    layers = []
+    for token in range(TOKENS):
+        length = PROMPT + 1 + token
+        for number, (most, heads) in enumerate(zip(KEYS_LEFT, HEADS_LEFT, strict=True)):
+            keys = length if token == 0 or most is None else most
+            values = int(VALUES_LEFT * (1024 if keys == length else keys))
+            layers.append(
+                Attention(
+                    name=f"token.{token}.layer.{number}",
+                    heads=heads,
+                    kv_heads=heads,
+                    queries=1,
+                    keys=keys,
+                    dim=64,
+                    value_dim=64,
+                    bits=(12, 0),
+                    values=np.full((1, heads, 1), values, np.int32),
+                    scores=generator.integers(0, 4097, (1, heads, 1, keys)).astype(np.uint16),
+                    tokens=np.sort(generator.choice(length, keys, replace=False)).astype(np.int32)[None, :],
+                    dense_keys=length,
+                    dense_heads=16,
+                )
+            )
+    return Workload(model="GPT-2-Medium, all techniques", layers=tuple(layers), synthetic=True)
+
+
+def measure_model() -> ModelRow:
+    workload, machine = generation(), replace(PRESETS["full"], value_bits=8)
+    begin = time.process_time()
+    report = accelsim.run(workload, machine, baseline=False)
+    seconds = time.process_time() - begin
+    read = sum(layer.read_bytes for layer in report.layers)
+    return ModelRow(
+        work=workload.model,
+        accelerator=machine.name,
+        device=machine.dram.device,
+        layers=len(workload.layers),
+        megabytes=read / MEGA,
+        bursts=read // machine.dram.burst_bytes,
+        cycles=report.cycles,
+        cpu_seconds=seconds,
+    )
+
+
 def best_of_three(work: Callable[[], object]) -> float:
     """CPU seconds."""
     seconds = []
@@ -206,6 +280,12 @@ def print_engine(rows: list[EngineRow]) -> None:
         rates = [row.jobs / row.cpu_seconds, row.job_stages / row.cpu_seconds, row.bursts / row.cpu_seconds]
         jobs, stages, bursts = (f"{rate / MEGA:.2f} M" if rate else "-" for rate in rates)
         print(f"{row.plan:<40}{row.cpu_seconds:>8.2f}{jobs:>12}{stages:>15}{bursts:>12}")
+
+
+def print_model(row: ModelRow) -> None:
+    print(f"\n{row.work} on {row.accelerator}, {row.device}: {row.layers} layers, {row.megabytes:.1f} MB")
+    rate = row.bursts / row.cpu_seconds / MEGA
+    print(f"{row.cycles:,} cycles in {row.cpu_seconds:.2f} CPU s, {rate:.2f} M bursts/s with all else")
 
 
 def print_commands(rows: list[CommandRow]) -> None:
