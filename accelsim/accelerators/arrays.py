@@ -163,7 +163,7 @@ class ArrayMachine:
     def choose(self, gemm: Gemm) -> tuple[str, Folds]:
         """The dataflow that was asked for, or the one that `Folds.estimate` expects to end first."""
         flows = DATAFLOWS if self.dataflow == "auto" else {self.dataflow: DATAFLOWS[self.dataflow]}
-        bytes_per_cycle = self.dram.peak_bandwidth / self.clock_hz
+        bytes_per_cycle = self.dram.stream_bandwidth / self.clock_hz
         options: list[tuple[str, Folds]] = []
         refusals: list[ValueError] = []
         for flow, make in flows.items():

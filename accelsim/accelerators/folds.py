@@ -65,7 +65,7 @@ class Folds:
     def estimate(self, bytes_per_cycle: float) -> float:
         """Cycles if fetch, array and store were three machines in a row, and no less than all the bytes take.
 
-        For a choice between dataflows; neither latency nor full buffers nor the shared memory are seen.
+        For a choice between dataflows: neither latency, full buffers nor reads between writes are seen.
         """
         fetched = self.activations + self.weights + self.partials
         ends = np.zeros(self.busy.size)

@@ -76,6 +76,17 @@ def check_mapping(device: Device) -> None:
     _pieces(device)
 
 
+def run_length(device: Device) -> int:
+    """Bursts of a channel, one behind the other in the order of addresses, that lie in one bank group."""
+    length = 1
+    for which, width in _pieces(device):
+        if which in (RANK, GROUP):
+            break
+        if which != CHANNEL:
+            length <<= width
+    return length
+
+
 @inlined
 def field(mapped, line, which, column):
     """One field of the burst number `line`; `column` matters only where the mapping has an xor."""

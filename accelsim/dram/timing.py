@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, NamedTuple, get_args, get_type_hints
 
-from accelsim.dram.mapping import check_mapping
+from accelsim.dram.mapping import check_mapping, run_length
 from accelsim.words import unknown
 
 MOST_BANKS = 64
@@ -225,6 +225,24 @@ class Device:
     def peak_bandwidth(self) -> float:
         """Bytes a second over all channels with every data pin busy."""
         return float(self.clock_hz * self.channels * self.pseudo_channels * self.burst_bytes / self.BL)
+
+    @property
+    def stream_bandwidth(self) -> float:
+        """Bytes a second of reads in order of address, as far as bank groups, queue and refresh let them.
+
+        `run` bursts of a channel lie in one bank group and are `apart` clocks apart; the queue reaches into
+        so many runs that `pace` bursts a clock go on together. The last of a run, as many as the queue holds,
+        take `queue * apart` clocks, in which `ahead` bursts of the next are served already. Turns from reads
+        to writes and back are not in it.
+        """
+        run, apart = run_length(self), max(self.tCCD_S, self.tCCD_L, self.BL)
+        together = min(self.units * self.bank_groups, 1 + -(-self.queue // run))
+        pace = min(self.pseudo_channels / self.BL, together / apart)
+        ahead = self.queue * (apart * pace - 1)
+        clocks = max(run / pace, (run - ahead) * apart)
+        refreshed = self.tRFC / self.tREFI if self.refresh == "all-bank" else 0.0
+        bursts_per_clock = self.channels * run / clocks * (1 - refreshed)
+        return float(self.clock_hz) * self.burst_bytes * bursts_per_clock
 
     def gaps(self) -> Gaps:
         """Clocks between the first clocks of commands; the timings count between their last clocks.

@@ -309,8 +309,8 @@ def test_with_real_memory_the_chosen_dataflow_is_hardly_ever_the_slower_one() ->
             assert auto in (os, ws)
             losses.append(auto / min(os, ws) - 1)
     assert max(losses) < 0.2
-    # The estimate knows the peak bandwidth, not rows and refresh.
-    assert np.mean(np.array(losses) > 0) < 0.15
+    # The estimate knows the bandwidth of one stream of reads, not how streams disturb each other.
+    assert np.mean(np.array(losses) > 0) < 0.1
 
 
 def test_attention_runs_as_two_products_for_each_head() -> None:

@@ -108,6 +108,16 @@ def test_no_more_than_the_pins_can_carry(device: Device) -> None:
     assert bits / float(totals.drained / device.clock_hz) < device.peak_bandwidth
 
 
+@MANY
+@pytest.mark.parametrize(
+    "device", [*DEVICES.values(), replace(HBM2_2000, mapping="MOP4CLXOR")], ids=lambda d: d.device + d.mapping
+)
+def test_the_bandwidth_of_a_stream_is_near_its_formula(device: Device) -> None:
+    measured = simulate(device, [sequential(100_000)]).gbps
+    assert device.stream_bandwidth / 1e9 == pytest.approx(measured, rel=0.3)
+    assert device.stream_bandwidth < device.peak_bandwidth
+
+
 def test_closed_pages_spare_random_requests_their_conflicts() -> None:
     late = np.arange(2_000) * 100  # long apart: nothing queued wants the row
     alone = chunk(scattered(DDR4_2400, 2_000, 2).lines, earliest=late)
