@@ -187,6 +187,7 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "published_topk": "true",
             "published_model": "true",
             "importance_bits": "16",
+            "spilled_bits": "12",
             "dense_bits": "8",
             "value_bits": "12",
             "weight_bits": "8",

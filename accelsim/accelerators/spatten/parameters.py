@@ -95,6 +95,7 @@ class Parameters:
     `fetch_queries`: each row brings its Q, as wide as K. `write_newest`: in generation the token's own K and
     V go to memory. `store_scores`: tokens' cumulative scores are read before a layer and written behind it.
     `write_back`: outputs go to memory. The artefact counts none of the four.
+    `spilled_bits`: of an exponent that waits in memory, where a row is longer than the stores (a choice).
     `published_model`: cycles are the sums of the artefact's bert.cpp, and memory is one of its terms.
     `launch_seconds`: of each layer.
     """
@@ -113,6 +114,7 @@ class Parameters:
     published_topk: bool = False
     published_model: bool = False
     importance_bits: int = 32
+    spilled_bits: int = 16
     dense_bits: int = 12
     value_bits: int = 0
     weight_bits: int = 0
@@ -127,7 +129,7 @@ class Parameters:
     energy: Energy = field(default_factory=lambda: Energy(node_nm=40, volts=0.9))
 
     def __post_init__(self) -> None:
-        _require_least(self, 1, "multipliers", "tree_outputs", "word_bits")
+        _require_least(self, 1, "multipliers", "tree_outputs", "word_bits", "spilled_bits")
         _require_least(self, 0, "qk_latency", "pv_latency", "launch_seconds")
         if not self.clock_hz > 0:
             raise ValueError(f"clock_hz must be > 0, not {self.clock_hz}")
@@ -180,17 +182,10 @@ class Parameters:
         """Keys that QxK takes in a cycle."""
         return min(self.tree_outputs, self.vectors_per_line(dim))
 
-    def row_limits(self, dim: int) -> dict[str, int]:
-        """Keys of the longest row that fits, by what holds it: half the store is being filled meanwhile."""
-        return {
-            "half of sram_bytes": self.lines // 2 * self.vectors_per_line(dim),
-            "one FIFO, softmax.fifo_depth x softmax.parallelism": self.softmax.fifo_depth
-            * self.softmax.parallelism,
-        }
-
     def longest_row(self, dim: int) -> int:
-        """Keys of the longest row."""
-        return min(self.row_limits(dim).values())
+        """Keys of the longest row that half the store and one FIFO hold: the others are being filled."""
+        stored = self.lines // 2 * self.vectors_per_line(dim)
+        return min(stored, self.softmax.fifo_depth * self.softmax.parallelism)
 
 
 def _require_least(parameters: object, least: int, *names: str, prefix: str = "") -> None:
