@@ -191,6 +191,7 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "dense_bits": "8",
             "value_bits": "12",
             "weight_bits": "8",
+            "address_ports": "4",
             "share_kv": "false",
             "fetch_queries": "true",
             "write_newest": "true",

@@ -73,6 +73,9 @@ class SpAtten(Parameters):
         value_bits = f"in {self.value_bits} bits" if self.value_bits else "as wide as the MSBs of K"
         sharing = "share its fetch" if self.share_kv else "fetch K and V each for itself"
         return (
+            "vectors are padded to the next width that divides the array; lanes beyond their end are idle",
+            "sequences of a batch follow each other; each has as many rows and keys as the layer says",
+            "the dense baseline is this machine with every token, head and value, in dense_bits",
             f"a layer that is not quantised has K and V of {self.dense_bits} bits (dense_bits)",
             f"V of a quantised layer is stored {value_bits} (value_bits) and never re-fetched",
             "10 bits are fetched as 12; two heads share a record where that saves a burst (6 bits x 64)",
@@ -94,6 +97,8 @@ class SpAtten(Parameters):
             "they are added up beside the softmax, in no time of their own",
             *self._terms(),
             *self._linear(),
+            f"a fetch deals its bursts to {self.address_ports} ports in turn (address_ports); each cycle a",
+            "channel takes from the lowest port that wants it, and a port's first burst holds up the next",
             self._under_way(),
             "an exponent takes 5 multiply-adds in FP32 (section 4), a division 4 (a choice)",
             *self.energy.assumptions(),

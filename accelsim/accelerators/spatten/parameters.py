@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from accelsim.dram import DEVICES, Cache, Dram
 from accelsim.energy import Energy
+from accelsim.units.crossbar import LARGEST_PORTS
 from accelsim.units.topk import TopK
 
 WIDTHS = (4, 6, 8, 10, 12, 32)
@@ -91,6 +92,7 @@ class Parameters:
     `dense_bits`: stored width of K and V in a layer that is not quantised. `value_bits`: stored width of V
     where the layer is quantised; 0: that of the keys' most significant part.
     `weight_bits`: of a streamed weight of an FC layer, 8 or 12; 0: the machine has attention alone.
+    `address_ports`: of the fetcher (Table I: a 32 x 16 crossbar, FIFOs of 64), to which bursts are dealt.
     `share_kv`: query heads of one KV head use one fetch.
     `fetch_queries`: each row brings its Q, as wide as K. `write_newest`: in generation the token's own K and
     V go to memory. `store_scores`: tokens' cumulative scores are read before a layer and written behind it.
@@ -118,6 +120,7 @@ class Parameters:
     dense_bits: int = 12
     value_bits: int = 0
     weight_bits: int = 0
+    address_ports: int = 32
     share_kv: bool = True
     fetch_queries: bool = False
     write_newest: bool = False
@@ -131,6 +134,8 @@ class Parameters:
     def __post_init__(self) -> None:
         _require_least(self, 1, "multipliers", "tree_outputs", "word_bits", "spilled_bits")
         _require_least(self, 0, "qk_latency", "pv_latency", "launch_seconds")
+        if not 1 <= self.address_ports <= LARGEST_PORTS:
+            raise ValueError(f"address_ports must be from 1 to {LARGEST_PORTS}, not {self.address_ports}")
         if not self.clock_hz > 0:
             raise ValueError(f"clock_hz must be > 0, not {self.clock_hz}")
         if self.topk.bits < PROBABILITY_BITS:

@@ -9,6 +9,7 @@ import numpy as np
 from accelsim.accelerators.base import LayerPlan
 from accelsim.accelerators.spatten.decisions import Decisions, read_decisions
 from accelsim.accelerators.spatten.events import count_events
+from accelsim.accelerators.spatten.issue import hold_fetcher
 from accelsim.accelerators.spatten.layout import layout
 from accelsim.accelerators.spatten.long_rows import is_long
 from accelsim.accelerators.spatten.parameters import Parameters
@@ -156,9 +157,13 @@ def plan_rows(machine: Parameters, layer: Attention) -> LayerPlan:
         return _plan_published(machine, layer)
     builder = (SegmentBuilder if is_long(machine, layer) else Builder)(machine, layer)
     plan, decided = builder.build(), builder.decided
+    hold_fetcher(machine, plan)
     ranked = builder.select_cycles[builder.selects]
     notes, facts = sampled_scores(machine, layer, decided, builder.select_cycles)
     counted = {
+        "qk_lanes_idle": 1 - machine.scores_per_cycle(layer.dim) * layer.dim / machine.multipliers,
+        "pv_lanes_idle": 1
+        - machine.vectors_per_line(layer.value_dim) * layer.value_dim / machine.multipliers,
         "select_cycles_mean": float(ranked.mean()) if ranked.size else 0.0,
         **facts,
     }
