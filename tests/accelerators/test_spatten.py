@@ -446,7 +446,6 @@ def test_a_narrow_engine_bounds_the_rows_and_a_setting_reaches_it() -> None:
         (Unknown(name="scan", op="selective_scan"), "not selective_scan"),
         (attention(dim=513), "dim must be 1..512"),
         (attention(value_dim=513), "value_dim must be 1..512"),
-        (attention(keys=1025), "keys must be <= 1024"),
         (attention(bits=(7, 0)), "not 7+0"),
         (attention(bits=(8, 2)), "not 8+2"),
     ],
@@ -457,27 +456,6 @@ def test_what_it_cannot_run_it_refuses_in_one_line(layer: Any, reason: str) -> N
     assert "\n" not in FULL.refuse(layer)
     with pytest.raises(ValueError, match="layer"):
         FULL.plan(layer)
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"sram_bytes": 65_536}, "keys must be <= 336 (half of sram_bytes), not 500"),
-        ({"softmax": Softmax(fifo_depth=9)}, "keys must be <= 72 (one FIFO, softmax.fifo_depth x softmax."),
-        ({"topk": TopK(capacity=96)}, "keys must be <= 96 (topk.capacity), not 500"),
-    ],
-)
-def test_a_row_that_is_too_long_is_told_what_limits_it(change: dict[str, Any], reason: str) -> None:
-    assert reason in replace(FULL, **change).refuse(attention(keys=500, kept=3))
-
-
-@pytest.mark.parametrize("kept", [None, 0, 500])
-def test_rows_that_select_nothing_may_be_longer_than_the_selection(kept: int | None) -> None:
-    machine = replace(FULL, topk=TopK(capacity=96))
-    layer = attention(keys=500, kept=kept, token_scores=np.ones((1, 500), np.uint32))
-    assert machine.refuse(layer) == ""
-    assert machine.refuse(replace(layer, token_keep=3)) != ""
-    assert compute_cycles(machine, layer) > 0
 
 
 def test_pruned_values_without_scores_are_refused_by_name() -> None:

@@ -46,12 +46,6 @@ class SpAtten(Parameters):
         for name in ("dim", "value_dim"):
             if not 1 <= getattr(layer, name) <= self.multipliers:
                 return f"{name} must be 1..{self.multipliers} (multipliers), not {getattr(layer, name)}"
-        limits = self.row_limits(max(layer.dim, layer.value_dim))
-        if _needs_topk(layer):
-            limits["topk.capacity"] = self.topk.capacity
-        where = min(limits, key=lambda name: limits[name])
-        if layer.keys > limits[where]:
-            return f"keys must be <= {limits[where]} ({where}), not {layer.keys}"
         if layer.bits and (layer.bits[0] not in WIDTHS or layer.bits[1] not in LSB_WIDTHS):
             return f"bits must be one of {WIDTHS} + one of {LSB_WIDTHS}, not {layer.bits[0]}+{layer.bits[1]}"
         return ""
@@ -79,6 +73,9 @@ class SpAtten(Parameters):
         value_bits = f"in {self.value_bits} bits" if self.value_bits else "as wide as the MSBs of K"
         sharing = "share its fetch" if self.share_kv else "fetch K and V each for itself"
         return (
+            "vectors are padded to the next width that divides the array; lanes beyond their end are idle",
+            "sequences of a batch follow each other; each has as many rows and keys as the layer says",
+            "the dense baseline is this machine with every token, head and value, in dense_bits",
             f"a layer that is not quantised has K and V of {self.dense_bits} bits (dense_bits)",
             f"V of a quantised layer is stored {value_bits} (value_bits) and never re-fetched",
             "10 bits are fetched as 12; two heads share a record where that saves a burst (6 bits x 64)",
@@ -88,6 +85,9 @@ class SpAtten(Parameters):
             "QxK waits until all K of its row are on chip",
             "in summarisation V is fetched whole behind K; in generation the kept V behind the selection",
             f"softmax has {softmax.fifos} x {softmax.fifo_depth} lines before the division, and behind it",
+            "rows longer than half of sram_bytes or one FIFO pass in segments; K and V come once for a head",
+            f"their exponents wait in memory, in {self.spilled_bits} bits (spilled_bits), outputs in 32 bits",
+            "rows longer than topk.capacity are selected in memory: each cycle reads a line of scores",
             "recomputed rows have a score FIFO of their own",
             "the local selection loads one row, at the softmax's rate, while it selects and filters another",
             "every row with pruned V passes the one local selection, in summarisation too: it can cost time",
@@ -97,6 +97,8 @@ class SpAtten(Parameters):
             "they are added up beside the softmax, in no time of their own",
             *self._terms(),
             *self._linear(),
+            f"a fetch deals its bursts to {self.address_ports} ports in turn (address_ports); each cycle a",
+            "channel takes from the lowest port that wants it, and a port's first burst holds up the next",
             self._under_way(),
             "an exponent takes 5 multiply-adds in FP32 (section 4), a division 4 (a choice)",
             *self.energy.assumptions(),
@@ -153,12 +155,6 @@ class SpAtten(Parameters):
             return f"radix select makes {passes}, in the cycles of its RTL", saturated
         form = f"{engine.form}, {engine.pivot} pivots seeded by row"
         return f"quick-select ({form}) passes over the real scores, in the cycles of its RTL", saturated
-
-
-def _needs_topk(layer: Attention) -> bool:
-    """Does a row select among its values, or the layer among its tokens?"""
-    selects = layer.values is not None and bool(((layer.values > 0) & (layer.values < layer.keys)).any())
-    return selects or (layer.token_scores is not None and 0 < layer.token_keep < layer.keys)
 
 
 FULL = SpAtten()

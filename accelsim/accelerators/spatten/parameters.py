@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from accelsim.dram import DEVICES, Cache, Dram
 from accelsim.energy import Energy
+from accelsim.units.crossbar import LARGEST_PORTS
 from accelsim.units.topk import TopK
 
 WIDTHS = (4, 6, 8, 10, 12, 32)
@@ -91,10 +92,12 @@ class Parameters:
     `dense_bits`: stored width of K and V in a layer that is not quantised. `value_bits`: stored width of V
     where the layer is quantised; 0: that of the keys' most significant part.
     `weight_bits`: of a streamed weight of an FC layer, 8 or 12; 0: the machine has attention alone.
+    `address_ports`: of the fetcher (Table I: a 32 x 16 crossbar, FIFOs of 64), to which bursts are dealt.
     `share_kv`: query heads of one KV head use one fetch.
     `fetch_queries`: each row brings its Q, as wide as K. `write_newest`: in generation the token's own K and
     V go to memory. `store_scores`: tokens' cumulative scores are read before a layer and written behind it.
     `write_back`: outputs go to memory. The artefact counts none of the four.
+    `spilled_bits`: of an exponent that waits in memory, where a row is longer than the stores (a choice).
     `published_model`: cycles are the sums of the artefact's bert.cpp, and memory is one of its terms.
     `launch_seconds`: of each layer.
     """
@@ -113,9 +116,11 @@ class Parameters:
     published_topk: bool = False
     published_model: bool = False
     importance_bits: int = 32
+    spilled_bits: int = 16
     dense_bits: int = 12
     value_bits: int = 0
     weight_bits: int = 0
+    address_ports: int = 32
     share_kv: bool = True
     fetch_queries: bool = False
     write_newest: bool = False
@@ -127,8 +132,10 @@ class Parameters:
     energy: Energy = field(default_factory=lambda: Energy(node_nm=40, volts=0.9))
 
     def __post_init__(self) -> None:
-        _require_least(self, 1, "multipliers", "tree_outputs", "word_bits")
+        _require_least(self, 1, "multipliers", "tree_outputs", "word_bits", "spilled_bits")
         _require_least(self, 0, "qk_latency", "pv_latency", "launch_seconds")
+        if not 1 <= self.address_ports <= LARGEST_PORTS:
+            raise ValueError(f"address_ports must be from 1 to {LARGEST_PORTS}, not {self.address_ports}")
         if not self.clock_hz > 0:
             raise ValueError(f"clock_hz must be > 0, not {self.clock_hz}")
         if self.topk.bits < PROBABILITY_BITS:
@@ -180,17 +187,10 @@ class Parameters:
         """Keys that QxK takes in a cycle."""
         return min(self.tree_outputs, self.vectors_per_line(dim))
 
-    def row_limits(self, dim: int) -> dict[str, int]:
-        """Keys of the longest row that fits, by what holds it: half the store is being filled meanwhile."""
-        return {
-            "half of sram_bytes": self.lines // 2 * self.vectors_per_line(dim),
-            "one FIFO, softmax.fifo_depth x softmax.parallelism": self.softmax.fifo_depth
-            * self.softmax.parallelism,
-        }
-
     def longest_row(self, dim: int) -> int:
-        """Keys of the longest row."""
-        return min(self.row_limits(dim).values())
+        """Keys of the longest row that half the store and one FIFO hold: the others are being filled."""
+        stored = self.lines // 2 * self.vectors_per_line(dim)
+        return min(stored, self.softmax.fifo_depth * self.softmax.parallelism)
 
 
 def _require_least(parameters: object, least: int, *names: str, prefix: str = "") -> None:

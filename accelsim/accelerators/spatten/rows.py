@@ -9,12 +9,15 @@ import numpy as np
 from accelsim.accelerators.base import LayerPlan
 from accelsim.accelerators.spatten.decisions import Decisions, read_decisions
 from accelsim.accelerators.spatten.events import count_events
+from accelsim.accelerators.spatten.issue import hold_fetcher
 from accelsim.accelerators.spatten.layout import layout
+from accelsim.accelerators.spatten.long_rows import is_long
 from accelsim.accelerators.spatten.parameters import Parameters
 from accelsim.accelerators.spatten.published import published_plan, published_sums
+from accelsim.accelerators.spatten.segments import SegmentBuilder
 from accelsim.accelerators.spatten.selection import local_select_cycles, sampled_scores
 from accelsim.accelerators.spatten.terms import Terms, terms_of
-from accelsim.accelerators.spatten.topk import ranking_cycles, row_lines
+from accelsim.accelerators.spatten.topk import layer_rankings, row_lines
 from accelsim.accelerators.spatten.traffic import Fetch, Store, Traffic
 from accelsim.plan import Flags, Integers, Plan
 from accelsim.workload import Attention
@@ -43,7 +46,7 @@ class Builder:
     def build(self) -> Plan:
         """All rows of the layer."""
         traffic = self.traffic
-        self._fetch("fetch_keys", self.terms.reads + traffic.keys)
+        self._fetch("fetch_keys", self.terms.queries + self.terms.reads + traffic.keys)
         self._hold("keys", traffic.key_store, self.layer.dim)
         self._scores("", np.ones(self.decided.rows, np.bool_))
         if self.progressive:
@@ -137,19 +140,13 @@ class Builder:
         plan.whole[:, pv] = self.traffic.stream_values
 
     def _rank(self) -> None:
-        """Behind the last row of a sequence its tokens are ranked, behind the last row of all the heads."""
-        plan, layer = self.plan, self.layer
+        """Tokens and heads, behind the last rows."""
+        plan = self.plan
         rank = plan.layout.stage("rank")
         plan.skip[:, rank] = True
         plan.whole[:, rank] = True
-        ends = np.arange(1, layer.batch + 1) * (self.decided.rows // layer.batch) - 1
-        rankings = []
-        if layer.token_scores is not None and 0 < layer.token_keep < layer.keys:
-            rankings.append((ends, layer.token_scores, layer.token_keep))
-        if layer.head_scores is not None and 0 < layer.head_keep < layer.heads:
-            rankings.append((ends[-1:], layer.head_scores[None, :], layer.head_keep))
-        for rows, scores, keep in rankings:
-            plan.busy[rows, rank] += ranking_cycles(self.machine, scores, keep, np.arange(rows.size))
+        for rows, cycles, _ in layer_rankings(self.machine, self.layer, self.decided.rows):
+            plan.busy[rows, rank] += cycles
             plan.drain[rows, rank] = self.machine.topk.drain_cycles
             plan.skip[rows, rank] = False
 
@@ -158,14 +155,21 @@ def plan_rows(machine: Parameters, layer: Attention) -> LayerPlan:
     """The layer as a plan, with its counts."""
     if machine.published_model:
         return _plan_published(machine, layer)
-    builder = Builder(machine, layer)
+    builder = (SegmentBuilder if is_long(machine, layer) else Builder)(machine, layer)
     plan, decided = builder.build(), builder.decided
+    hold_fetcher(machine, plan)
     ranked = builder.select_cycles[builder.selects]
     notes, facts = sampled_scores(machine, layer, decided, builder.select_cycles)
     counted = {
+        "qk_lanes_idle": 1 - machine.scores_per_cycle(layer.dim) * layer.dim / machine.multipliers,
+        "pv_lanes_idle": 1
+        - machine.vectors_per_line(layer.value_dim) * layer.value_dim / machine.multipliers,
         "select_cycles_mean": float(ranked.mean()) if ranked.size else 0.0,
         **facts,
     }
+    if isinstance(builder, SegmentBuilder):
+        counted["segments"] = builder.segments
+        notes = (*notes, f"rows of {layer.keys} keys pass the stores in {builder.segments} segments")
     return LayerPlan(
         plan=plan,
         notes=(*_notes(machine, layer), *notes),

@@ -21,11 +21,16 @@ from accelsim.workload import Attention
 
 @dataclass(kw_only=True)
 class Terms:
-    """Bursts by stage: `reads` with the keys, `lsb` with their LSBs, `writes` behind PxV."""
+    """Bursts by stage: `queries` and `reads` with the keys, `lsb` with their LSBs, `writes` behind PxV.
 
+    `end`: first byte behind them all.
+    """
+
+    queries: list[Fetch] = field(default_factory=list)
     reads: list[Fetch] = field(default_factory=list)
     lsb: list[Fetch] = field(default_factory=list)
     writes: list[Fetch] = field(default_factory=list)
+    end: int = 0
 
 
 def terms_of(machine: Parameters, layer: Attention, decided: Decisions, traffic: Traffic) -> Terms:
@@ -38,7 +43,7 @@ def terms_of(machine: Parameters, layer: Attention, decided: Decisions, traffic:
         end += decided.rows * bursts * burst
     if machine.fetch_queries:
         for fetches, bits, asking in (
-            (terms.reads, key_widths(machine, layer)[0], rows),
+            (terms.queries, key_widths(machine, layer)[0], rows),
             (terms.lsb, key_widths(machine, layer)[1], np.flatnonzero(decided.again)),
         ):
             bursts = row_lines(layer.dim * bits, 8 * burst)
@@ -50,9 +55,11 @@ def terms_of(machine: Parameters, layer: Attention, decided: Decisions, traffic:
         begins = end + np.arange(layer.batch) * bursts * burst
         terms.reads += _each(ends - decided.rows // layer.batch, begins, bursts)
         terms.writes += _each(ends - 1, begins, bursts)
+        end += layer.batch * bursts * burst
     if machine.write_newest and layer.queries == 1:
         for region in (traffic.key_region, traffic.lsb_region, traffic.value_region):
             terms.writes += _newest(region, decided)
+    terms.end = end
     return terms
 
 

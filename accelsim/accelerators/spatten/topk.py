@@ -11,6 +11,7 @@ import numpy.typing as npt
 from accelsim.accelerators.spatten.parameters import PUBLISHED_PASS_OVERHEAD, Parameters
 from accelsim.plan import Integers
 from accelsim.units.topk import TopK, published_cycles, selection_cycles
+from accelsim.workload import Attention
 
 
 def value_selections(
@@ -32,6 +33,23 @@ def ranking_cycles(machine: Parameters, scores: npt.NDArray[Any], keep: int, row
     found = _selections(machine, engine, scores, np.full(len(scores), keep), row_ids)
     lines = row_lines(scores.shape[1], engine.width)
     return found + engine.request_cycles + engine.turn_cycles + 2 * lines
+
+
+def layer_rankings(machine: Parameters, layer: Attention, rows: int) -> list[tuple[Integers, Integers, int]]:
+    """(rows, cycles of each, elements) of a layer's rankings, which follow the rows.
+
+    Behind the last row of a sequence its tokens are ranked, behind the last row of all the heads.
+    """
+    ends = np.arange(1, layer.batch + 1) * (rows // layer.batch) - 1
+    rankings = []
+    if layer.token_scores is not None and 0 < layer.token_keep < layer.keys:
+        rankings.append((ends, layer.token_scores, layer.token_keep))
+    if layer.head_scores is not None and 0 < layer.head_keep < layer.heads:
+        rankings.append((ends[-1:], layer.head_scores[None, :], layer.head_keep))
+    return [
+        (after, ranking_cycles(machine, scores, keep, np.arange(after.size)), scores.shape[1])
+        for after, scores, keep in rankings
+    ]
 
 
 def _selections(

@@ -48,13 +48,14 @@ class Traffic:
     """All fetches of a layer.
 
     `keys`, `lsb`, `values`: lists of `Fetch`. `stream_values`: V comes row by row, only what the row keeps;
-    otherwise with the first row of its head. `end`: first byte behind the regions of K, LSBs and V.
+    otherwise with the first row of its head. `vectors`: (rows,), equal where K and V are. `end`: first byte
+    behind the regions of K, LSBs and V.
     """
 
     def __init__(self, machine: Parameters, layer: Attention, decided: Decisions) -> None:
         self._decided = decided
         shares = machine.share_kv or not decided.grouped
-        self._vectors = decided.sequence * (layer.heads + decided.stored_heads) + (
+        self.vectors = decided.sequence * (layer.heads + decided.stored_heads) + (
             decided.stored if shares else decided.head
         )
         keys, lsb, values = _regions(machine, layer, decided, shares)
@@ -72,10 +73,10 @@ class Traffic:
 
     def _store(self, region: Region) -> Store:
         if region.fused == 1:
-            return Store.of(self._vectors, self._vectors)
+            return Store.of(self.vectors, self.vectors)
         decided = self._decided
         return Store.of(
-            decided.sequence * decided.stored_heads + decided.stored // region.fused, self._vectors
+            decided.sequence * decided.stored_heads + decided.stored // region.fused, self.vectors
         )
 
     def _whole(self, region: Region, store: Store) -> list[Fetch]:
@@ -93,7 +94,7 @@ class Traffic:
         """The first row of a head that re-fetches brings the LSBs for those behind it."""
         decided = self._decided
         rows = np.flatnonzero(decided.again)
-        _, first = np.unique(self._vectors[rows], return_index=True)
+        _, first = np.unique(self.vectors[rows], return_index=True)
         fetches = []
         for row in rows[first].tolist():
             sequence = int(decided.sequence[row])
