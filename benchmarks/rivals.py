@@ -161,8 +161,10 @@ def _report(workload: Workload, on: str, arrays: str) -> Report:
 def _of_machine(work: str, name: str, report: Report) -> list[Row]:
     claim = CLAIMS[name.partition(",")[0]]
     done, dense = report.gops_done or 0.0, report.gops_dense or 0.0
+    seen = [row.facts["kept_probability"] for row in report.layers if "kept_probability" in row.facts]
+    kept = f"; keeps {sum(map(float, seen)) / len(seen):.0%} of the probability" if seen else ""
     made = [
-        _row(f"{name}: GOP/s of the dense model", work, claim.gops, dense, claim.why),
+        _row(f"{name}: GOP/s of the dense model", work, claim.gops, dense, claim.why + kept),
         _row(f"{name}: GOP/s done", work, claim.gops, done, "operations that are skipped do not count"),
     ]
     # Events and area are the same in both readings.
