@@ -280,6 +280,32 @@ def test_dense_is_dense_and_does_no_less(workload: Workload) -> None:
     assert [layer.name for layer in dense.layers] == [layer.name for layer in workload.layers]
 
 
+def test_q_k_and_scores_stay_where_nothing_was_decided() -> None:
+    rng = np.random.default_rng(0)
+    seen = {
+        "scores": rng.integers(0, 4097, (1, 2, 3, 5)).astype(np.uint16),
+        "query_vectors": rng.integers(-(2**15), 2**15, (1, 2, 3, 4)).astype(np.int16),
+        "key_vectors": rng.integers(-(2**15), 2**15, (1, 1, 5, 4)).astype(np.int16),
+    }
+    sizes = {"heads": 2, "kv_heads": 1, "queries": 3, "keys": 5, "dim": 4, "value_dim": 4}
+    layer = Attention(name="a", **sizes, **seen)
+    assert layer.is_dense
+    assert layer.dense() == layer
+    for decided in (
+        {"bits": (8, 0)},
+        {"values": np.full((1, 2, 3), 2, np.int32)},
+        {"dense_keys": 6},
+    ):
+        dense = replace(layer, **decided).dense()
+        assert dense.scores is dense.query_vectors is dense.key_vectors is None
+    with pytest.raises(ValueError, match="query_vectors must come with key_vectors and scores"):
+        replace(layer, key_vectors=None)
+    with pytest.raises(
+        ValueError, match=r"key_vectors must be int16 \(1, 1, 5, 4\), not int16 \(1, 2, 5, 4\)"
+    ):
+        replace(layer, key_vectors=np.zeros((1, 2, 5, 4), np.int16))
+
+
 def test_a_mask_of_ones_and_an_equal_dense_size_are_dense() -> None:
     ones = Bitmap.pack(np.ones((3, 4), np.bool_))
     assert Matmul(name="a", m=2, n=3, k=4, mask=ones, dense_m=2, dense_count=1).is_dense
