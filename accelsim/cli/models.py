@@ -40,6 +40,7 @@ Tokens = Annotated[
     int | None, count_option("--tokens", "Length of a drawn text; default 128.", most=MOST_ELEMENTS)
 ]
 Batch = Annotated[int, count_option("--batch", "Copies of the input.", most=MOST_COPIES)]
+Train = Annotated[bool, typer.Option("--train", help="One training step, not a forward pass.")]
 Generate = Annotated[int | None, count_option("--generate", "Tokens run one by one behind the input.")]
 
 
@@ -60,6 +61,7 @@ def run_model(
     tokens: Tokens = None,
     batch: Batch = 1,
     generate: Generate = None,
+    train: Train = False,
     evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure the accuracy, too.")] = False,
     samples: Annotated[
         int | None,
@@ -86,7 +88,10 @@ def run_model(
         batch=batch,
         generate=generate,
         seed=seed,
+        train=train,
     )
+    if evaluate and train:
+        raise ValueError("--evaluate belongs to a forward pass, not to --train")
     if evaluate and source.is_workload:
         raise ValueError(f"--evaluate needs a model, not the workload file {model!r}")
     if evaluate and source.is_network:
@@ -118,6 +123,7 @@ def trace_model(
     tokens: Tokens = None,
     batch: Batch = 1,
     generate: Generate = None,
+    train: Train = False,
     seed: Seed = 0,
 ) -> None:
     """Prune and trace a model, and save the workload for `accelsim run FILE.npz`.
@@ -136,6 +142,7 @@ def trace_model(
         batch=batch,
         generate=generate,
         seed=seed,
+        train=train,
     )
     workload = source.workload()
     workload.save(out)
@@ -193,6 +200,11 @@ class Source:
     batch: int
     seed: int
     generate: int | None = None
+    train: bool = False
+
+    def __post_init__(self) -> None:
+        if self.train and self.generate is not None:
+            raise ValueError(f"--generate cannot be {self.generate} with --train: a step has one pass")
 
     @property
     def is_workload(self) -> bool:
@@ -238,6 +250,13 @@ class Source:
 
         with self._foreign_code(), step(f"{self.model}: loading", lines=False):
             model = self.loaded
+        if self.train:
+            from accelsim.training import trace_step
+
+            with self._foreign_code(), step(f"{self.model}: tracing a training step"):
+                return trace_step(
+                    model.module, model.inputs, self.recipes or None, name=model.name, notes=model.notes
+                )
         with self._foreign_code(), step(f"{self.model}: tracing"):
             recipes = self.recipes or None
             return trace(
@@ -288,6 +307,7 @@ class Source:
                 batch=self.batch,
                 input_shape=self.shape,
                 seed=self.seed,
+                train=self.train,
             )
 
     def _saved(self) -> Workload:
@@ -298,6 +318,7 @@ class Source:
             "--tokens": self.tokens is not None,
             "--batch": self.batch != 1,
             "--generate": self.generate is not None,
+            "--train": self.train,
         }
         for flag, is_given in given.items():
             if is_given:

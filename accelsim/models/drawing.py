@@ -17,7 +17,7 @@ from accelsim.golden.attention import HEAD_START, TOKEN_START, keep_count, sched
 from accelsim.golden.formats import Bitmap
 from accelsim.layers import SCORE_ONE
 from accelsim.models.shapes import Part
-from accelsim.prune.recipes import Magnitude, Recipe, Spatten
+from accelsim.prune.recipes import Magnitude, NmTraining, Recipe, Spatten
 from accelsim.sampling import kept_rows, said
 from accelsim.synthetic import draw_mask, spread
 from accelsim.workload import Attention, Layer, Matmul
@@ -41,6 +41,8 @@ def drawn(
     for recipe in recipes:
         if isinstance(recipe, Magnitude):
             parts, said = _masked(parts, recipe, generator)
+        elif isinstance(recipe, NmTraining):
+            parts, said = _forward_masked(parts, recipe, generator)
         else:
             parts, said = _cascaded(parts, recipe, generator)
         notes += said
@@ -76,6 +78,55 @@ def _masked(
         raise ValueError(f"magnitude must fit at least one layer ({'; '.join(dense) or 'none here'})")
     notes = [f"left dense: {', '.join(dense)}"] if dense else []
     return made, ["masks are drawn, and layers of equal shape share one", *notes]
+
+
+def _forward_masked(
+    parts: list[Part], recipe: NmTraining, generator: np.random.Generator
+) -> tuple[list[Part], list[str]]:
+    """The forward weights that N:M training leaves, as inference reads them."""
+    if not recipe.prunes_forward:
+        raise ValueError(f"{recipe.words} prunes gradients alone: it belongs to a training step (--train)")
+    chosen, dense = trained_parts(parts, recipe)
+    masks: dict[tuple[int, int], Bitmap] = {}
+    made = []
+    for part in parts:
+        layer = part.layer
+        if isinstance(layer, Matmul) and layer.name in chosen:
+            shape, span = (layer.n, layer.k), layer.group_span
+            if shape not in masks:
+                masks[shape] = draw_span_mask(shape, span, (recipe.n, recipe.m), generator)
+            stated = {**layer.geometry, "pattern": f"{recipe.n}:{recipe.m}"}
+            part = replace(part, layer=replace(layer, mask=masks[shape], geometry=stated))
+        made.append(part)
+    return made, ["masks are drawn, and layers of equal shape share one", f"left dense: {', '.join(dense)}"]
+
+
+def trained_parts(parts: Sequence[Part], recipe: NmTraining) -> tuple[set[str], list[str]]:
+    """Names of the layers that N:M training prunes, and the others with the reason. ValueError for none."""
+    weighted = [part for part in parts if isinstance(part.layer, Matmul) and part.layer.weights]
+    chosen: set[str] = set()
+    dense = []
+    for index, part in enumerate(weighted):
+        obstacle = part.obstacle
+        if index == 0 and not recipe.first:
+            obstacle = "the first layer"
+        elif index == len(weighted) - 1 and not recipe.last:
+            obstacle = "the last layer"
+        if obstacle:
+            dense.append(f"{part.layer.name} ({obstacle})")
+        else:
+            chosen.add(part.layer.name)
+    if not chosen:
+        raise ValueError(f"{recipe.words} must fit at least one layer ({'; '.join(dense) or 'none here'})")
+    return chosen, dense
+
+
+def draw_span_mask(
+    shape: tuple[int, int], span: int, pattern: tuple[int, int], generator: np.random.Generator
+) -> Bitmap:
+    """A mask of (n, k) whose groups lie inside every `span` elements of k, the last of them ragged."""
+    rows = shape[0] * shape[1] // span
+    return Bitmap(shape, draw_mask(rows, span, pattern, generator).bits)
 
 
 def _cascaded(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accelsim.models.drawing import drawn
+from accelsim.models.network_steps import drawn_step
 from accelsim.models.shapes import Encoder, Gpt2, Llama, ResNet, Size, Stack, Swin, Vit
 from accelsim.prune.recipes import Recipe, parse_all
 from accelsim.words import unknown
@@ -122,8 +123,11 @@ def workload(
     batch: int = 1,
     input_shape: str | None = None,
     seed: int = 0,
+    train: bool = False,
 ) -> Workload:
     """The workload of one forward pass of the network `name`, with masks and decisions drawn from `seed`.
+
+    With `train`: of one training step, under bdwp, srste, sdgp, transposable or no recipe.
 
     `tokens` (default 128, capped by the network's longest) for language models, `input_shape` such as
     "1x3x64x64" for those that take pictures. ValueError for what does not fit.
@@ -145,7 +149,8 @@ def workload(
             pictures, size = _pictures(name, input_shape)
             pictures *= batch
         parts, fed = tuple(sizes.parts(pictures, size)), f"{pictures}x3x{size[0]}x{size[1]}"
-    layers, notes = drawn(parts, parse_all(prune), np.random.default_rng(seed))
+    make = drawn_step if train else drawn
+    layers, notes = make(parts, parse_all(prune), np.random.default_rng(seed))
     said = ("synthetic weights: the shapes are the network's, all else is drawn", *notes)
     return Workload(model=name, layers=layers, synthetic=True, notes=(f"inputs: {fed}", *said))
 

@@ -10,14 +10,14 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from accelsim.extras import require
-from accelsim.prune.recipes import Magnitude, Recipe, Spatten, known, parse, parse_all
+from accelsim.prune.recipes import Magnitude, NmTraining, Recipe, Spatten, known, parse, parse_all
 
 if TYPE_CHECKING:
     from torch import nn
 
     from accelsim.prune.applying import Applied
 
-__all__ = ["Magnitude", "Recipe", "Spatten", "known", "parse", "parse_all", "pruned"]
+__all__ = ["Magnitude", "NmTraining", "Recipe", "Spatten", "known", "parse", "parse_all", "pruned"]
 
 
 def pruned(

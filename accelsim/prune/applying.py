@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from accelsim.prune.magnitude import prunable, prune_weights
-from accelsim.prune.recipes import Magnitude, Recipe, parse_all
+from accelsim.prune.nm_layers import prune_forward
+from accelsim.prune.recipes import Magnitude, NmTraining, Recipe, parse_all
 
 
 @dataclass(kw_only=True)
@@ -41,6 +42,9 @@ def pruned(
             if isinstance(recipe, Magnitude):
                 undo.enter_context(_weights_restored(module))
                 applied.left_dense.update(prune_weights(module, recipe).left_dense)
+            elif isinstance(recipe, NmTraining):
+                undo.enter_context(_weights_restored(module))
+                applied.left_dense.update(prune_forward(module, recipe).left_dense)
             elif not recipe.decides_nothing:
                 from accelsim.prune.cascade import cascade
 

@@ -17,6 +17,12 @@ SENTENCES = {
     "keeps that fraction of each layer.",
     "spatten": "Cascade pruning inside attention: spatten,tokens=0.5,heads=0.9,values=0.3,bits=6+4 keeps "
     "those fractions, averaged over the layers; threshold=0.1 for the LSBs; recent=8 new tokens stay.",
+    "bdwp": "Bidirectional N:M pruning of training: bdwp,2:8 prunes the weights of the forward product along "
+    "input channels and those of the backward product along output channels; decay=0.0002 adds SR-STE's "
+    "term; first=1 and last=1 prune these layers, too.",
+    "srste": "SR-STE: srste,2:8 prunes forward weights alone; decay=0.0002 unless another is given.",
+    "sdgp": "Gradient pruning: sdgp,2:8 prunes output gradients in the backward product alone.",
+    "transposable": "One mask that is N:M along both channels: transposable,2:8.",
 }
 
 MSB_BITS = (4, 6, 8, 10, 12)
@@ -26,6 +32,11 @@ LSB_BITS = (0, 4)
 DEFAULT_THRESHOLD = 0.1
 """The usual bound on a row's largest probability below which its LSBs are fetched (section 5)."""
 
+
+METHODS = ("bdwp", "srste", "sdgp", "transposable")
+
+DEFAULT_DECAY = {"srste": 2e-4}
+"""SR-STE's published factor; the other methods have none unless it is given."""
 
 DEFAULT_RECENT = 8
 """Generated tokens that are not pruned yet; the paper protects none and does not say how they survive."""
@@ -88,7 +99,47 @@ class Spatten:
         return self.values < 1 or (self.bits is not None and self.bits[1] > 0)
 
 
-Recipe = Magnitude | Spatten
+@dataclass(frozen=True, kw_only=True)
+class NmTraining:
+    """N:M pruning of training steps, from the dense weights anew in each; see `accelsim.training`.
+
+    `method`: bdwp, srste, sdgp or transposable. `decay`: factor of the term that shrinks weights which are
+    pruned forward (SR-STE). `first`, `last`: whether the first and the last layer are pruned as well.
+    """
+
+    method: str
+    n: int
+    m: int
+    decay: float = 0.0
+    first: bool = False
+    last: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(unknown("method", self.method, METHODS))
+        check_pattern(self.n, self.m)
+        if not 0 <= self.decay < 1:
+            raise ValueError(f"decay must be from 0 to below 1, not {self.decay:g}")
+        if self.decay and self.method == "sdgp":
+            raise ValueError("decay must be 0 with sdgp, which prunes no weights")
+
+    @property
+    def words(self) -> str:
+        """The recipe's name and pattern, as a user writes them."""
+        return f"{self.method},{self.n}:{self.m}"
+
+    @property
+    def prunes_forward(self) -> bool:
+        """Whether the weights of the forward product are pruned."""
+        return self.method != "sdgp"
+
+    @property
+    def skips_backward(self) -> bool:
+        """Whether the backward product has N:M groups along its reduction."""
+        return self.method != "srste"
+
+
+Recipe = Magnitude | Spatten | NmTraining
 
 
 def known() -> dict[str, str]:
@@ -103,14 +154,16 @@ def parse(recipe: str) -> Recipe:
         return _magnitude(recipe, words)
     if name == "spatten":
         return _spatten(recipe, words)
+    if name in METHODS:
+        return _nm_training(recipe, name, words)
     raise ValueError(unknown("recipe", name, SENTENCES))
 
 
 def parse_all(recipes: str | Recipe | Sequence[str | Recipe] | None) -> tuple[Recipe, ...]:
     """Any number of recipes, in words or parsed already, in the order given; at most one of a kind."""
-    several = [recipes] if isinstance(recipes, (str, Magnitude, Spatten)) else recipes or ()
+    several = [recipes] if isinstance(recipes, (str, Recipe)) else recipes or ()
     parsed = tuple(parse(recipe) if isinstance(recipe, str) else recipe for recipe in several)
-    kinds = [type(recipe).__name__.lower() for recipe in parsed]
+    kinds = ["training" if isinstance(each, NmTraining) else type(each).__name__.lower() for each in parsed]
     for kind in kinds:
         if kinds.count(kind) > 1:
             raise ValueError(f"recipes must differ in kind, not twice {kind!r}")
@@ -138,6 +191,36 @@ def _spatten(recipe: str, words: list[str]) -> Spatten:
     if not settings:
         raise ValueError(f"recipe {recipe!r} must say what is kept, such as spatten,tokens=0.5")
     return _placed(recipe, lambda: Spatten(**settings))
+
+
+def _nm_training(recipe: str, method: str, words: list[str]) -> NmTraining:
+    if not words or ":" not in words[0]:
+        raise ValueError(f"recipe {recipe!r} must say {method},N:M")
+    n, _, m = words[0].partition(":")
+    settings: dict[str, Any] = {"decay": DEFAULT_DECAY.get(method, 0.0)}
+    given: set[str] = set()
+    for word in words[1:]:
+        name, equals, value = word.partition("=")
+        if name not in ("decay", "first", "last"):
+            raise ValueError(unknown(f"recipe {recipe!r}: word", name, ("decay", "first", "last")))
+        if not equals or name in given:
+            raise ValueError(f"recipe {recipe!r}: {name} must be given once, as {name}=VALUE")
+        given.add(name)
+        settings[name] = _placed(recipe, partial(_decay if name == "decay" else _flag, name, value))
+    return _placed(recipe, lambda: NmTraining(method=method, n=_whole("N", n), m=_whole("M", m), **settings))
+
+
+def _decay(name: str, word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise ValueError(f"{name} must be a number, not {word!r}") from None
+
+
+def _flag(name: str, word: str) -> bool:
+    if word not in ("0", "1"):
+        raise ValueError(f"{name} must be 0 or 1, not {word!r}")
+    return word == "1"
 
 
 def _setting(name: str, word: str) -> Any:
