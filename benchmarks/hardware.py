@@ -1,10 +1,10 @@
 """What hardware units occupy, and how fast they are on an ECP5-85k of speed grade 6.
 
-    python benchmarks/hardware.py [UNIT:PRESET]... [--seeds 3] [--date YYYY-MM-DD] [-o FILE]
+    python benchmarks/hardware.py [UNIT[:PRESET][,KEY=VALUE]...]... [--seeds 3] [--date YYYY-MM-DD] [-o FILE]
 
 Cells as Yosys counts them; the clock is the median of the placer seeds of nextpnr, with registers before and
-behind the ports. A form takes minutes of CPU; the file is written after each. Without a name: every preset
-of every unit but `tiny`. Nothing here is a test.
+behind the ports. A form takes minutes of CPU; its row is added to the file, or replaced there, as it comes.
+Without a name: all of FORMS. Nothing here is a test.
 """
 
 from __future__ import annotations
@@ -16,52 +16,79 @@ from pathlib import Path
 from typing import Any
 
 import accelsim
-from accelsim.parameters import as_dict
+from accelsim.parameters import as_dict, parse_settings, replace_all
 from accelsim.report import write_atomically
 from accelsim_rtl.kit import synthesis
 from accelsim_rtl.kit.ports import ports
+from accelsim_rtl.kit.unit import Unit
 from accelsim_rtl.kit.verilog import verilog
-from accelsim_rtl.units import UNITS, find
+from accelsim_rtl.units import find
 
 RESULTS = Path(__file__).parent / "results" / "hardware.json"
+COUNTED = ("xilinx", "ecp5")
+
+FORMS = (
+    "spatten.prefix_sum:full",
+    "spatten.prefix_sum:fast",
+    "spatten.zero_eliminator:full",
+    "spatten.zero_eliminator:fast",
+    "spatten.score_accumulator:full",
+    "kit.fifo:distributed",
+    "kit.fifo:block",
+    "kit.arbiter:four",
+    "sat.sore:paper,lanes=1",
+    "sat.sore:paper,m=4,lanes=4",
+    "sat.sore:paper,n=4,lanes=4",
+    "sat.sore:paper",
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("forms", nargs="*", metavar="UNIT:PRESET")
+    parser.add_argument("forms", nargs="*", metavar="UNIT[:PRESET][,KEY=VALUE]...", default=FORMS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--date", default=datetime.date.today().isoformat())
-    parser.add_argument("-o", "--output", default=str(RESULTS))
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     given = parser.parse_args()
-    forms = given.forms or [
-        f"{name}:{preset}" for name, unit in UNITS.items() for preset in unit.presets if preset != "tiny"
-    ]
-    rows = []
-    for form in forms:
-        rows.append(measure(form, given.seeds))
-        print(json.dumps(rows[-1]), flush=True)
-        results = {
-            "command": " ".join(["python benchmarks/hardware.py", *given.forms]),
-            "date": given.date,
-            "versions": {"accelsim": accelsim.__version__} | synthesis.versions(route=True),
-            "devices": {target: synthesis.TARGETS[target].device for target in ("ecp5", "xilinx")},
-            "rows": rows,
-        }
-        write_atomically(given.output, json.dumps(results, indent=2) + "\n")
+    for form in given.forms:
+        row = {"form": form} | measure(*chosen(form), seeds=given.seeds) | {"date": given.date}
+        print(json.dumps(row), flush=True)
+        record(given.output, row)
 
 
-def measure(form: str, seeds: int) -> dict[str, Any]:
-    """Cells in both families and the clock of one unit with the parameters of a preset."""
-    name, _, preset = form.partition(":")
+def chosen(form: str) -> tuple[Unit, Any]:
+    """A unit and its parameters from words such as `sat.sore:paper,lanes=1`."""
+    name, *settings = form.split(",")
+    name, _, preset = name.partition(":")
     unit = find(name)
-    parameters = unit.presets[preset]
-    component = unit.instance(parameters)
-    text = verilog(component, unit.top)
-    row: dict[str, Any] = {"unit": name, "preset": preset, "parameters": as_dict(parameters)}
-    for target in ("ecp5", "xilinx"):
-        found = synthesis.synthesise(text, unit.top, target)
-        row[target] = {resource: found[resource] for resource in ("lut", "ff", "dsp", "bram")}
-    return row | synthesis.route(text, unit.top, ports(component), seeds=seeds)
+    parameters = unit.presets[preset or next(iter(unit.presets))]
+    return unit, replace_all(parameters, parse_settings(settings))
+
+
+def measure(unit: Unit, parameters: Any, *, seeds: int) -> dict[str, Any]:
+    """Cells in both families and the clock of one unit."""
+    row: dict[str, Any] = {"unit": unit.name, "parameters": as_dict(parameters)}
+    for target in COUNTED:
+        component = unit.instance(parameters, target=target)
+        text = verilog(component, unit.top)
+        row[target] = synthesis.synthesise(text, unit.top, target)
+        if target == "ecp5":
+            row |= synthesis.route(text, unit.top, ports(component), seeds=seeds)
+    return row | {"versions": {"accelsim": accelsim.__version__} | synthesis.versions(route=True)}
+
+
+def record(output: Path, row: dict[str, Any]) -> None:
+    """Put a row into the results, in the place of one of the same form; in the order of FORMS."""
+    rows = json.loads(output.read_text())["rows"] if output.exists() else []
+    rows = [other for other in rows if other["form"] != row["form"]] + [row]
+    order = {form: number for number, form in enumerate(FORMS)}
+    rows.sort(key=lambda each: (order.get(each["form"], len(order)), each["form"]))
+    results = {
+        "command": "python benchmarks/hardware.py",
+        "devices": {target: synthesis.TARGETS[target].device for target in COUNTED},
+        "rows": rows,
+    }
+    write_atomically(str(output), json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,10 @@ OUTSIDE = {
 FORBIDDEN = {"pickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 
 # What the packages beside accelsim may look at.
-SIDE = {"accelsim_rtl": {"golden", "accelerators", "units", "words"}, "accelsim_kernels": {"golden"}}
+SIDE = {
+    "accelsim_rtl": {"golden", "workload", "accelerators", "units", "words"},
+    "accelsim_kernels": {"golden"},
+}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from accelsim.extras import require
 from accelsim.parameters import as_dict, parse_settings, replace_all
 from accelsim.report import write_atomically
 from accelsim.words import unknown
+from accelsim.workload import Workload
 
 if TYPE_CHECKING:
     from accelsim_rtl.kit.unit import Unit
@@ -58,6 +59,10 @@ def verilog(
     output: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
     preset: Preset = None,
     settings: Settings = None,
+    board: Annotated[
+        str | None,
+        typer.Option("--board", metavar="B", help="Constrain the clock of a board: arty_a7."),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Write a unit's Verilog, its ports and parameters, and a bench that runs anywhere.
@@ -78,6 +83,7 @@ def verilog(
             preset=chosen.preset,
             seed=seed,
             accelsim=__version__,
+            board=board,
         )
     (folder / "bench").mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
@@ -99,6 +105,10 @@ def verify(
     waves: Annotated[
         str | None, typer.Option("--waves", metavar="FILE", help="Write the waves (VCD; Icarus: FST).")
     ] = None,
+    workload: Annotated[
+        str | None,
+        typer.Option("--workload", metavar="FILE", help="Replay a traced workload's decisions."),
+    ] = None,
     proofs: Annotated[
         bool, typer.Option("--prove", help="Run the proofs by induction instead of the bench.")
     ] = False,
@@ -112,30 +122,30 @@ def verify(
     """
     check_destination(json)
     check_destination(waves, flag="--waves")
-    chosen = _unit("accelsim verify", unit, preset or "tiny", settings)
+    traced = None if workload is None else Workload.load(workload)
+    # The rows of a real workload are longer than what `tiny` takes.
+    chosen = _unit("accelsim verify", unit, preset or ("tiny" if traced is None else None), settings)
     if proofs:
         if prove_unit(chosen.unit.name, json):
             return
         raise typer.Exit(CHECK_FAILED)
     wanted = _seeds(seeds or ["0"])
     from accelsim_rtl.kit.simulators import SIMULATORS
-    from accelsim_rtl.kit.verify import verify as check
+    from accelsim_rtl.kit.simulators import require as require_simulator
+    from accelsim_rtl.kit.verify import Bench
 
     if simulator != "all" and simulator not in SIMULATORS:
         raise ValueError(unknown("--simulator", simulator, [*SIMULATORS, "all"]))
     names = SIMULATORS if simulator == "all" else (simulator,)
     if waves and len(names) > 1:
         raise ValueError(f"--waves needs one simulator, not {simulator!r}")
-    verdicts = []
+    for name in names:
+        require_simulator(name)
+    bench, verdicts = Bench(chosen.unit, chosen.parameters), []
+    prepared = [bench.prepare(seed, traced) for seed in wanted]
     for name in names:
         with step(f"{chosen.unit.name} on {name}"):
-            verdicts += check(
-                chosen.unit,
-                chosen.parameters,
-                simulator=name,
-                seeds=wanted,
-                waves=Path(waves).resolve() if waves else None,
-            )
+            verdicts += bench.run(prepared, name, Path(waves).resolve() if waves else None)
     values = [verdict.as_dict() for verdict in verdicts]
     if not write_json(values[0] if len(values) == 1 else values, json):
         for verdict in verdicts:
@@ -178,7 +188,7 @@ def synth(
     if route and target != "ecp5":
         raise ValueError(f"--route needs --target ecp5, not {target!r}")
     synthesis.require(route=route)
-    component = chosen.unit.instance(chosen.parameters)
+    component = chosen.unit.instance(chosen.parameters, target=target)
     text = text_of(component, chosen.unit.top)
     with step(f"synthesis of {chosen.unit.name} for {target}"):
         found = synthesis.synthesise(text, chosen.unit.top, target)

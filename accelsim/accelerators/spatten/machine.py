@@ -7,27 +7,42 @@ from typing import ClassVar
 
 from accelsim.accelerators.base import LayerPlan
 from accelsim.accelerators.spatten.events import parts
+from accelsim.accelerators.spatten.linear import plan_linear
 from accelsim.accelerators.spatten.parameters import PUBLISHED_PASS_OVERHEAD, WIDTHS, Parameters, Softmax
 from accelsim.accelerators.spatten.rows import plan_rows
 from accelsim.energy import Part
 from accelsim.units.topk import TopK
-from accelsim.workload import Attention, Layer, Matmul
+from accelsim.workload import Attention, Layer, Matmul, Unknown
 
 LSB_WIDTHS = (0, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpAtten(Parameters):
-    """SpAtten as an accelerator: attention layers, row by row."""
+    """SpAtten as an accelerator: attention layers, row by row, and with `weight_bits` FC layers."""
 
     name: ClassVar[str] = "spatten"
 
     def refuse(self, layer: Layer) -> str:
         """Why this machine cannot run the layer; empty if it can."""
         if isinstance(layer, Matmul):
-            return "attention only (FC layers need the e2e machine)"
+            return self._refuse_linear(layer)
         if not isinstance(layer, Attention):
-            return f"attention only, not {layer.op}"
+            runs = "attention and FC layers" if self.weight_bits else "attention"
+            return f"{runs} only, not {layer.op}"
+        return self._refuse_attention(layer)
+
+    def _refuse_linear(self, layer: Matmul) -> str:
+        if not self.weight_bits:
+            return "attention only (FC layers need the e2e machine)"
+        if layer.op != "matmul":
+            return f"attention and FC layers only, not {layer.op}"
+        most = self.lines // 2 * self.multipliers
+        if layer.k > most:
+            return f"k must be <= {most} (half of sram_bytes), not {layer.k}"
+        return ""
+
+    def _refuse_attention(self, layer: Attention) -> str:
         for name in ("dim", "value_dim"):
             if not 1 <= getattr(layer, name) <= self.multipliers:
                 return f"{name} must be 1..{self.multipliers} (multipliers), not {getattr(layer, name)}"
@@ -48,16 +63,21 @@ class SpAtten(Parameters):
     def plan(self, layer: Layer) -> LayerPlan:
         """The layer on this machine; ValueError for one that it refuses or whose decisions do not fit."""
         reason = self.refuse(layer)
-        if reason or not isinstance(layer, Attention):
+        if reason or isinstance(layer, Unknown):
             raise ValueError(f"layer {layer.name!r}: {reason}")
-        return plan_rows(self, layer)
+        return plan_rows(self, layer) if isinstance(layer, Attention) else plan_linear(self, layer)
 
     def assumptions(self) -> tuple[str, ...]:
         """Lines for the report: what was chosen where the sources are silent."""
+        if self.published_model:
+            return (
+                "published_model: a layer's cycles are transfer + fill + drain + selection (bert.cpp), added",
+                "K and V of 4 or else 8 bits come in blocks as wide as QxK, a burst a cycle and channel",
+                "tokens are ranked by the passes of a right quick-select; local values cost nothing",
+            )
         softmax = self.softmax
         value_bits = f"in {self.value_bits} bits" if self.value_bits else "as wide as the MSBs of K"
         sharing = "share its fetch" if self.share_kv else "fetch K and V each for itself"
-        outputs = "outputs go to memory" if self.write_back else "outputs are not written (write_back)"
         return (
             f"a layer that is not quantised has K and V of {self.dense_bits} bits (dense_bits)",
             f"V of a quantised layer is stored {value_bits} (value_bits) and never re-fetched",
@@ -75,10 +95,49 @@ class SpAtten(Parameters):
             "tokens and heads are ranked behind the last row of a layer, before the next layer fetches",
             f"scores of tokens and heads are sums of {self.importance_bits} bits (importance_bits)",
             "they are added up beside the softmax, in no time of their own",
-            f"queries and scores cause no traffic; {outputs}",
-            "only attention is timed, layer after layer",
+            *self._terms(),
+            *self._linear(),
+            self._under_way(),
             "an exponent takes 5 multiply-adds in FP32 (section 4), a division 4 (a choice)",
             *self.energy.assumptions(),
+        )
+
+    def _under_way(self) -> str:
+        """How many bursts a channel may owe."""
+        if not self.dram.outstanding:
+            return "a channel may have any number of bursts under way (dram.outstanding)"
+        return (
+            f"a channel has at most {self.dram.outstanding} bursts under way (dram.outstanding): Table I's "
+            "data FIFOs hold 64, the artefact's memory takes 16"
+        )
+
+    def _linear(self) -> tuple[str, ...]:
+        """How FC layers run, if they do."""
+        if not self.weight_bits:
+            return ("only attention is timed, layer after layer",)
+        return (
+            f"weights have {self.weight_bits} bits (weight_bits) and are streamed; zeros save nothing",
+            "outputs of an FC layer are dealt to both arrays; PxV sums a line up as QxK does",
+            "one row of activations is in registers, another comes: with every tile of weights again",
+            f"activations and outputs of FC layers are in memory, in {self.word_bits} bits",
+        )
+
+    def _terms(self) -> tuple[str, ...]:
+        """The terms of `terms`, by name."""
+        return (
+            "each row fetches its Q, as wide as K (fetch_queries)"
+            if self.fetch_queries
+            else "Q is on chip when its row begins (fetch_queries is off, as in the artefact)",
+            "in generation the newest token's K and V are written (write_newest)"
+            if self.write_newest
+            else "the newest token's K and V are in memory before the layer (write_newest is off)",
+            f"tokens' scores of {self.importance_bits} bits are read and written, packed (store_scores)"
+            if self.store_scores
+            else "tokens' cumulative scores stay on chip between layers (store_scores is off)",
+            f"outputs go to memory in {self.word_bits} bits (write_back)"
+            if self.write_back
+            else "outputs stay on chip (write_back is off)",
+            "a term is off by default because the artefact counts none: bytes are those of its traces",
         )
 
     def _selection(self) -> tuple[str, ...]:
@@ -110,6 +169,10 @@ EIGHTH = SpAtten(
     dram=replace(FULL.dram, device="HBM2-2000", channels=2),
 )
 
+# Section 5: FC layers on the same multipliers, weights of 8 bits (or 12). They read their inputs and write
+# their outputs, K and V of the newest token among them; attention does so too.
+E2E = replace(FULL, weight_bits=8, fetch_queries=True, store_scores=True, write_back=True)
+
 # For simulation in hardware: rows of up to 128 keys of 32 elements.
 TINY = SpAtten(
     multipliers=32,
@@ -120,4 +183,4 @@ TINY = SpAtten(
     dram=replace(FULL.dram, device="HBM2-2000", channels=1),
 )
 
-PRESETS: dict[str, SpAtten] = {"full": FULL, "eighth": EIGHTH, "tiny": TINY}
+PRESETS: dict[str, SpAtten] = {"full": FULL, "eighth": EIGHTH, "e2e": E2E, "tiny": TINY}

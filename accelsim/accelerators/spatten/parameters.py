@@ -16,15 +16,23 @@ from accelsim.units.topk import TopK
 WIDTHS = (4, 6, 8, 10, 12, 32)
 """Bits of a stored element that the fetcher knows; 32 is the artefact's switch for "not quantised"."""
 
+WEIGHT_WIDTHS = (0, 8, 12)
+"""Bits of a weight of an FC layer (section 5); 0: no FC layers."""
+
 PROBABILITY_BITS = 12
 """Of a probability on its way to the selection; 1.0 becomes the largest word."""
 
 PUBLISHED_PASS_OVERHEAD = 3
 """Cycles of a pass beside its lines in the artefact's latency model."""
 
-# Table I: 16 channels, 512 GB/s. Artefact: the address bits above the burst choose the channel, and a channel
-# has at most 16 reads under way.
-HBM2_X16 = replace(DEVICES["HBM2-2000x16"], outstanding=16)
+# Table I: 16 channels, 512 GB/s. A read is sent when the FIFO that its data comes to has room for it, so the
+# 32 data FIFOs of 64 x 16 B bound what is under way: 64 bursts of 32 B in each of 16 channels. The response
+# FIFOs of the artefact's RTL say the same (64 x 32 B); its model of the memory stops at 16.
+DATA_FIFO_BYTES = 32 * 64 * 16
+HBM2_X16 = replace(
+    DEVICES["HBM2-2000x16"],
+    outstanding=DATA_FIFO_BYTES // (DEVICES["HBM2-2000x16"].channels * DEVICES["HBM2-2000x16"].burst_bytes),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +90,12 @@ class Parameters:
     `importance_bits`: of a cumulative score of a token or a head, which saturates.
     `dense_bits`: stored width of K and V in a layer that is not quantised. `value_bits`: stored width of V
     where the layer is quantised; 0: that of the keys' most significant part.
-    `share_kv`: query heads of one KV head use one fetch. `write_back`: outputs go to memory.
+    `weight_bits`: of a streamed weight of an FC layer, 8 or 12; 0: the machine has attention alone.
+    `share_kv`: query heads of one KV head use one fetch.
+    `fetch_queries`: each row brings its Q, as wide as K. `write_newest`: in generation the token's own K and
+    V go to memory. `store_scores`: tokens' cumulative scores are read before a layer and written behind it.
+    `write_back`: outputs go to memory. The artefact counts none of the four.
+    `published_model`: cycles are the sums of the artefact's bert.cpp, and memory is one of its terms.
     `launch_seconds`: of each layer.
     """
 
@@ -98,10 +111,15 @@ class Parameters:
     softmax: Softmax = field(default_factory=Softmax)
     topk: TopK = field(default_factory=TopK)
     published_topk: bool = False
+    published_model: bool = False
     importance_bits: int = 32
     dense_bits: int = 12
     value_bits: int = 0
+    weight_bits: int = 0
     share_kv: bool = True
+    fetch_queries: bool = False
+    write_newest: bool = False
+    store_scores: bool = False
     write_back: bool = False
     dram: Dram = HBM2_X16
     launch_seconds: float = 0.0
@@ -125,6 +143,8 @@ class Parameters:
             )
         if self.dense_bits not in WIDTHS:
             raise ValueError(f"dense_bits must be one of {WIDTHS}, not {self.dense_bits}")
+        if self.weight_bits not in WEIGHT_WIDTHS:
+            raise ValueError(f"weight_bits must be one of {WEIGHT_WIDTHS}, not {self.weight_bits}")
         if self.value_bits not in (0, *WIDTHS):
             raise ValueError(f"value_bits must be one of {(0, *WIDTHS)}, not {self.value_bits}")
 

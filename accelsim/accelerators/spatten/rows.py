@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from accelsim.accelerators.base import LayerPlan
@@ -9,7 +11,9 @@ from accelsim.accelerators.spatten.decisions import Decisions, read_decisions
 from accelsim.accelerators.spatten.events import count_events
 from accelsim.accelerators.spatten.layout import layout
 from accelsim.accelerators.spatten.parameters import Parameters
+from accelsim.accelerators.spatten.published import published_plan, published_sums
 from accelsim.accelerators.spatten.selection import local_select_cycles, sampled_scores
+from accelsim.accelerators.spatten.terms import Terms, terms_of
 from accelsim.accelerators.spatten.topk import ranking_cycles, row_lines
 from accelsim.accelerators.spatten.traffic import Fetch, Store, Traffic
 from accelsim.plan import Flags, Integers, Plan
@@ -24,7 +28,13 @@ class Builder:
         self.decided: Decisions = read_decisions(layer)
         self.progressive = bool(layer.bits and layer.bits[1])
         self.traffic = Traffic(machine, layer, self.decided)
-        shape = layout(machine, progressive=self.progressive, stream_values=self.traffic.stream_values)
+        self.terms: Terms = terms_of(machine, layer, self.decided, self.traffic)
+        shape = layout(
+            machine,
+            progressive=self.progressive,
+            stream_values=self.traffic.stream_values,
+            writes=bool(self.terms.writes),
+        )
         self.plan = Plan(layout=shape, jobs=self.decided.rows)
         values = self.decided.values
         self.selects: Flags = (values > 0) & (values < layer.keys)
@@ -33,11 +43,11 @@ class Builder:
     def build(self) -> Plan:
         """All rows of the layer."""
         traffic = self.traffic
-        self._fetch("fetch_keys", traffic.keys)
+        self._fetch("fetch_keys", self.terms.reads + traffic.keys)
         self._hold("keys", traffic.key_store, self.layer.dim)
         self._scores("", np.ones(self.decided.rows, np.bool_))
         if self.progressive:
-            self._fetch("fetch_lsb", traffic.lsb)
+            self._fetch("fetch_lsb", traffic.lsb + self.terms.lsb)
             self.plan.whole[:, self.plan.layout.stage("fetch_lsb")] = True
             self._scores("_again", self.decided.again)
         self._select()
@@ -48,11 +58,14 @@ class Builder:
         else:
             self._hold("values", traffic.value_store, self.layer.value_dim)
         self._pv()
+        if self.terms.writes:
+            self._fetch("write", self.terms.writes)
+            self.plan.whole[:, self.plan.layout.stage("write")] = True
         self._rank()
         return self.plan
 
     def _fetch(self, stage: str, fetches: list[Fetch]) -> None:
-        """Bursts of a stage; rows without any pass it."""
+        """Bursts of a memory stage; rows without any pass it."""
         column = self.plan.layout.stage(stage)
         self.plan.skip[:, column] = True
         if not fetches:
@@ -122,12 +135,6 @@ class Builder:
         plan.busy[:, pv] = self._value_lines()
         plan.drain[:, pv] = machine.pv_latency
         plan.whole[:, pv] = self.traffic.stream_values
-        if machine.write_back:
-            bursts = row_lines(self.layer.value_dim * machine.word_bits, 8 * machine.dram.burst_bytes)
-            rows = np.arange(self.decided.rows)
-            addresses = self.traffic.end + rows * bursts * machine.dram.burst_bytes
-            plan.add_runs("write", rows, addresses, bursts, machine.dram.burst_bytes)
-            plan.whole[:, plan.layout.stage("write")] = True
 
     def _rank(self) -> None:
         """Behind the last row of a sequence its tokens are ranked, behind the last row of all the heads."""
@@ -148,34 +155,58 @@ class Builder:
 
 
 def plan_rows(machine: Parameters, layer: Attention) -> LayerPlan:
-    """The layer as a plan, with its counts.
+    """The layer as a plan, with its counts."""
+    if machine.published_model:
+        return _plan_published(machine, layer)
+    builder = Builder(machine, layer)
+    plan, decided = builder.build(), builder.decided
+    ranked = builder.select_cycles[builder.selects]
+    notes, facts = sampled_scores(machine, layer, decided, builder.select_cycles)
+    counted = {
+        "select_cycles_mean": float(ranked.mean()) if ranked.size else 0.0,
+        **facts,
+    }
+    return LayerPlan(
+        plan=plan,
+        notes=(*_notes(machine, layer), *notes),
+        events=count_events(machine, layer, decided, plan),
+        **_counts(layer, decided, counted),
+    )
+
+
+def _plan_published(machine: Parameters, layer: Attention) -> LayerPlan:
+    """The sums of bert.cpp, in the place of the machine."""
+    decided = read_decisions(layer)
+    sums = published_sums(machine, layer, decided)
+    return LayerPlan(
+        plan=published_plan(sums),
+        notes=("published_model: sums that do not overlap; no burst and no energy is counted",),
+        **_counts(layer, decided, {"published_read_bytes": sums.read_bytes}),
+    )
+
+
+def _counts(layer: Attention, decided: Decisions, facts: dict[str, int | float | str]) -> dict[str, Any]:
+    """What a plan of the layer counts, whatever its cycles.
 
     `macs_done` counts the products of kept keys and values, those of a second QxK included: without
     `macs_again` (a fact) it never exceeds `macs_dense`.
     """
-    builder = Builder(machine, layer)
-    plan, decided = builder.build(), builder.decided
     dense_rows = layer.batch * (layer.dense_heads or layer.heads) * (layer.dense_queries or layer.queries)
     again = int(decided.again.sum()) * layer.keys * layer.dim
-    ranked = builder.select_cycles[builder.selects]
-    notes, facts = sampled_scores(machine, layer, decided, builder.select_cycles)
-    return LayerPlan(
-        plan=plan,
-        macs_dense=dense_rows * (layer.dense_keys or layer.keys) * (layer.dim + layer.value_dim),
-        macs_done=decided.rows * layer.keys * layer.dim + again + int(decided.values.sum()) * layer.value_dim,
-        launches=1,
-        notes=(*_notes(machine, layer), *notes),
-        facts={
+    kept = int(decided.values.sum()) * layer.value_dim
+    return {
+        "macs_dense": dense_rows * (layer.dense_keys or layer.keys) * (layer.dim + layer.value_dim),
+        "macs_done": decided.rows * layer.keys * layer.dim + again + kept,
+        "launches": 1,
+        "facts": {
             "tokens": layer.keys,
             "heads": layer.heads,
             "values_mean": float(decided.values.mean()),
             "refetched_share": float(decided.again.mean()),
             "macs_again": again,
-            "select_cycles_mean": float(ranked.mean()) if ranked.size else 0.0,
             **facts,
         },
-        events=count_events(machine, layer, decided, plan),
-    )
+    }
 
 
 def _notes(machine: Parameters, layer: Attention) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ class Traffic:
     """All fetches of a layer.
 
     `keys`, `lsb`, `values`: lists of `Fetch`. `stream_values`: V comes row by row, only what the row keeps;
-    otherwise with the first row of its head. `end`: first byte behind K, LSBs and V.
+    otherwise with the first row of its head. `end`: first byte behind the regions of K, LSBs and V.
     """
 
     def __init__(self, machine: Parameters, layer: Attention, decided: Decisions) -> None:
@@ -58,7 +58,7 @@ class Traffic:
             decided.stored if shares else decided.head
         )
         keys, lsb, values = _regions(machine, layer, decided, shares)
-        self.end = values.end
+        self.key_region, self.lsb_region, self.value_region, self.end = keys, lsb, values, values.end
         self.key_store, self.value_store = self._store(keys), self._store(values)
         self.keys = self._whole(keys, self.key_store)
         self.lsb = self._lsb(lsb)
@@ -118,12 +118,18 @@ class Traffic:
         return sorted(fetches, key=lambda fetch: fetch.row)
 
 
+def key_widths(machine: Parameters, layer: Attention) -> tuple[int, int]:
+    """Bits in memory of an element of Q or K: what comes first, and its LSBs."""
+    msb, lsb = layer.bits or (machine.dense_bits, 0)
+    return stored_bits(msb), lsb
+
+
 def _regions(
     machine: Parameters, layer: Attention, decided: Decisions, may_fuse: bool
 ) -> tuple[Region, Region, Region]:
     """K (its MSBs), the LSBs of K, and V, one behind the other."""
-    key_bits, lsb_bits = layer.bits or (machine.dense_bits, 0)
-    value_bits = (machine.value_bits or key_bits) if layer.bits else machine.dense_bits
+    msb, lsb_bits = key_widths(machine, layer)
+    value_bits = (machine.value_bits or msb) if layer.bits else machine.dense_bits
 
     def region(base: int, dim: int, bits: int, fuse: bool) -> Region:
         return Region(
@@ -136,7 +142,7 @@ def _regions(
             may_fuse=fuse,
         )
 
-    keys = region(0, layer.dim, key_bits, may_fuse)
+    keys = region(0, layer.dim, msb, may_fuse)
     # Rows of a pair decide apart, so LSBs are never fetched for both.
     lsb = region(keys.end, layer.dim, lsb_bits, False)
     return keys, lsb, region(lsb.end, layer.value_dim, value_bits, may_fuse)

@@ -8,7 +8,9 @@ from accelsim.golden.attention import accumulated
 from accelsim.units import score_accumulator as unit
 from accelsim.units.score_accumulator import ADD, CLEAR, READ, Request
 from accelsim.units.score_accumulator import ScoreAccumulator as Parameters
+from accelsim.workload import Workload
 from accelsim_rtl.kit.ports import packed
+from accelsim_rtl.kit.replay import Replayed, score_rows
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.score_accumulator import ScoreAccumulator, scores_layout
 
@@ -39,11 +41,33 @@ def _transaction(parameters, operation: int, count: int, generator: np.random.Ge
         - generator.integers(0, 1 << parameters.score_bits, (lines, parameters.width)) // 2
     )
     scores[generator.random(scores.shape) < 0.2] = 0
+    return _addition(parameters, count, scores)
+
+
+def _addition(parameters: Parameters, count: int, scores: np.ndarray) -> Transaction:
+    """Scores in lines of `width` that are added to the first `count` sums."""
     layout = scores_layout(parameters)
     return {
-        "request": request,
+        "request": [unit.pack_request(Request(operation=ADD, count=count))],
         "scores": [packed(layout, {"scores": list(map(int, line))}) for line in scores],
     }
+
+
+def replay(parameters: Parameters, workload: Workload, generator: np.random.Generator) -> Replayed:
+    """Layer by layer: clear, add rows of probabilities to the importance of their keys, read out."""
+    layers, sentence = score_rows(workload, generator, longest=parameters.capacity)
+    most, transactions = (1 << parameters.score_bits) - 1, []
+    for rows in layers:
+        keys = len(rows[0].scores) if rows else 0
+        additions = []
+        for row in rows:
+            lines = np.zeros((-(-keys // parameters.width), parameters.width), np.int64)
+            lines.ravel()[:keys] = np.minimum(row.scores, most)
+            additions.append(_addition(parameters, keys, lines))
+        if additions:
+            clear, read = (_transaction(parameters, each, keys, generator) for each in (CLEAR, READ))
+            transactions += [clear, *additions, read]
+    return Replayed(transactions=transactions, sentence=sentence)
 
 
 def requests_of(parameters: Parameters, transactions: list[Transaction]) -> list[Request]:
@@ -86,6 +110,8 @@ UNIT = Unit(
     stimulus=stimulus,
     expected=expected,
     cycles=lambda parameters, transactions: unit.cycles(parameters, requests_of(parameters, transactions)),
+    replay=replay,
+    targets=("ecp5",),
     latency=lambda parameters: {
         "write_cycles": unit.WRITE_CYCLES,
         "read_cycles": unit.READ_CYCLES,

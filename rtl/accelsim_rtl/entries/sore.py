@@ -8,6 +8,8 @@ from accelsim.golden.formats import reduce_nm
 from accelsim.units import sore as unit
 from accelsim.units.sore import Pair, pack_beat, pack_groups, unpack_beat
 from accelsim.units.sore import Sore as Parameters
+from accelsim.workload import Workload
+from accelsim_rtl.kit.replay import Replayed, group_tiles
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.sore import Sore
 
@@ -100,6 +102,36 @@ def _signed(parameters: Parameters, magnitudes: list[int], generator: np.random.
 KINDS = (_drawn, _special, _ties, _constant, _zeros, _ascending, _descending, _lone)
 
 
+def replay(parameters: Parameters, workload: Workload, generator: np.random.Generator) -> Replayed:
+    """Groups of weights out of which SORE must find those that the workload's mask keeps.
+
+    A workload says which weights stay, not how large they were: magnitudes are drawn, the kept ones from the
+    upper half, the others from the lower half, or zero where a group keeps fewer than N.
+    """
+    tiles, sentence = group_tiles(workload, generator, n=parameters.n, m=parameters.m, lanes=parameters.lanes)
+    transactions = []
+    for tile in tiles:
+        lanes = [_weights(parameters, kept, generator) for kept in tile]
+        beats = [
+            pack_beat(parameters, [lane[beat] for lane in lanes], last=beat == parameters.m - 1)
+            for beat in range(parameters.m)
+        ]
+        transactions.append({"weights": beats})
+    return Replayed(transactions=transactions, sentence=sentence)
+
+
+def _weights(parameters: Parameters, kept: np.ndarray, generator: np.random.Generator) -> list[int]:
+    """A group whose strongest numbers are those that are kept."""
+    upper = (parameters.magnitude_mask >> 1) + 1
+    full = kept.sum() == parameters.n
+    words = _drawn(parameters, len(kept), generator)
+    magnitudes = [
+        word % upper + upper if stays else word % upper * int(full)
+        for word, stays in zip(words, kept, strict=True)
+    ]
+    return _signed(parameters, magnitudes, generator)
+
+
 def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[str, list[int]]:
     """What golden keeps of every lane's group, a group by itself."""
     return {"kept": [_kept(parameters, transaction["weights"]) for transaction in transactions]}
@@ -133,6 +165,7 @@ UNIT = Unit(
     cycles=lambda parameters, transactions: unit.cycles(
         sum(len(transaction["weights"]) for transaction in transactions)
     ),
+    replay=replay,
     latency=lambda parameters: {
         "latency_cycles": parameters.m,
         "beats_per_clock": 1,

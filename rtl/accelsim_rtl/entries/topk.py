@@ -7,7 +7,9 @@ import numpy as np
 from accelsim.golden import topk as golden
 from accelsim.units import topk as unit
 from accelsim.units.topk import TopK as Parameters
+from accelsim.workload import Workload
 from accelsim_rtl.kit.ports import packed
+from accelsim_rtl.kit.replay import Replayed, score_rows
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.topk import TopK
 from accelsim_rtl.topk.shapes import Shapes
@@ -57,10 +59,15 @@ def _scores(kind: str, parameters: Parameters, count: int, generator: np.random.
 
 
 def _transaction(
-    parameters: Parameters, scores: np.ndarray, keep: int, generator: np.random.Generator
+    parameters: Parameters,
+    scores: np.ndarray,
+    keep: int,
+    generator: np.random.Generator,
+    row_id: int | None = None,
 ) -> Transaction:
     shapes, width = Shapes(parameters), parameters.width
-    request = {"count": len(scores), "keep": keep, "row_id": int(generator.integers(0, 1 << 16))}
+    number = int(generator.integers(0, 1 << 16)) if row_id is None else row_id % (1 << 16)
+    request = {"count": len(scores), "keep": keep, "row_id": number}
     # Lanes beyond the row hold anything.
     padding = generator.integers(0, 1 << parameters.bits, -len(scores) % width)
     lines = np.concatenate([scores, padding]).reshape(-1, width)
@@ -68,6 +75,20 @@ def _transaction(
         "request": [packed(shapes.request, request)],
         "scores": [packed(shapes.scores, {"scores": list(map(int, line))}) for line in lines],
     }
+
+
+def replay(parameters: Parameters, workload: Workload, generator: np.random.Generator) -> Replayed:
+    """Local value pruning: rows of probabilities as the machine hands them to the engine, 1.0 saturating."""
+    layers, sentence = score_rows(workload, generator, longest=parameters.capacity)
+    most = (1 << parameters.bits) - 1
+    return Replayed(
+        transactions=[
+            _transaction(parameters, np.minimum(row.scores, most), row.values, generator, row.number)
+            for rows in layers
+            for row in rows
+        ],
+        sentence=sentence,
+    )
 
 
 def rows_of(parameters: Parameters, transactions: list[Transaction]) -> list[tuple[np.ndarray, int, int]]:
@@ -127,4 +148,6 @@ UNIT = Unit(
     expected=expected,
     cycles=lambda parameters, transactions: unit.cycles(parameters, rows_of(parameters, transactions)),
     latency=latency,
+    replay=replay,
+    targets=("ecp5",),
 )

@@ -7,7 +7,9 @@ import numpy as np
 from accelsim.golden.compaction import compact_rows
 from accelsim.units import zero_eliminator as unit
 from accelsim.units.zero_eliminator import ZeroEliminator as Parameters
+from accelsim.workload import Workload
 from accelsim_rtl.kit.ports import packed
+from accelsim_rtl.kit.replay import Replayed, score_rows
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.zero_eliminator import ZeroEliminator, kept_layout, row_layout
 
@@ -29,15 +31,36 @@ def _group(parameters, rows: int, density: float, generator: np.random.Generator
     # Zeros are elements as others: they are kept where their bit says so.
     elements = generator.integers(0, 1 << parameters.bits, size=shape, dtype=np.uint64, endpoint=False)
     elements[generator.random(shape) < 0.2] = 0
-    keep = generator.random(shape) < density
+    return _rows(parameters, elements, generator.random(shape) < density)
+
+
+def _rows(parameters: Parameters, elements: np.ndarray, keep: np.ndarray) -> Transaction:
+    last = len(keep) - 1
     payloads = [
         packed(
             row_layout(parameters),
-            {"elements": list(map(int, row)), "keep": list(map(int, kept)), "last": int(number == rows - 1)},
+            {
+                "elements": list(map(int, row)),
+                "keep": list(map(int, kept)),
+                "last": int(number == last),
+            },
         )
         for number, (row, kept) in enumerate(zip(elements, keep, strict=True))
     ]
     return {"rows": payloads}
+
+
+def replay(parameters: Parameters, workload: Workload, generator: np.random.Generator) -> Replayed:
+    """The filter's work: a group holds the probabilities of a row and which of its values stay."""
+    layers, sentence = score_rows(workload, generator)
+    transactions = []
+    for row in (row for rows in layers for row in rows):
+        shape = (-(-len(row.scores) // parameters.lanes), parameters.lanes)
+        elements, keep = np.zeros(shape, np.uint64), np.zeros(shape, np.bool_)
+        elements.ravel()[: len(row.scores)] = np.minimum(row.scores, (1 << parameters.bits) - 1)
+        keep.ravel()[: len(row.scores)] = row.keep
+        transactions.append(_rows(parameters, elements, keep))
+    return Replayed(transactions=transactions, sentence=sentence)
 
 
 def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[str, list[int]]:
@@ -70,5 +93,6 @@ UNIT = Unit(
     cycles=lambda parameters, transactions: unit.cycles(
         parameters, [payload for transaction in transactions for payload in transaction["rows"]]
     ),
+    replay=replay,
     latency=lambda parameters: {"latency_cycles": parameters.latency_cycles, "rows_per_clock": 1},
 )

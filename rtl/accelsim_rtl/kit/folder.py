@@ -1,7 +1,7 @@
 """The folder that `accelsim verilog` writes: a unit for somebody else, with a bench that needs no accelsim.
 
 <top>.v           the Verilog
-<top>.xdc         a clock constraint
+<top>.xdc         a clock constraint; for a board with an ECP5 <top>.lpf
 parameters.json   parameters, ports, layouts of the payloads, latency, versions
 vectors.json      work and its right results as plain data, for any other bench
 scenarios.json    the same under idling, back-pressure and resets, with every row that must come out
@@ -14,39 +14,50 @@ from __future__ import annotations
 
 import inspect
 import json
+from dataclasses import asdict
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
 from amaranth.lib import data
 
+from accelsim_rtl.kit import boards
 from accelsim_rtl.kit.ports import columns, layouts, payload_shapes, ports, streams
 from accelsim_rtl.kit.scenarios import Prepared, prepare
 from accelsim_rtl.kit.unit import Unit
 from accelsim_rtl.kit.verilog import verilog
 
-CLOCK_HZ = 200_000_000
-"""What the units are built for; a constraint, not a promise."""
-
 
 def contents(
-    unit: Unit, parameters: Any, *, values: dict[str, Any], preset: str, seed: int, accelsim: str
+    unit: Unit,
+    parameters: Any,
+    *,
+    values: dict[str, Any],
+    preset: str,
+    seed: int,
+    accelsim: str,
+    board: str | None = None,
 ) -> dict[str, str]:
     """Every file of the folder by its path in it.
 
-    values: the parameters as plain data. accelsim: our version. Raises RuntimeError if the step model is not
-    as golden says: such a bench would be worth nothing.
+    values: the parameters as plain data. accelsim: our version. board: a name of `boards.BOARDS`. Raises
+    ValueError for an unknown board, RuntimeError if the step model is not as golden says: such a bench would
+    be worth nothing.
     """
+    place = None if board is None else boards.find(board)
     component = unit.instance(parameters)
     found = ports(component)
     prepared = prepare(unit, parameters, found, seed)
     if prepared.complaints:
         raise RuntimeError(f"{unit.name}: {prepared.complaints[0]}")
     about = describe(unit, parameters, component, values=values, preset=preset, accelsim=accelsim)
+    if place is not None:
+        about["board"] = {"name": board} | asdict(place)
     bench = files("accelsim_rtl.bench")
+    suffix, clock = boards.constraints(place)
     return {
         f"{unit.top}.v": _title(about) + verilog(component, unit.top),
-        f"{unit.top}.xdc": _constraints(),
+        f"{unit.top}.{suffix}": clock,
         "parameters.json": _json(about),
         "vectors.json": _lines(unit, seed, _vectors(unit, parameters, component, prepared)),
         "scenarios.json": json.dumps({"columns": columns(found), "scenarios": prepared.scenarios}) + "\n",
@@ -132,10 +143,6 @@ def fields(shape: Any, payload: int) -> Any:
 def _title(about: dict[str, Any]) -> str:
     settings = ", ".join(f"{name}={value}" for name, value in about["parameters"].items())
     return f"// {about['unit']} of accelsim {about['accelsim']}: {settings}\n"
-
-
-def _constraints() -> str:
-    return f"create_clock -name clk -period {1e9 / CLOCK_HZ:.3f} [get_ports clk]\n"
 
 
 def _lines(unit: Unit, seed: int, vectors: list[dict[str, Any]]) -> str:

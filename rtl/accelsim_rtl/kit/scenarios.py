@@ -12,6 +12,7 @@ import numpy as np
 
 from accelsim_rtl.bench.drive import Drive, replay, scenario, wrong_beats
 from accelsim_rtl.kit.ports import Port, columns, streams
+from accelsim_rtl.kit.replay import UnfitError
 from accelsim_rtl.kit.unit import Transaction, Unit
 
 PATTERN_CLOCKS = 251
@@ -24,12 +25,16 @@ STALL_CLOCKS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """All scenarios of a seed. `complaints`: where the step model is not as golden or `cycles` say."""
+    """All scenarios of a seed. `complaints`: where the step model is not as golden or `cycles` say.
+
+    replayed: what of a workload the transactions are; None where they were drawn.
+    """
 
     seed: int
     transactions: list[Transaction]
     scenarios: list[dict[str, Any]]
     complaints: list[str]
+    replayed: str | None = None
 
     @property
     def cycles(self) -> int | None:
@@ -37,10 +42,13 @@ class Prepared:
         return total(scenario["cycles"] for scenario in self.scenarios)
 
 
-def prepare(unit: Unit, parameters: Any, found: list[Port], seed: int) -> Prepared:
-    """The scenarios of a seed, with the rows and cycles of the step model."""
+def prepare(unit: Unit, parameters: Any, found: list[Port], seed: int, workload: Any = None) -> Prepared:
+    """The scenarios of a seed, with the rows and cycles of the step model.
+
+    workload: what to replay in place of the unit's own stimulus. Raises UnfitError.
+    """
     generator = np.random.default_rng(seed)
-    transactions = unit.stimulus(parameters, generator)
+    transactions, replayed = _work(unit, parameters, generator, workload)
     expected = unit.expected(parameters, transactions)
     scenarios = _scenarios(unit, parameters, found, transactions, expected, generator)
     names, complaints = columns(found), []
@@ -56,7 +64,22 @@ def prepare(unit: Unit, parameters: Any, found: list[Port], seed: int) -> Prepar
         complaints += [f"{each['name']}: model: {line}" for line in lines]
         if number == 0 and drive.cycles != (fast := unit.cycles(parameters, transactions)):
             complaints.append(f"{each['name']}: cycles() says {fast}, the model takes {drive.cycles}")
-    return Prepared(seed=seed, transactions=transactions, scenarios=scenarios, complaints=complaints)
+    return Prepared(
+        seed=seed,
+        transactions=transactions,
+        scenarios=scenarios,
+        complaints=complaints,
+        replayed=replayed,
+    )
+
+
+def _work(unit, parameters, generator, workload) -> tuple[list[Transaction], str | None]:
+    if workload is None:
+        return unit.stimulus(parameters, generator), None
+    if unit.replay is None:
+        raise UnfitError(f"no workload holds work for {unit.name}: verify it without --workload")
+    work = unit.replay(parameters, workload, generator)
+    return work.transactions, work.sentence
 
 
 def _scenarios(unit, parameters, found, transactions, expected, generator) -> list[dict[str, Any]]:

@@ -112,7 +112,8 @@ def _yosys(folder: Path, text: str, top: str, command: str, *after: str) -> None
     (folder / "design.v").write_text(text)
     script = [
         "read_verilog design.v",
-        f"hierarchy -check -top {top}",
+        # Unchecked: cells of the family are not known before `command` reads them, and checks.
+        f"hierarchy -top {top}",
         "proc",
         "flatten",
         "opt_clean -purge",

@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """What the kit must know of a unit to write, verify and list it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,10 @@ class Unit:
 
     presets: parameters by name, `tiny` among them; the first is what `verilog` and `synth` take by default.
     component: from parameters to an Amaranth component, whose members are streams and plain probes.
+    replay: from parameters, a workload (`accelsim.workload`) and a generator to the work that its decisions
+    are for this unit (`kit.replay`); None: no workload has any.
+    targets: of `synthesis.TARGETS` those for which `component` also takes `target=` and then instantiates
+    that family's own cells; such a form is for synthesis alone, no simulator knows the cells.
     model: from parameters to the step model (`accelsim.units`).
     stimulus: from parameters and a generator to transactions, corner cases among them. They are offered
     back to back, stream by stream.
@@ -33,17 +37,24 @@ class Unit:
     name: str
     sentence: str
     presets: Mapping[str, Any]
-    component: Callable[[Any], Any]
+    component: Callable[..., Any]
     model: Callable[[Any], Any]
     stimulus: Callable[[Any, np.random.Generator], list[Transaction]]
     expected: Callable[[Any, list[Transaction]], dict[str, list[int]]]
     cycles: Callable[[Any, list[Transaction]], int]
     latency: Callable[[Any], dict[str, int]]
+    replay: Callable[[Any, Any, np.random.Generator], Any] | None = None
+    targets: Collection[str] = ()
     merged: Callable[[Any], Mapping[str, tuple[int, int]]] = lambda parameters: {}
     patience: int = 10_000
 
-    def instance(self, parameters: Any) -> Any:
-        """A component; one that only tells its ports is never elaborated, and the first line allows that."""
+    def instance(self, parameters: Any, *, target: str | None = None) -> Any:
+        """A component, with the cells of a target if it has a form for it.
+
+        One that only tells its ports is never elaborated, and the first line of this file allows that.
+        """
+        if target in self.targets:
+            return self.component(parameters, target=target)
         return self.component(parameters)
 
     @property

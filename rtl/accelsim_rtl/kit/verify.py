@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ class Verdict:
 
     checked: rows and beats that were compared. mismatches: those that differ, between RTL and step model,
     RTL and golden, step model and golden, step model and `cycles()`. complaints: a line for each.
+    replayed: what of a workload was run, if one was.
     """
 
     unit: str
@@ -32,6 +34,7 @@ class Verdict:
     complaints: list[str]
     model_cycles: int | None
     rtl_cycles: int | None
+    replayed: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -47,7 +50,7 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {
+        values = {
             "unit": self.unit,
             "simulator": self.simulator,
             "seed": self.seed,
@@ -57,38 +60,69 @@ class Verdict:
             "rtl_cycles": self.rtl_cycles,
             "cycle_difference": self.cycle_difference,
         }
+        return values if self.replayed is None else values | {"replayed": self.replayed}
+
+
+class Bench:
+    """A unit with its parameters, ready to be run: scenarios are prepared once for all simulators."""
+
+    def __init__(self, unit: Unit, parameters: Any) -> None:
+        self.unit, self.parameters = unit, parameters
+        self.component = unit.instance(parameters)
+        self.ports = ports(self.component)
+
+    @cached_property
+    def text(self) -> str:
+        """The Verilog."""
+        return verilog(self.component, self.unit.top)
+
+    def prepare(self, seed: int, workload: Any = None) -> Prepared:
+        """The scenarios of a seed. workload: replayed in place of the unit's stimulus. Raises UnfitError."""
+        return prepare(self.unit, self.parameters, self.ports, seed, workload)
+
+    def build(self, simulator: str, *, waves: bool = False) -> Path:
+        """Folder of the simulation, built if there is none yet; not for Amaranth's, which needs none."""
+        return simulators.build(self.text, self.unit.top, simulator, waves=waves)
+
+    def run(self, prepared: Sequence[Prepared], simulator: str, waves: Path | None = None) -> list[Verdict]:
+        """One verdict a seed, from one run of the simulator.
+
+        waves: a file for the waves of all scenarios. Raises MissingToolError, FailedToolError.
+        """
+        simulators.require(simulator)
+        scenarios = [scenario for each in prepared for scenario in each.scenarios]
+        if simulator == "amaranth":
+            results = amaranth_simulator.run(self.component, scenarios, waves)
+        else:
+            results = self._in_cocotb(scenarios, simulator, waves)
+        verdicts, names = [], columns(self.ports)
+        for each in prepared:
+            own, results = results[: len(each.scenarios)], results[len(each.scenarios) :]
+            verdicts.append(_verdict(self.unit, simulator, names, each, own))
+        return verdicts
+
+    def _in_cocotb(self, scenarios, simulator, waves) -> list[dict[str, Any]]:
+        folder = self.build(simulator, waves=waves is not None)
+        with tempfile.TemporaryDirectory(prefix="accelsim-") as place:
+            bench, results = Path(place) / "bench.json", Path(place) / "results.json"
+            bench.write_text(json.dumps({"columns": columns(self.ports), "scenarios": scenarios}))
+            simulators.run(folder, self.unit.top, simulator, bench=bench, results=results, waves=waves)
+            return json.loads(results.read_text())
 
 
 def verify(
-    unit: Unit, parameters: Any, *, simulator: str, seeds: Sequence[int], waves: Path | None = None
+    unit: Unit,
+    parameters: Any,
+    *,
+    simulator: str,
+    seeds: Sequence[int],
+    waves: Path | None = None,
+    workload: Any = None,
 ) -> list[Verdict]:
-    """One verdict a seed, from one run of the simulator.
-
-    waves: a file for the waves of all scenarios. Raises MissingToolError.
-    """
+    """One verdict a seed; arguments and errors as in `Bench`."""
     simulators.require(simulator)
-    component = unit.instance(parameters)
-    found = ports(component)
-    prepared = [prepare(unit, parameters, found, seed) for seed in seeds]
-    scenarios = [scenario for each in prepared for scenario in each.scenarios]
-    if simulator == "amaranth":
-        results = amaranth_simulator.run(component, scenarios, waves)
-    else:
-        results = _in_cocotb(unit, verilog(component, unit.top), found, scenarios, simulator, waves)
-    verdicts = []
-    for each in prepared:
-        own, results = results[: len(each.scenarios)], results[len(each.scenarios) :]
-        verdicts.append(_verdict(unit, simulator, columns(found), each, own))
-    return verdicts
-
-
-def _in_cocotb(unit, text, found, scenarios, simulator, waves) -> list[dict[str, Any]]:
-    folder = simulators.build(text, unit.top, simulator, waves=waves is not None)
-    with tempfile.TemporaryDirectory(prefix="accelsim-") as place:
-        bench, results = Path(place) / "bench.json", Path(place) / "results.json"
-        bench.write_text(json.dumps({"columns": columns(found), "scenarios": scenarios}))
-        simulators.run(folder, unit.top, simulator, bench=bench, results=results, waves=waves)
-        return json.loads(results.read_text())
+    bench = Bench(unit, parameters)
+    return bench.run([bench.prepare(seed, workload) for seed in seeds], simulator, waves)
 
 
 def _verdict(unit, simulator, names, prepared: Prepared, results) -> Verdict:
@@ -106,5 +140,6 @@ def _verdict(unit, simulator, names, prepared: Prepared, results) -> Verdict:
         checked=checked,
         complaints=complaints,
         model_cycles=prepared.cycles,
+        replayed=prepared.replayed,
         rtl_cycles=total(result["cycles"] for result in results),
     )

@@ -1,0 +1,120 @@
+"""Holds units against their models and golden: many seeds on three simulators, at widths 1, 4 and 16.
+
+    python benchmarks/verify.py [UNIT[:PRESET][,KEY=VALUE]...]... [--seeds 1..20] [--jobs 2]
+
+A line of the results is a form on a simulator: rows and beats checked, mismatches, cycles of model and RTL,
+and the difference, over all seeds; the exit status is 1 if anything differs. Stimulus as in `accelsim
+verify`: ties, zeros, k = 1, k = n, sorted and constant rows up to the capacity, idling sources, waiting
+sinks, resets. Builds are kept from run to run. Without a name: all of FORMS. Seconds are those of one core,
+with those of the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from hardware import chosen
+
+import accelsim
+from accelsim.report import write_atomically
+from accelsim_rtl.kit import synthesis
+from accelsim_rtl.kit.simulators import SIMULATORS
+from accelsim_rtl.kit.verify import Bench
+
+RESULTS = Path(__file__).parent / "results" / "verify.json"
+WIDTHS = (1, 4, 16)
+
+FORMS = (
+    *(f"spatten.topk:{engine},width={width}" for engine in ("full", "radix") for width in WIDTHS),
+    *(f"spatten.zero_eliminator:{policy},lanes={lanes}" for policy in ("full", "fast") for lanes in WIDTHS),
+    *(f"sat.sore:paper,m={m},lanes={lanes}" for m in (4, 8) for lanes in WIDTHS),
+)
+SUMMED = ("checked", "mismatches", "model_cycles", "rtl_cycles", "cycle_difference")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("forms", nargs="*", metavar="UNIT[:PRESET][,KEY=VALUE]...", default=FORMS)
+    parser.add_argument("--seeds", default="1..20", metavar="N..M")
+    parser.add_argument("--simulators", default=",".join(SIMULATORS))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--date", default=datetime.date.today().isoformat())
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    first, last = map(int, given.seeds.split(".."))
+    simulators = given.simulators.split(",")
+    failed = False
+    with ProcessPoolExecutor(given.jobs) as pool:
+        for form in given.forms:
+            for simulator in simulators:
+                if simulator != "amaranth":
+                    bench_of(form).build(simulator)
+            verdicts = list(pool.map(partial(check, form, simulators), range(first, last + 1)))
+            for place, simulator in enumerate(simulators):
+                row = {"form": form, "simulator": simulator, "seeds": given.seeds}
+                row |= summed([each[place] for each in verdicts]) | {"date": given.date}
+                print(json.dumps(row), flush=True)
+                failed |= bool(row["mismatches"] or row["cycle_difference"] != 0)
+                record(given.output, row)
+    sys.exit(failed)
+
+
+@cache
+def bench_of(form: str) -> Bench:
+    """The bench of words such as `spatten.topk:radix,width=4`."""
+    return Bench(*chosen(form))
+
+
+def check(form: str, simulators: list[str], seed: int) -> list[dict[str, Any]]:
+    """The verdict of each simulator on one seed, with the seconds that it took."""
+    bench = bench_of(form)
+    started = time.process_time()
+    prepared = bench.prepare(seed)
+    modelled = time.process_time() - started
+    verdicts = []
+    for simulator in simulators:
+        started = time.perf_counter()
+        (verdict,) = bench.run([prepared], simulator)
+        for line in verdict.complaints[:5]:
+            print(f"{form} on {simulator}, seed {seed}: {line}", file=sys.stderr)
+        seconds = time.perf_counter() - started + modelled
+        verdicts.append(verdict.as_dict() | {"seconds": seconds})
+    return verdicts
+
+
+def summed(verdicts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Sums over the seeds; the differences in cycles by size. None where a run did not end."""
+    values = {
+        name: None
+        if any(each[name] is None for each in verdicts)
+        else sum(abs(each[name]) for each in verdicts)
+        for name in SUMMED
+    }
+    return values | {"seconds": round(sum(each["seconds"] for each in verdicts), 1)}
+
+
+def record(output: Path, row: dict[str, Any]) -> None:
+    """Put a row into the results, in the place of one of its form and simulator; in the order of FORMS."""
+    rows = json.loads(output.read_text())["rows"] if output.exists() else []
+    rows = [other for other in rows if (other["form"], other["simulator"]) != (row["form"], row["simulator"])]
+    rows.append(row)
+    order = {form: number for number, form in enumerate(FORMS)}
+    rows.sort(key=lambda each: (order.get(each["form"], len(order)), SIMULATORS.index(each["simulator"])))
+    results = {
+        "command": "python benchmarks/verify.py",
+        "versions": {"accelsim": accelsim.__version__} | synthesis.versions(route=False),
+    }
+    write_atomically(str(output), json.dumps(results | {"rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
