@@ -308,7 +308,7 @@ class Sat(ArrayMachine):
             "operands lie packed in memory in the order of their use",
             columns,
             f"training: N:M copies are made {where[self.reduction]}; gradients of weights {self.gradients}",
-            f"training: {self.wuve_lanes} WUVE lanes, {self.sore_lanes} SORE lanes {turned} transposing buffer",
+            f"training: {self.wuve_lanes} lanes of WUVE, {self.sore_lanes} of SORE ({turned} transposing)",
             f"training: terms beside products and updates: {named}",
         )
 
