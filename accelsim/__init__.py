@@ -6,7 +6,7 @@
 
 __version__ = "0.1.0"
 
-from accelsim.accelerators import Sat, SparseTensorCore, SpAtten, Systolic
+from accelsim.accelerators import A3, MnnFast, Sat, SparseTensorCore, SpAtten, Systolic
 from accelsim.dram import Dram
 from accelsim.report import Report
 from accelsim.run import run
@@ -14,9 +14,11 @@ from accelsim.trace import trace
 from accelsim.workload import Attention, Matmul, Unknown, Workload
 
 __all__ = [
+    "A3",
     "Attention",
     "Dram",
     "Matmul",
+    "MnnFast",
     "Report",
     "Sat",
     "SpAtten",

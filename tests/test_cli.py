@@ -199,7 +199,7 @@ def test_json_goes_to_a_file_beside_the_table(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("command", "names"),
     [
-        ("accelerators", ["systolic", "sat", "stc", "spatten"]),
+        ("accelerators", ["systolic", "sat", "stc", "spatten", "a3", "mnnfast"]),
         ("models", ["minilm", "smollm2", "efficientnet-lite0", "vit-s", *networks()]),
         ("recipes", ["magnitude", "spatten"]),
     ],

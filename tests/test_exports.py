@@ -19,9 +19,11 @@ def in_python(code: str) -> str:
 
 def test_exactly_the_promised_names_are_public() -> None:
     assert accelsim.__all__ == [
+        "A3",
         "Attention",
         "Dram",
         "Matmul",
+        "MnnFast",
         "Report",
         "Sat",
         "SpAtten",

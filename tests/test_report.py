@@ -28,6 +28,7 @@ KEYS = [
     "clock_hz",
     "dram",
     "macs",
+    "gops",
     "energy_pj",
     "area_mm2",
     "stalls",
@@ -115,6 +116,8 @@ def test_the_json_has_exactly_the_keys_of_the_surface_in_its_order() -> None:
     ]
     assert values["accelsim"] == __version__
     assert values["macs"] == {"dense": 2000, "done": 500}
+    seconds = values["seconds"]
+    assert values["gops"] == pytest.approx({"dense": 4e-6 / seconds, "done": 1e-6 / seconds})
     assert set(values["layers"][0]) >= LAYER_KEYS
     assert json.loads(BOTH.json()) == values
 

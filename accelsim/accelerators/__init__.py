@@ -6,7 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from accelsim.accelerators.a3 import A3
+from accelsim.accelerators.a3 import PRESETS as A3_PRESETS
 from accelsim.accelerators.base import Accelerator
+from accelsim.accelerators.mnnfast import PRESETS as MNNFAST
+from accelsim.accelerators.mnnfast import MnnFast
 from accelsim.accelerators.sat import PRESETS as SAT
 from accelsim.accelerators.sat import Sat
 from accelsim.accelerators.sparse_tensor_core import PRESETS as STC
@@ -17,13 +21,24 @@ from accelsim.accelerators.systolic import PRESETS as SYSTOLIC
 from accelsim.accelerators.systolic import Systolic, square
 from accelsim.words import unknown
 
-__all__ = ["ACCELERATORS", "AcceleratorKind", "Sat", "SpAtten", "SparseTensorCore", "Systolic", "find"]
+__all__ = [
+    "A3",
+    "ACCELERATORS",
+    "AcceleratorKind",
+    "MnnFast",
+    "Sat",
+    "SpAtten",
+    "SparseTensorCore",
+    "Systolic",
+    "find",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AcceleratorKind:
     """A machine, what it is in one sentence, and its presets, the default first.
 
+    `decides`: it decides on the model's own Q, K and scores, which a trace for it should hold.
     `parse` makes parameters of a preset that is not a fixed name (`systolic:32`); it raises ValueError.
     """
 
@@ -31,6 +46,7 @@ class AcceleratorKind:
     cls: type
     presets: Mapping[str, Accelerator]
     parse: Callable[[str], Accelerator] | None = None
+    decides: bool = False
 
 
 def _systolic(size: str) -> Systolic:
@@ -60,6 +76,18 @@ ACCELERATORS: dict[str, AcceleratorKind] = {
         sentence="SpAtten: attention with token, head and value pruning and progressive quantisation.",
         cls=SpAtten,
         presets=SPATTEN,
+    ),
+    "a3": AcceleratorKind(
+        sentence="A3: attention in three modules, exact or among candidates found by a greedy search.",
+        cls=A3,
+        presets=A3_PRESETS,
+        decides=True,
+    ),
+    "mnnfast": AcceleratorKind(
+        sentence="MnnFast: attention chunk by chunk, divided at the end; V of small probability are skipped.",
+        cls=MnnFast,
+        presets=MNNFAST,
+        decides=True,
     ),
 }
 

@@ -6,7 +6,7 @@ import contextlib
 import math
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accelsim.accelerators import Sat
+from accelsim.accelerators import ACCELERATORS, Sat
 from accelsim.accelerators.sat import schedule
-from accelsim.cli.options import Explain, Json, On, Prune, Seed, Settings, count_option, machine
+from accelsim.cli.options import Explain, Json, Machine, On, Prune, Seed, Settings, count_option, machine
 from accelsim.cli.output import Stopwatch, check_destination, progress, show, show_all, step
 from accelsim.report import Accuracy
 from accelsim.run import run
@@ -43,6 +43,9 @@ Tokens = Annotated[
 ]
 Batch = Annotated[int, count_option("--batch", "Copies of the input.", most=MOST_COPIES)]
 Train = Annotated[bool, typer.Option("--train", help="One training step, not a forward pass.")]
+Scores = Annotated[
+    bool, typer.Option("--scores", help="Record Q, K and scores, on which a3 and mnnfast decide.")
+]
 Generate = Annotated[int | None, count_option("--generate", "Tokens run one by one behind the input.")]
 
 
@@ -99,6 +102,7 @@ def run_model(
         generate=generate,
         seed=seed,
         train=train,
+        scores=_decide([target]),
     )
     if evaluate and train:
         raise ValueError("--evaluate belongs to a forward pass, not to --train")
@@ -136,6 +140,7 @@ def trace_model(
     batch: Batch = 1,
     generate: Generate = None,
     train: Train = False,
+    scores: Scores = False,
     seed: Seed = 0,
 ) -> None:
     """Prune and trace a model, and save the workload for `accelsim run FILE.npz`.
@@ -155,6 +160,7 @@ def trace_model(
         generate=generate,
         seed=seed,
         train=train,
+        scores=scores,
     )
     workload = source.workload()
     workload.save(out)
@@ -191,6 +197,7 @@ def compare(
         batch=batch,
         generate=generate,
         seed=seed,
+        scores=_decide(targets),
     )
     workload = source.workload()
     reports = []
@@ -198,6 +205,11 @@ def compare(
         with progress(f"{workload.model} on {target.accelerator.name}") as advance:
             reports.append(run(workload, target.accelerator, preset=target.preset, progress=advance))
     show_all(reports, json)
+
+
+def _decide(targets: Sequence[Machine]) -> bool:
+    """Whether one of the machines decides on Q, K and scores."""
+    return any(ACCELERATORS[target.accelerator.name].decides for target in targets)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +225,7 @@ class Source:
     seed: int
     generate: int | None = None
     train: bool = False
+    scores: bool = False
 
     def __post_init__(self) -> None:
         if self.train and self.generate is not None:
@@ -278,6 +291,7 @@ class Source:
                 name=model.name,
                 notes=model.notes,
                 generate=self.generate,
+                scores=self.scores,
             )
 
     def evaluation(self, samples: int | None) -> Evaluation:

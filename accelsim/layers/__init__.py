@@ -7,7 +7,8 @@ wrong is refused in one line that names the layer.
 from __future__ import annotations
 
 from accelsim.layers.attention import Attention
-from accelsim.layers.base import DECISIONS, SCORE_ONE, split
+from accelsim.layers.base import split
+from accelsim.layers.decisions import DECISIONS, SCORE_ONE, VECTOR_ONE
 from accelsim.layers.matmul import STAGES, Matmul
 from accelsim.layers.unknown import Unknown
 from accelsim.layers.update import Update
@@ -17,6 +18,7 @@ __all__ = [
     "LAYERS",
     "SCORE_ONE",
     "STAGES",
+    "VECTOR_ONE",
     "Attention",
     "Layer",
     "Matmul",

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.layers.base import DECISIONS, LARGEST_COUNT, MOST_BITS, LayerBase, part
+from accelsim.layers.base import LARGEST_COUNT, MOST_BITS, LayerBase, part
+from accelsim.layers.decisions import DECISIONS, SEEN
 from accelsim.plain import check_plain, is_whole
 
 
@@ -30,6 +31,10 @@ class Attention(LayerBase):
     `token_scores` (batch, keys)             uint32, cumulative importance x 4096 after this layer; the next
                                              layer keeps the `token_keep` best of them
     `head_ids` (heads,), `head_scores` (heads,), `head_keep`: the same for heads
+    `query_vectors` (batch, heads, scored, dim), `key_vectors` (batch, kv_heads, keys, dim)
+                                             int16, x 256 (rounded): Q and K as the model made them, for
+                                             machines that decide on them; with the scores they stay where
+                                             nothing else was decided
     `bits`: (MSB, LSB) of the quantised Q, K, V; LSB 0 is static quantisation; None: not quantised
     `dense_queries`, `dense_keys`, `dense_heads`: sizes in the unpruned model; 0 means the same.
     """
@@ -55,6 +60,8 @@ class Attention(LayerBase):
     head_ids: npt.NDArray[np.int32] | None = None
     head_scores: npt.NDArray[np.uint32] | None = None
     head_keep: int = 0
+    query_vectors: npt.NDArray[np.int16] | None = None
+    key_vectors: npt.NDArray[np.int16] | None = None
     dense_queries: int = 0
     dense_keys: int = 0
     dense_heads: int = 0
@@ -76,6 +83,10 @@ class Attention(LayerBase):
             self.scores is None or kept[-1] >= self.queries or (kept[1:] <= kept[:-1]).any()
         ):
             raise self._refusal(f"score_rows must rise and be < queries ({self.queries}), and have scores")
+        if (self.query_vectors is None) != (self.key_vectors is None) or (
+            self.query_vectors is not None and self.scores is None
+        ):
+            raise self._refusal("query_vectors must come with key_vectors and scores")
         self._check_cascade("token", self.tokens, "keys")
         self._check_cascade("head", self.head_ids, "heads")
 
@@ -102,7 +113,7 @@ class Attention(LayerBase):
         largest = getattr(self, limit) if isinstance(limit, str) else limit
         if not array.size:
             raise self._refusal(f"{name} must not be empty")
-        if array.dtype.kind == "i" and array.min() < 0:
+        if array.dtype == np.int32 and array.min() < 0:
             raise self._refusal(f"{name} must be >= 0, not {array.min()}")
         if largest is not None and array.max() > largest:
             raise self._refusal(f"{name} must be <= {largest}, not {array.max()}")
@@ -158,6 +169,9 @@ class Attention(LayerBase):
         With as many K/V heads as heads, both are restored; grouped K/V heads are never pruned.
         """
         heads = self._unpruned("heads")
+        sizes = ("queries", "keys", "heads")
+        whole = all(self._unpruned(size) == getattr(self, size) for size in sizes)
+        stays = SEEN if whole and self.bits is None and self.values is None else ()
         return self._changed(
             heads=heads,
             kv_heads=heads if self.kv_heads == self.heads else self.kv_heads,
@@ -169,7 +183,7 @@ class Attention(LayerBase):
             dense_queries=0,
             dense_keys=0,
             dense_heads=0,
-            **dict.fromkeys(DECISIONS),
+            **dict.fromkeys(DECISIONS.keys() - set(stays)),
         )
 
     def columns(self) -> tuple[str, str, str]:

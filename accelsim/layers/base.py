@@ -11,24 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.golden.formats import Bitmap
+from accelsim.layers.decisions import DECISIONS
 from accelsim.plain import field_names, is_text, is_whole
 
 LARGEST_COUNT = 2**63 - 1
 MOST_BITS = 32
-SCORE_ONE = 4096  # a probability of 1
-
-
-# Type, axes and largest value of each decision of an Attention; None: every value of the type.
-DECISIONS: dict[str, tuple[type[np.generic], tuple[str, ...], int | str | None]] = {
-    "values": (np.int32, ("batch", "heads", "queries"), "keys"),
-    "refetch": (np.bool_, ("batch", "heads", "queries"), None),
-    "score_rows": (np.int32, ("scored",), None),
-    "scores": (np.uint16, ("batch", "heads", "scored", "keys"), SCORE_ONE),
-    "tokens": (np.int32, ("batch", "keys"), None),
-    "token_scores": (np.uint32, ("batch", "keys"), None),
-    "head_ids": (np.int32, ("heads",), None),
-    "head_scores": (np.uint32, ("heads",), None),
-}
 
 
 class LayerBase:

@@ -102,6 +102,16 @@ class Report:
         return _sum(row.macs_done for row in self.layers)
 
     @property
+    def gops_done(self) -> float | None:
+        """10^9 operations a second that were executed; a multiply-accumulate is two."""
+        return 2 * self.macs_done / self.seconds / 1e9 if self.seconds else None
+
+    @property
+    def gops_dense(self) -> float | None:
+        """10^9 operations of the unpruned model a second, those that were skipped included."""
+        return 2 * self.macs_dense / self.seconds / 1e9 if self.seconds else None
+
+    @property
     def sram_pj(self) -> float | None:
         """Energy of the memories on chip. None where nothing was simulated."""
         return _energy(row.sram_pj for row in self.layers)
@@ -239,6 +249,7 @@ class Report:
                 "pin_clocks": self.pin_clocks,
             },
             "macs": {"dense": self.macs_dense, "done": self.macs_done},
+            "gops": {"dense": self.gops_dense, "done": self.gops_done},
             "energy_pj": {
                 "dram": self.dram_pj,
                 "sram": self.sram_pj,

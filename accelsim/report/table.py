@@ -38,7 +38,8 @@ def print_comparison(reports: Sequence[Report], *, file: IO[str] | None = None) 
 
 def write_comparison(console: Console, reports: Sequence[Report]) -> None:
     """Totals of each machine, then every layer on each, then what each machine spends its time on."""
-    columns = ("dense", "pruned", "speed-up", "DRAM dense", "pruned", "less", "cycles")
+    times_and_bytes = ("dense", "pruned", "speed-up", "DRAM dense", "pruned", "less", "cycles")
+    columns = (*times_and_bytes, "GOP/s done", "of dense")
     totals = _table(console, "machine", *columns)
     for report in reports:
         dense = report.baseline
@@ -51,6 +52,8 @@ def write_comparison(console: Console, reports: Sequence[Report]) -> None:
             size(report.dram_bytes),
             times(report.dram_reduction),
             f"{report.cycles:,}",
+            _gops(report.gops_done),
+            _gops(report.gops_dense),
         )
     _put(console, totals)
     console.print()
@@ -253,6 +256,8 @@ def _totals(console: Console, report: Report) -> Table:
     add("row hits", [_share_of_hits(each) for each in reports])
     saved = ratio(report.macs_dense, report.macs_done)
     add("MACs done", [f"{each.macs_done:,}" for each in reports], times(saved))
+    add("GOP/s done", [_gops(each.gops_done) for each in reports])
+    add("GOP/s of the dense model", [_gops(each.gops_dense) for each in reports])
     for name in ("dram", "sram", "logic", "total"):
         values = [getattr(each, f"{name}_pj") for each in reports]
         if values[-1] is not None:
@@ -260,6 +265,10 @@ def _totals(console: Console, report: Report) -> Table:
             title = "energy" if name == "total" else f"energy {name if name == 'logic' else name.upper()}"
             add(title, [joules(value) for value in values], change)
     return table
+
+
+def _gops(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def _share_of_hits(report: Report) -> str:

@@ -28,9 +28,11 @@ def trace(
     name: str | None = None,
     notes: Sequence[str] = (),
     generate: int | None = None,
+    scores: bool = False,
 ) -> Workload:
     """The workload of one forward pass of `module` on `inputs`, pruned by the recipes in `prune` if any.
 
+    `scores`: Q, K and the probabilities of attention are recorded, for machines that decide on them.
     With `generate`: of a pass over the prompt in `inputs`, and of so many tokens that follow one by one.
 
     `inputs`: a tensor, a tuple (positional) or a dict (keywords). The module is as before afterwards.
@@ -42,7 +44,7 @@ def trace(
     require("trace", "torch")
     from accelsim.trace.tracing import trace_module
 
-    return trace_module(module, inputs, prune, name=name, notes=notes, generate=generate)
+    return trace_module(module, inputs, prune, name=name, notes=notes, generate=generate, scores=scores)
 
 
 class _CallablePackage(ModuleType):

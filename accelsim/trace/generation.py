@@ -25,7 +25,7 @@ from accelsim.workload import Layer
 
 
 def generated_layers(
-    module: nn.Module, inputs: Any, steps: int, recipes: Sequence[Recipe]
+    module: nn.Module, inputs: Any, steps: int, recipes: Sequence[Recipe], *, scores: bool = False
 ) -> tuple[tuple[tuple[Layer, ...], ...], torch.Tensor]:
     """Layers of the prompt's pass and of each step, and the ids that were generated: (batch, steps + 1).
 
@@ -43,7 +43,7 @@ def generated_layers(
     applied = pruned(module, recipes, decided=lambda compute: now[-1].decided(compute)) if recipes else None
     with applied or nullcontext():
         for call in _calls(module, given, steps, chosen, sliding=not cascades):
-            now.append(Recorder(module, call, masks))
+            now.append(Recorder(module, call, masks, scores=scores))
             with now[-1]:
                 output = ran(module, call)
             passes.append(now.pop().layers())

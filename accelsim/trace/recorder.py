@@ -36,6 +36,7 @@ from accelsim.trace.products import (
 )
 from accelsim.trace.quantised import NAMESPACES, quantised
 from accelsim.trace.scopes import Scopes, held_tensors, storage_key
+from accelsim.trace.seen import with_fused, with_product
 from accelsim.workload import Attention, Layer, Matmul, Unknown
 
 aten = torch.ops.aten
@@ -61,12 +62,22 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Layers of one forward pass, in the order in which they ran; entered as a context.
 
     `masks` keeps what was found in the module's own weights, for further passes over the same ones.
+    `scores`: attentions keep Q, K and their probabilities.
     """
 
     supports_higher_order_operators = True
 
-    def __init__(self, module: nn.Module, inputs: Any, masks: dict[Any, Bitmap | None] | None = None) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        inputs: Any,
+        masks: dict[Any, Bitmap | None] | None = None,
+        *,
+        scores: bool = False,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._keeps_scores = scores
+        self._factors: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._scopes = Scopes(module)
         self._flow = Flow()
         self._layers: list[Layer | None] = []
@@ -226,6 +237,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             product=len(self._layers) - 1, elements=result.numel(), sharing=_equal_neighbours(right)
         )
         self._flow.set(result, Mark(origin=max(origins), scores=scores))
+        if self._keeps_scores:
+            self._factors[scores.product] = left, right
 
     def _weighted(self, kernel: torch.Tensor, m: int) -> None:
         """`kernel`: (count, n, k); products with one and the same weight are one of all their rows."""
@@ -272,20 +285,20 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 continue
             batch, heads = self._batch_and_heads(scores.shape, count)
             self._layers[scores.product] = None
-            self._layers.append(
-                Attention(
-                    name=self._scopes.label,
-                    heads=heads,
-                    kv_heads=self._key_heads(heads, scores.sharing),
-                    queries=queries,
-                    keys=keys,
-                    dim=made.k,
-                    value_dim=int(values.shape[2]),
-                    batch=batch,
-                    dtype=_dtype(probabilities),
-                    causal=scores.causal,
-                )
+            layer = Attention(
+                name=self._scopes.label,
+                heads=heads,
+                kv_heads=self._key_heads(heads, scores.sharing),
+                queries=queries,
+                keys=keys,
+                dim=made.k,
+                value_dim=int(values.shape[2]),
+                batch=batch,
+                dtype=_dtype(probabilities),
+                causal=scores.causal,
             )
+            factors = self._factors.pop(scores.product, None)
+            self._layers.append(with_product(layer, factors, probabilities) if factors else layer)
             return True
         return False
 
@@ -315,20 +328,19 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             heads, queries = heads * queries, 1
         elif stored == heads:
             stored = self._key_heads(heads, _equal_neighbours(key.reshape(-1, *key.shape[-2:])))
-        self._layers.append(
-            Attention(
-                name=self._scopes.label,
-                heads=heads,
-                kv_heads=stored,
-                queries=queries,
-                keys=int(key.shape[-2]),
-                dim=dim,
-                value_dim=int(value.shape[-1]),
-                batch=int(torch.Size(batch).numel()),
-                dtype=_dtype(query),
-                causal=bool(call.get("is_causal", False)) or _masks_the_future(call.get("attn_mask")),
-            )
+        layer = Attention(
+            name=self._scopes.label,
+            heads=heads,
+            kv_heads=stored,
+            queries=queries,
+            keys=int(key.shape[-2]),
+            dim=dim,
+            value_dim=int(value.shape[-1]),
+            batch=int(torch.Size(batch).numel()),
+            dtype=_dtype(query),
+            causal=bool(call.get("is_causal", False)) or _masks_the_future(call.get("attn_mask")),
         )
+        self._layers.append(with_fused(layer, call) if self._keeps_scores else layer)
 
     def _packs(self, heads: int, queries: int) -> bool:
         """Whether the "queries" are the heads that share one KV head, each with its single row.

@@ -28,6 +28,7 @@ def trace_module(
     name: str | None = None,
     notes: Sequence[str] = (),
     generate: int | None = None,
+    scores: bool = False,
 ) -> Workload:
     """See `accelsim.trace.trace`."""
     recipes = parse_all(prune)
@@ -35,12 +36,12 @@ def trace_module(
         if generate < 1:
             raise ValueError(f"tokens to generate must be >= 1, not {generate}")
         with still(module):
-            return _generation(module, inputs, generate, recipes, name=name, notes=notes)
+            return _generation(module, inputs, generate, recipes, name=name, notes=notes, scores=scores)
     with still(module):
         if not recipes:
-            layers = record(module, inputs)
+            layers = record(module, inputs, scores=scores)
         else:
-            recorder = Recorder(module, inputs)
+            recorder = Recorder(module, inputs, scores=scores)
             with pruned(module, recipes, decided=recorder.decided), recorder:
                 ran(module, inputs)
             layers = recorder.layers()
@@ -61,9 +62,10 @@ def _generation(
     *,
     name: str | None,
     notes: Sequence[str],
+    scores: bool,
 ) -> Workload:
     """The passes of a generation, each with the sizes that it has unpruned."""
-    passes = list(generated_layers(module, inputs, steps, recipes)[0])
+    passes = list(generated_layers(module, inputs, steps, recipes, scores=scores)[0])
     if any(isinstance(recipe, Spatten) for recipe in recipes):
         # A step has one row in every layer, pruned or not, and its attention says how many keys there were.
         passes[0] = with_unpruned_sizes(passes[0], generated_layers(module, inputs, 0, ())[0][0])
@@ -79,9 +81,9 @@ def _generation(
     )
 
 
-def record(module: nn.Module, inputs: Any) -> tuple[Layer, ...]:
+def record(module: nn.Module, inputs: Any, *, scores: bool = False) -> tuple[Layer, ...]:
     """Layers of one forward pass."""
-    recorder = Recorder(module, inputs)
+    recorder = Recorder(module, inputs, scores=scores)
     with recorder:
         ran(module, inputs)
     return recorder.layers()

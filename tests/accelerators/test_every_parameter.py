@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from accelsim.accelerators import ACCELERATORS, Sat, SpAtten, Systolic
+from accelsim.accelerators import A3, ACCELERATORS, MnnFast, Sat, SpAtten, Systolic
 from accelsim.accelerators.base import Accelerator, memory_of
 from accelsim.accelerators.sparse_tensor_core import TINY as TINY_STC
 from accelsim.dram import DEVICES, Dram
@@ -18,7 +19,7 @@ from accelsim.golden.formats import Bitmap, select_nm
 from accelsim.machine import Timeline, simulate
 from accelsim.parameters import paths, replace_by_path
 from accelsim.plan import Layout, Plan, Stage
-from accelsim.workload import Attention, Layer, Matmul
+from accelsim.workload import Attention, Layer, Matmul, Update
 
 
 def matmul(m: int, n: int, k: int, pattern: tuple[int, int] | None = None) -> Matmul:
@@ -46,6 +47,17 @@ def attention(keys: int, queries: int, bits: tuple[int, int] | None, **changes: 
 
 
 GEMMS = (matmul(70, 50, 90), matmul(70, 50, 96, (2, 4)), matmul(90, 80, 128, (2, 8)), matmul(3, 4, 5))
+CONVOLUTION = {
+    "kind": "convolution", "kernel": "3x3", "batch": 2, "input_channels": 8, "output_channels": 16,
+    "groups": 1, "input": "8x8", "output": "8x8", "stride": "1x1", "pattern": "2:8",
+}  # fmt: skip
+STEP = (
+    replace(matmul(128, 16, 72, (2, 8)), name="conv.ff", stage="ff", geometry=CONVOLUTION),
+    replace(matmul(128, 72, 16, (2, 8)), name="conv.bp", stage="bp", geometry=CONVOLUTION),
+    replace(matmul(72, 16, 128), name="conv.wu", stage="wu", geometry=CONVOLUTION, weights=False),
+    Update(name="conv.update", n=16, k=72, forward="2:8", backward="2:8", state=1, geometry=CONVOLUTION),
+)
+PINS = Path(__file__).with_name("pins.json")
 HEADS = (
     attention(300, 1, (6, 4)),
     attention(300, 1, None),
@@ -53,6 +65,21 @@ HEADS = (
     attention(1024, 6, None),
     attention(1025, 1, None, values=None),
     attention(200, 1, None, token_scores=np.arange(200, dtype=np.uint32)[None, :], token_keep=50),
+)
+
+
+def with_vectors(layer: Attention) -> Attention:
+    """The layer with Q and K, whatever its scores are."""
+    rng = np.random.default_rng(1)
+    query = rng.normal(0, 256, (1, layer.heads, layer.queries, layer.dim)).astype(np.int16)
+    key = rng.normal(0, 256, (1, layer.kv_heads, layer.keys, layer.dim)).astype(np.int16)
+    return replace(layer, query_vectors=query, key_vectors=key)
+
+
+SEVERAL = (
+    with_vectors(attention(90, 40, None, values=None)),
+    attention(80, 30, None, values=None, scores=None),
+    with_vectors(attention(200, 6, None, values=None)),
 )
 
 
@@ -72,13 +99,17 @@ def behaviour(machine: Accelerator, layers: tuple[Layer, ...]) -> list[tuple[obj
             continue
         work = machine.plan(layer)
         timeline = simulate(work.plan, memory_of(machine))
+        bursts = work.plan.bursts(write=False) + work.plan.bursts(write=True)
+        sampled = 0 < work.most_bursts < bursts
         traffic = timeline.traffic
         moved = traffic.read_bursts, traffic.write_bursts, traffic.cache_hits
         seconds = timeline.cycles / machine.clock_hz + work.launches * machine.launch_seconds
         bytes_ = [count * machine.dram.burst_bytes for count in moved]
         energy = energy_pj(machine.parts(), work.events)
         area = area_mm2(machine.parts())
-        shown.append((timeline.cycles, bytes_, seconds, simulate(work.plan, None).cycles, energy, area))
+        shown.append(
+            (timeline.cycles, bytes_, seconds, simulate(work.plan, None).cycles, energy, area, sampled)
+        )
     return shown
 
 
@@ -101,7 +132,7 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
     "systolic": (Systolic(**SMALL), GEMMS, {**ARRAY_VALUES, "dtype": "int8"}),
     "sat": (
         Sat(**SMALL, adder_latency=4, interleave=2),
-        GEMMS,
+        (*GEMMS, *STEP),
         {
             **ARRAY_VALUES,
             "sparse_mode": "slot",
@@ -109,6 +140,14 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "multiplier_latency": "3",
             "interleave": "3",
             "overlapped": "true",
+            "schedule": str(PINS),
+            "reduction": "on-the-fly",
+            "transpose_buffer": "false",
+            "gradients": "on-chip",
+            "sore_lanes": "2",
+            "wuve_lanes": "2",
+            "passes": "relu",
+            "most_bursts": "50",
         },
     ),
     "stc": (
@@ -179,6 +218,53 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "fetch_queries": "true",
             "write_newest": "true",
             "store_scores": "true",
+            "write_back": "true",
+            "launch_seconds": "1e-6",
+        },
+    ),
+    "a3": (
+        A3(iterations=0.5, threshold=0.2),
+        SEVERAL,
+        {
+            "clock_hz": "2e9",
+            "lanes": "32",
+            "arrays": "in_turn",
+            "capacity": "70",
+            "pairs": "2",
+            "overhead": "5",
+            "iterations": "0.25",
+            "threshold": "0.5",
+            "sorters": "7",
+            "candidate_share": "0.5",
+            "kept_share": "0.5",
+            "element_bits": "7",
+            "fraction_bits": "1",
+            "query_rows": "1",
+            "score_rows": "1",
+            "share_kv": "false",
+            "write_back": "true",
+            "launch_seconds": "1e-6",
+        },
+    ),
+    "mnnfast": (
+        MnnFast(),
+        SEVERAL,
+        {
+            "clock_hz": "2e9",
+            "multipliers": "128",
+            "arrays": "in_turn",
+            "threshold": "0.01",
+            "kept_share": "0.5",
+            "chunk_keys": "16",
+            "chunks": "1",
+            "query_rows": "9",
+            "dividers": "1",
+            "qk_latency": "20",
+            "exponent_latency": "50",
+            "pv_latency": "20",
+            "divide_latency": "50",
+            "element_bits": "16",
+            "share_kv": "false",
             "write_back": "true",
             "launch_seconds": "1e-6",
         },

@@ -197,10 +197,10 @@ MUTATIONS = [
     ),
     (
         "spatten.topk",
-        [],
+        ["width=1", "capacity=128"],
         "back-pressure: the filter reads a line for which the store has no room",
-        [Bug("accelsim_rtl.topk.store", "promised < self.depth - 1", "promised < self.depth")],
-        {"rows"},
+        [Bug("accelsim_rtl.topk.store", "promised < self.depth - 2", "promised < self.depth - 1")],
+        {"rows", "beats", "cycles"},
     ),
     (
         "spatten.topk",
@@ -219,12 +219,12 @@ MUTATIONS = [
     (
         "spatten.topk",
         [],
-        "LFSR phase: the word steps a group of lines too late",
+        "LFSR phase: the word steps at the first line of a group, not at its last",
         [
             Bug(
                 "accelsim_rtl.topk.sampler",
-                "(self.line & (self.line + 1)) == 0",
-                "(self.line & (self.line - 1)) == 0",
+                "(self.line & mask) == mask",
+                "(self.line & mask) == 0",
             )
         ],
         {"rows"},

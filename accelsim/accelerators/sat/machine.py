@@ -303,13 +303,13 @@ class Sat(ArrayMachine):
             else "convolutions are lowered on chip: an input is fetched once where all its columns would be"
         )
         named = ", ".join(self.passes) or "none"
-        turned = "with" if self.transpose_buffer else "without"
+        turned = "with a transposing buffer" if self.transpose_buffer else "without transposing buffer"
         return (
             "operands lie packed in memory in the order of their use",
             columns,
             f"training: N:M copies are made {where[self.reduction]}; gradients of weights {self.gradients}",
-            f"training: {self.wuve_lanes} lanes of WUVE, {self.sore_lanes} of SORE ({turned} transposing)",
-            f"training: terms beside products and updates: {named}",
+            f"training: {self.wuve_lanes} WUVE lanes; {self.sore_lanes} SORE lanes {turned}",
+            f"training: terms beside products and updates: {named} (of {', '.join(PASSES)})",
         )
 
 

@@ -12,7 +12,7 @@ from accelsim.accelerators.spatten.parameters import PUBLISHED_PASS_OVERHEAD, WI
 from accelsim.accelerators.spatten.rows import plan_rows
 from accelsim.energy import Part
 from accelsim.units.topk import TopK
-from accelsim.workload import Attention, Layer, Matmul, Unknown
+from accelsim.workload import Attention, Layer, Matmul
 
 LSB_WIDTHS = (0, 4)
 
@@ -63,7 +63,7 @@ class SpAtten(Parameters):
     def plan(self, layer: Layer) -> LayerPlan:
         """The layer on this machine; ValueError for one that it refuses or whose decisions do not fit."""
         reason = self.refuse(layer)
-        if reason or isinstance(layer, Unknown):
+        if reason or not isinstance(layer, Attention | Matmul):
             raise ValueError(f"layer {layer.name!r}: {reason}")
         return plan_rows(self, layer) if isinstance(layer, Attention) else plan_linear(self, layer)
 

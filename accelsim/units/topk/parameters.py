@@ -19,6 +19,14 @@ PIVOT_WAIT: dict[Pivot, int] = {"published": 3, "uniform": 6, "reservoir": 0, "r
 COMPARE_STAGES: dict[Form, int] = {"low_latency": 1, "deep": 2}
 COUNT_STAGES: dict[Form, int] = {"low_latency": 1, "deep": 3}
 
+FILTER_COMPARE_STAGES, FILTER_COUNT_STAGES = 2, 3
+"""Of the filter, in every form: its depth costs a row a few cycles once, that of the selection each pass."""
+
+BUTTERFLY_CYCLES = 2
+
+SEED_CYCLES = 3
+"""Of the additions that make a row's id the seed of its pivots, before its scores are taken."""
+
 MEMORY_CYCLES = 3
 """Address, block RAM, its output register: then a line is in the engine's own register."""
 
@@ -28,8 +36,8 @@ class TopK:
     """A top-k engine for rows of up to `capacity` scores of `bits` bits, `width` scores a cycle.
 
     engine: `quick` (quick-select, section 4 of the SpAtten paper) or `radix` (threshold select, fixed time).
-    pivot: quick-select's rule, `accelsim.golden.topk.Pivot`. form: how deep its pipeline is, and that of the
-    filter. digit_bits: what a pass of the radix engine finds.
+    pivot: quick-select's rule, `accelsim.golden.topk.Pivot`. form: how deep its pipeline is.
+    digit_bits: what a pass of the radix engine finds.
     """
 
     engine: Engine = "quick"
@@ -96,30 +104,25 @@ class TopK:
         return COUNT_STAGES[self.form]
 
     @property
-    def filter_count_stages(self) -> int:
-        """Cycles of the filter's prefix counts."""
-        return COUNT_STAGES[self.form]
-
-    @property
     def pivot_wait(self) -> int:
         """Cycles that a pass waits for its pivot."""
         return PIVOT_WAIT[self.pivot]
 
     @property
     def request_cycles(self) -> int:
-        """From a request to the first scores that can be taken: the seed is a product and a sum."""
-        return 3 if self.draws else 1
+        """From a request to the first scores that can be taken."""
+        return 1 + (SEED_CYCLES if self.draws else 0)
 
     @property
     def pass_cycles(self) -> int:
         """From the last line of a pass to the first of the next one, where the pivot is there at once.
 
-        quick: memory, compare, count, accumulate, decide, choose the side, start. radix: memory, match,
-        reach, count, accumulate; the digit is taken on the way.
+        quick: memory, compare, count, accumulate, decide in two, choose the side, start. radix: memory,
+        match, reach, count, accumulate; the digit is taken on the way.
         """
         if self.engine == "radix":
             return MEMORY_CYCLES + 3 + self.count_stages + 1
-        return MEMORY_CYCLES + self.compare_stages + self.count_stages + 4
+        return MEMORY_CYCLES + self.compare_stages + self.count_stages + 5
 
     @property
     def turn_cycles(self) -> int:
@@ -136,12 +139,14 @@ class TopK:
     def filter_cycles(self) -> int:
         """From a line's address to the line that it completes at the output.
 
-        Memory, compare, count of equals, those before the line, room, keep; count, destination, butterfly,
-        join, mask; store.
+        Memory, compare, count of equals, those before the line, what is left, room, keep; count, destination,
+        butterfly, join, mask in two; store.
         """
-        return MEMORY_CYCLES + self.compare_stages + 2 * self.filter_count_stages + 3 + 4 + 1
+        keep = FILTER_COMPARE_STAGES + FILTER_COUNT_STAGES + 4
+        compact = FILTER_COUNT_STAGES + 1 + BUTTERFLY_CYCLES + 1
+        return MEMORY_CYCLES + keep + compact + 3
 
     @property
     def store_lines(self) -> int:
         """Lines of the store at the output: as many as keep the filter running, a power of two."""
-        return 1 << (self.filter_cycles + 2 - 1).bit_length()
+        return 1 << (self.filter_cycles + 3 - 1).bit_length()

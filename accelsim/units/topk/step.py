@@ -65,6 +65,7 @@ class Model:
         self._flushed: int | None = None
         self._store: deque[int] = deque()
         self._promised = 0
+        self._room = True
 
     def step(self, inputs: Mapping[str, int]) -> Row:
         """One clock: see `Model` in `accelsim.units.step`."""
@@ -119,7 +120,7 @@ class Model:
                 work = self._work
                 self._threshold = pack_threshold(self.parameters, work.kth, work.quota)
                 self._state, self._line = "filter", 0
-        elif self._promised < self.parameters.store_lines - 1:
+        elif self._room:
             entering = (True, self._work.completes[self._line])
             self._line += 1
             if self._line == self._work.lines:
@@ -140,6 +141,7 @@ class Model:
         """The filter's pipeline moves; its end goes to the store, whose first line may be taken."""
         self._pipeline.append(entering)
         retired, line = self._pipeline.popleft()
+        self._room = self._promised < self.parameters.store_lines - 2
         if ready and self._store:
             self._store.popleft()
             self._promised -= 1

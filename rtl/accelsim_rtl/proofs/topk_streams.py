@@ -25,7 +25,8 @@ class TopKStore(Harness):
     """
 
     def __init__(self, store: Store):
-        pointers = {name: (name, range(store.depth)) for name in ("produce", "consume")}
+        # A store as narrow as this one has one copy of `consume`.
+        pointers = {"produce": ("produce", range(store.depth)), "consume": ("consume_0", range(store.depth))}
         super().__init__(store, taps=pointers | {"promised": ("promised", range(store.depth + 1))})
 
     def claim(self, m: Module):
@@ -44,6 +45,8 @@ class TopKStore(Harness):
             Assume(~flushed | owed),
             Assert(self.promised == self.level + in_filter),
             Assert(self.promised + owed <= depth),
+            Assert(~self.room | (self.promised + owed < depth)),
+            Assert(self.kept.valid == (self.level != 0)),
             Assert(self.produce == (self.consume + self.level) % depth),
             Assert(Mux(self.line_valid, self.level < depth, 1)),
         ]

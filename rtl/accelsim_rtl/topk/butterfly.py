@@ -4,12 +4,15 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from accelsim_rtl.topk.pipeline import delayed
+
 
 class Butterfly(wiring.Component):
     """Element i of the valid ones goes to lane (start + i) mod width, for any start and any gaps before.
 
     Layer b moves an element between two lanes whose numbers differ in bit b alone, if its destination asks
-    for it; with the lowest bit first no two elements ever meet. latency: 1 cycle.
+    for it; with the lowest bit first no two elements ever meet. latency: 2 cycles, one for each half of the
+    layers.
     """
 
     def __init__(self, *, width, bits):
@@ -34,26 +37,33 @@ class Butterfly(wiring.Component):
         ]
         lanes = [self.lanes[lane] for lane in range(self.width)]
         here = [self.valid[lane] for lane in range(self.width)]
-        for bit in range(self.lane_bits):
-            layer = []
-            for lane in range(self.width):
-                partner, side = lane ^ (1 << bit), (lane >> bit) & 1
-                stays, comes = wants[lane][side], wants[partner][side]
-                left = len(wants[lane]) - 2
-                moved = Signal(self.bits, name=f"moved_{bit}_{lane}")
-                want = Signal(left, name=f"want_{bit}_{lane}")
-                m.d.comb += [
-                    moved.eq(Mux(stays, lanes[lane], lanes[partner])),
-                    want.eq(
-                        (stays.replicate(left) & wants[lane][2:])
-                        | (comes.replicate(left) & wants[partner][2:])
-                    ),
-                ]
-                layer.append((want, moved, stays | comes))
-            wants, lanes, here = zip(*layer, strict=True)
-        arrived = Signal(self.width, reset_less=True)
-        routed = Signal(data.ArrayLayout(self.bits, self.width), reset_less=True)
+        half = self.lane_bits // 2
+        for number, layers in enumerate((range(half), range(half, self.lane_bits))):
+            for bit in layers:
+                wants, lanes, here = self._layer(m, bit, wants, lanes)
+            wants, lanes, here = (
+                [delayed(m, value, 1, name=f"{name}_{number}_{lane}") for lane, value in enumerate(values)]
+                for name, values in (("wants", wants), ("routed", lanes), ("here", here))
+            )
+        m.d.comb += self.arrived.eq(Cat(here))
         for lane in range(self.width):
-            m.d.sync += [arrived[lane].eq(here[lane]), routed[lane].eq(lanes[lane])]
-        m.d.comb += [self.arrived.eq(arrived), self.routed.eq(routed)]
+            m.d.comb += self.routed[lane].eq(lanes[lane])
         return m
+
+    def _layer(self, m, bit, wants, lanes):
+        """What the layer of a bit hands on: what later ones are asked, the elements, which lanes have one."""
+        layer = []
+        for lane in range(self.width):
+            partner, side = lane ^ (1 << bit), (lane >> bit) & 1
+            stays, comes = wants[lane][side], wants[partner][side]
+            left = len(wants[lane]) - 2
+            moved = Signal(self.bits, name=f"moved_{bit}_{lane}")
+            want = Signal(left, name=f"want_{bit}_{lane}")
+            m.d.comb += [
+                moved.eq(Mux(stays, lanes[lane], lanes[partner])),
+                want.eq(
+                    (stays.replicate(left) & wants[lane][2:]) | (comes.replicate(left) & wants[partner][2:])
+                ),
+            ]
+            layer.append((want, moved, stays | comes))
+        return zip(*layer, strict=True)

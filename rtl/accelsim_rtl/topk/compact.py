@@ -19,7 +19,7 @@ class Compactor(wiring.Component):
     passes lie at least two cycles apart.
 
     counted: the marks of a line, `count_stages` cycles after it; joining: the first line of a pass is at the
-    join, one cycle before it can be part of a line. latency: count_stages + 3 cycles to the line that an
+    join, one cycle before it can be part of a line. latency: count_stages + 4 cycles to the line that an
     element completes, one more for what remains after the last line.
     """
 
@@ -52,7 +52,7 @@ class Compactor(wiring.Component):
         m.d.comb += [count.marks.eq(self.marks), self.counted.eq(count.total)]
         marks = delayed(m, self.marks, stages + 1, name="marks")
         lanes = delayed(m, self.lanes, stages + 1, name="lanes")
-        valid = delayed(m, self.valid, stages + 2, name="valid", resets=True)
+        valid = delayed(m, self.valid, stages + 3, name="valid", resets=True)
         first = delayed(m, self.first, stages, name="first", resets=True)
         last = delayed(m, self.last, stages, name="last", resets=True)
 
@@ -76,10 +76,10 @@ class Compactor(wiring.Component):
         # Join.
         m.d.comb += [
             join.valid.eq(valid),
-            join.first.eq(delayed(m, first, 2, name="joining", resets=True)),
-            join.last.eq(delayed(m, last, 2, name="leaving", resets=True)),
-            join.full.eq(delayed(m, full, 1, name="full")),
-            join.fill.eq(delayed(m, fill, 1, name="fill")),
+            join.first.eq(delayed(m, first, 3, name="joining", resets=True)),
+            join.last.eq(delayed(m, last, 3, name="leaving", resets=True)),
+            join.full.eq(delayed(m, full, 2, name="full")),
+            join.fill.eq(delayed(m, fill, 2, name="fill")),
             join.arrived.eq(butterfly.arrived),
             self.joining.eq(join.first),
         ]

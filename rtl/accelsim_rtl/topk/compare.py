@@ -1,6 +1,6 @@
 """The comparator array: every lane of a line against one value."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,7 +12,7 @@ LANES_OF_A_COPY = 4
 class Compare(wiring.Component):
     """Which of `width` unsigned lanes are smaller, and which are larger than `against`.
 
-    latency: `stages` cycles. 1: whole words. 2: the halves of the words first, then their results; and each
+    latency: `stages` cycles. 1: whole words. 2: four bits each first, then their results; and each
     four lanes have a copy of `against`, because its wires would be the longest of all. `load` takes a new
     `against`, which holds for lines from the next cycle on. A lane that is not enabled is neither.
     """
@@ -47,19 +47,40 @@ class Compare(wiring.Component):
         smaller, larger = Signal(self.width, reset_less=True), Signal(self.width, reset_less=True)
         for lane in range(self.width):
             mine, copy = self.lanes[lane], copies[lane // LANES_OF_A_COPY]
-            if self.stages == 1:
-                below, above = mine < copy, mine > copy
-            else:
-                half = self.bits // 2
-                low = self._both(m, mine[:half], copy[:half], f"low_{lane}")
-                high = self._both(m, mine[half:], copy[half:], f"high_{lane}")
-                below = high[0] | (~high[1] & low[0])
-                above = high[1] | (~high[0] & low[1])
+            parts = [
+                self._both(mine[first : first + 2], copy[first : first + 2])
+                for first in range(0, self.bits, 2)
+            ]
+            if self.stages == 2:
+                parts = [
+                    delayed(m, part, 1, name=f"part_{lane}_{index}")
+                    for index, part in enumerate(self._halved(parts))
+                ]
+            while len(parts) > 1:
+                parts = self._halved(parts)
+            below, above = parts[0]
             m.d.sync += [smaller[lane].eq(below & enabled[lane]), larger[lane].eq(above & enabled[lane])]
         m.d.comb += [self.smaller.eq(smaller), self.larger.eq(larger)]
         return m
 
     @staticmethod
-    def _both(m, mine, copy, name):
-        """Smaller and larger, one cycle later."""
-        return delayed(m, Cat(mine < copy, mine > copy), 1, name=name)
+    def _both(mine, copy):
+        """Of two bits: smaller, larger. A look-up table each, where `<` would be a chain of carries."""
+        below, above = Const(0, 1), Const(0, 1)
+        for left, right in zip(mine, copy, strict=True):
+            below, above = (
+                (~left & right) | (below & ~(left ^ right)),
+                (left & ~right) | (above & ~(left ^ right)),
+            )
+        return Cat(below, above)
+
+    @staticmethod
+    def _halved(parts):
+        """Two neighbours made one: the upper one's word counts, if it has one."""
+        pairs = [parts[first : first + 2] for first in range(0, len(parts), 2)]
+        return [
+            Cat(pair[1][0] | (~pair[1][1] & pair[0][0]), pair[1][1] | (~pair[1][0] & pair[0][1]))
+            if len(pair) == 2
+            else pair[0]
+            for pair in pairs
+        ]

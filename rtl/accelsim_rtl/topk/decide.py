@@ -13,7 +13,7 @@ class Decide(wiring.Component):
 
     first, last: of the lines whose counts arrive. count_less_one and target: of this pass. Numbers are kept
     less one, so that the last line of the next pass is a slice of one.
-    larger, smaller, found: the target lies there; one of them is high for one cycle, two cycles after the
+    larger, smaller, found: the target lies there; one of them is high for one cycle, three cycles after the
     last counts, when next_count_less_one, next_target and quota are right. quota is `found`'s.
     """
 
@@ -56,11 +56,13 @@ class Decide(wiring.Component):
                 smaller.eq(smaller + self.smaller_counted),
                 others.eq(others - self.smaller_counted),
             ]
-        counted = delayed(m, self.last, 1, name="counted", resets=True)
+        counted = delayed(m, self.last, 2, name="counted", resets=True)
 
         # Decide.
-        among_larger, among_smaller = Signal(), Signal()
-        m.d.comb += [among_larger.eq(self.target <= larger), among_smaller.eq(self.target > others)]
+        among_larger, among_smaller = (
+            Signal(name=name, reset_less=True) for name in ("among_larger", "among_smaller")
+        )
+        m.d.sync += [among_larger.eq(self.target <= larger), among_smaller.eq(self.target > others)]
         m.d.sync += [
             self.larger.eq(counted & among_larger),
             self.smaller.eq(counted & among_smaller),

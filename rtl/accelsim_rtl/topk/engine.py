@@ -63,13 +63,15 @@ class TopK(wiring.Component):
         kth = Signal(shapes.bits, reset_less=True)
         quota = Signal(shapes.count_bits, reset_less=True)
         reads = Signal(reset_less=True)
-        take, presents = Signal(), Signal()
+        idle, take, presents = Signal(), Signal(), Signal()
         m.d.comb += [
             load.taken.eq(take),
+            select.idle.eq(idle),
             select.start.eq(take & ~load.keeps_all),
             self.loading.eq(~load.request.ready),
         ]
-        with m.If(take):
+        # While there is none, the registers follow the loader: whether it has one would come too late.
+        with m.If(idle):
             m.d.sync += [
                 count_less_one.eq(load.count_less_one),
                 keep_less_one.eq(load.keep_less_one),
@@ -82,7 +84,7 @@ class TopK(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += take.eq(load.loaded)
+                m.d.comb += [idle.eq(1), take.eq(load.loaded)]
                 with m.If(take):
                     m.next = "SELECT"
                     with m.If(load.keeps_all):

@@ -7,6 +7,7 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from accelsim.units.topk.parameters import FILTER_COMPARE_STAGES, FILTER_COUNT_STAGES
 from accelsim_rtl.topk.compact import Compactor
 from accelsim_rtl.topk.compare import Compare
 from accelsim_rtl.topk.count import PrefixCount
@@ -44,7 +45,8 @@ class Filter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         parameters, shapes = self.parameters, self.shapes
-        compare_stages, count_stages = parameters.compare_stages, parameters.filter_count_stages
+        compare_stages, count_stages = FILTER_COMPARE_STAGES, FILTER_COUNT_STAGES
+        compact_cycles = count_stages + 4
         m.submodules.compare = compare = Compare(width=shapes.width, bits=shapes.bits, stages=compare_stages)
         m.submodules.equals = equals = PrefixCount(width=shapes.width, stages=count_stages)
         element = data.StructLayout({"score": shapes.bits, "index": shapes.index_bits})
@@ -54,20 +56,39 @@ class Filter(wiring.Component):
         m.submodules.store = store = Store(parameters)
 
         # Issue.
-        line, running = Signal(shapes.line_bits, reset_less=True), Signal()
+        line, left_lines = (
+            Signal(shapes.line_bits, name=name, reset_less=True) for name in ("line", "left_lines")
+        )
+        running = Signal()
         last_line = self.count_less_one[shapes.lane_bits :]
+        at_first, at_last = Signal(reset_less=True), Signal(reset_less=True)
         issued, first, last = Signal(), Signal(), Signal()
         m.d.comb += [
             issued.eq(running & store.room),
-            first.eq(issued & (line == 0)),
-            last.eq(issued & (line == last_line)),
+            first.eq(issued & at_first),
+            last.eq(issued & at_last),
             self.ends.eq(last),
             self.read_line.eq(line),
         ]
         with m.If(self.start):
-            m.d.sync += [running.eq(1), line.eq(0)]
-        with m.Elif(issued):
-            m.d.sync += [running.eq(~last), line.eq(line + 1)]
+            m.d.sync += running.eq(1)
+        with m.Elif(last):
+            m.d.sync += running.eq(0)
+        with m.If(~running):
+            # Ready for whenever a row starts.
+            m.d.sync += [
+                line.eq(0),
+                left_lines.eq(last_line),
+                at_first.eq(1),
+                at_last.eq(last_line == 0),
+            ]
+        with m.Elif(store.room):
+            m.d.sync += [
+                line.eq(line + 1),
+                at_first.eq(0),
+                left_lines.eq(left_lines - 1),
+                at_last.eq(left_lines == 1),
+            ]
 
         # Read. What the row needs later travels with its lines.
         tags = Signal(data.StructLayout({"issued": 1, "first": 1, "last": 1}))
@@ -123,23 +144,25 @@ class Filter(wiring.Component):
         numbers = delayed(m, numbers, 1, name="numbers_seen")
 
         # Room: how many more equal ones may stay, as far as this line can tell.
-        left = Signal(range(-parameters.capacity, parameters.capacity + 1))
+        left = Signal(range(-parameters.capacity, parameters.capacity + 1), reset_less=True)
         room = Signal(shapes.width.bit_length(), reset_less=True)
-        m.d.comb += left.eq(numbers.quota - before_line)
-        m.d.sync += room.eq(Mux(left < 0, 0, Mux(left > shapes.width, shapes.width, left)))
-        tags = delayed(m, tags, 1, name="roomy", resets=True)
-        numbers = delayed(m, numbers, 1, name="numbers_roomy")
+        m.d.sync += [
+            left.eq(numbers.quota - before_line),
+            room.eq(Mux(left < 0, 0, Mux(left > shapes.width, shapes.width, left))),
+        ]
+        tags = delayed(m, tags, 2, name="roomy", resets=True)
+        numbers = delayed(m, numbers, 2, name="numbers_roomy")
 
         # Keep.
-        larger = delayed(m, compare.larger, count_stages + 2, name="larger")
-        equal = delayed(m, equal, count_stages + 2, name="equal")
-        before = delayed(m, equals.before, 2, name="before")
+        larger = delayed(m, compare.larger, count_stages + 3, name="larger")
+        equal = delayed(m, equal, count_stages + 3, name="equal")
+        before = delayed(m, equals.before, 3, name="before")
         marks = Signal(shapes.width, reset_less=True)
         for lane in range(shapes.width):
             m.d.sync += marks[lane].eq(larger[lane] | (equal[lane] & (before[lane] < room)))
         tags = delayed(m, tags, 1, name="kept", resets=True)
         numbers = delayed(m, numbers, 1, name="numbers_kept")
-        lanes = delayed(m, lanes, count_stages + 3, name="lanes_kept")
+        lanes = delayed(m, lanes, count_stages + 4, name="lanes_kept")
 
         # Compact.
         m.d.comb += [
@@ -152,20 +175,20 @@ class Filter(wiring.Component):
             score = lanes[lane * shapes.bits : (lane + 1) * shapes.bits]
             index = Cat(Const(lane, shapes.lane_bits), numbers.line)
             m.d.comb += compactor.lanes[lane].eq(Cat(score, index))
-        keep = delayed(m, numbers.keep_less_one, count_stages + 3, name="keep")
-        retired = delayed(m, tags.issued, count_stages + 3, name="retired", resets=True)
+        keep = delayed(m, numbers.keep_less_one, compact_cycles, name="keep")
+        retired = delayed(m, tags.issued, compact_cycles, name="retired", resets=True)
 
         # Mask. The line that is flushed behind the last one still finds the numbers of its row.
-        final = Signal()
-        m.d.comb += final.eq(compactor.line == keep[shapes.lane_bits :])
-        last_lane = keep[: shapes.lane_bits]
+        final = Signal(reset_less=True)
+        m.d.sync += final.eq(compactor.line == keep[shapes.lane_bits :])
+        last_lane = delayed(m, keep[: shapes.lane_bits], 1, name="last_lane")
         counted = Cat(~final | (lane <= last_lane) for lane in range(shapes.width))
         counted = delayed(m, counted, 1, name="lane_counted")
-        out = delayed(m, compactor.line_lanes, 1, name="masked")
+        out = delayed(m, compactor.line_lanes, 2, name="masked")
         m.d.comb += [
             store.issued.eq(issued),
-            store.retired.eq(delayed(m, retired, 1, name="retired_masked", resets=True)),
-            store.line_valid.eq(delayed(m, compactor.line_valid, 1, name="masked_valid", resets=True)),
+            store.retired.eq(delayed(m, retired, 2, name="retired_masked", resets=True)),
+            store.line_valid.eq(delayed(m, compactor.line_valid, 2, name="masked_valid", resets=True)),
             store.line.last.eq(delayed(m, final, 1, name="final")),
             store.line["count"].eq(
                 delayed(m, Mux(final, last_lane + 1, shapes.width), 1, name="masked_count")

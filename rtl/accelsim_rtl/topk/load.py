@@ -5,13 +5,12 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from accelsim.golden import topk as golden
+from accelsim.units.topk.parameters import SEED_CYCLES
 from accelsim_rtl.topk.lfsr import stepped
 from accelsim_rtl.topk.pipeline import delayed
 from accelsim_rtl.topk.sampler import Sampler
+from accelsim_rtl.topk.seed import Seed
 from accelsim_rtl.topk.shapes import Shapes
-
-SEED_CYCLES = 2
-"""A multiplication and an addition behind a request, before its scores are taken."""
 
 
 class Load(wiring.Component):
@@ -50,7 +49,7 @@ class Load(wiring.Component):
         line, bank = Signal(shapes.line_bits, reset_less=True), Signal()
         row_id = Signal(golden.LFSR_BITS, reset_less=True)
         last_line = Signal(shapes.line_bits)
-        begins = Signal()
+        seeds = Signal()
         m.d.sync += self.keeps_all.eq(self.count_less_one == self.keep_less_one)
         m.d.comb += [last_line.eq(self.count_less_one[shapes.lane_bits :]), self.bank.eq(bank)]
 
@@ -65,14 +64,16 @@ class Load(wiring.Component):
                         row_id.eq(request.row_id),
                         line.eq(0),
                     ]
-                    m.next = "PRODUCT" if self.parameters.draws else "SCORES"
+                    m.next = "SEED_1" if self.parameters.draws else "SCORES"
             if self.parameters.draws:
-                with m.State("PRODUCT"):
-                    m.next = "SEED"
-                with m.State("SEED"):
+                for cycle in range(1, SEED_CYCLES):
+                    with m.State(f"SEED_{cycle}"):
+                        m.next = f"SEED_{cycle + 1}"
+                with m.State(f"SEED_{SEED_CYCLES}"):
+                    m.d.comb += seeds.eq(1)
                     m.next = "SCORES"
             with m.State("SCORES"):
-                m.d.comb += [self.scores.ready.eq(1), begins.eq(line == 0)]
+                m.d.comb += self.scores.ready.eq(1)
                 with m.If(self.scores.valid):
                     m.d.sync += line.eq(line + 1)
                     with m.If(line == last_line):
@@ -95,36 +96,35 @@ class Load(wiring.Component):
             self.write_bits.eq(lanes),
         ]
         if self.parameters.draws:
-            self._draw(m, row_id, begins & accepted, written, written_line, lanes)
+            begins = delayed(m, seeds, 1, name="seeded", resets=True)
+            self._draw(m, row_id, begins, written, line, lanes)
         return m
 
-    def _draw(self, m, row_id, begins, written, written_line, lanes):
+    def _draw(self, m, row_id, begins, written, line, lanes):
         """The seed of the row, and samples of its lines as they are written."""
         shapes = self.shapes
-        product, seed = (Signal(golden.LFSR_BITS, name=name, reset_less=True) for name in ("product", "seed"))
-        total = (product + golden.SEED_OFFSET)[: golden.LFSR_BITS]
-        m.d.sync += [
-            product.eq(row_id * golden.SEED_MULTIPLIER),
-            seed.eq(Mux(total == 0, golden.SEED_OFFSET, total)),
-        ]
+        m.submodules.seed = seed = Seed()
+        m.d.comb += seed.row_id.eq(row_id)
         if not self.samples_kept:
-            m.d.comb += self.word.eq(seed)
+            m.d.comb += self.word.eq(seed.seed)
             return
         first_word = Signal(golden.LFSR_BITS)
         # The pass over the loaded row draws this word; those of its sides follow.
-        m.d.comb += [first_word.eq(stepped(seed)), self.word.eq(first_word)]
+        m.d.comb += [first_word.eq(stepped(seed.seed)), self.word.eq(first_word)]
         m.submodules.sampler = sampler = Sampler(
             width=shapes.width, bits=shapes.bits, lines=shapes.lines, most=self.samples_kept
         )
         last_line = self.count_less_one[shapes.lane_bits :]
         last_lanes = self.count_less_one[: shapes.lane_bits]
+        count = Signal(sampler.line_count.shape(), reset_less=True)
+        m.d.sync += count.eq(Mux(line == last_line, last_lanes + 1, shapes.width))
         m.d.comb += [
             sampler.start.eq(begins),
             sampler.word.eq(first_word),
             sampler.line_valid.eq(written),
-            sampler.line.eq(written_line),
+            sampler.line.eq(delayed(m, line, 1, name="sampled_line")),
             sampler.line_lanes.eq(lanes),
-            sampler.line_count.eq(Mux(written_line == last_line, last_lanes + 1, shapes.width)),
+            sampler.line_count.eq(count),
             self.samples.eq(sampler.samples),
             self.samples_number.eq(sampler.number),
         ]

@@ -56,15 +56,16 @@ class Passes(wiring.Component):
         else:
             m.d.comb += self.begins.eq(Mux(short, waited[1], waited[0]))
 
+        left = Signal(self.shapes.line_bits, reset_less=True)
         with m.If(self.begins):
-            m.d.sync += [self.valid.eq(1), self.first.eq(1), self.last.eq(short), self.line.eq(0)]
+            m.d.sync += [self.valid.eq(1), self.first.eq(1), self.last.eq(short)]
         with m.Elif(self.valid):
-            m.d.sync += [
-                self.valid.eq(~self.last),
-                self.first.eq(0),
-                self.last.eq(self.line + 1 == self.last_line),
-                self.line.eq(self.line + 1),
-            ]
+            m.d.sync += [self.valid.eq(~self.last), self.first.eq(0), self.last.eq(left == 1)]
+        with m.If(self.valid):
+            m.d.sync += [left.eq(left - 1), self.line.eq(self.line + 1)]
+        with m.Else():
+            # Ready for whenever a pass begins.
+            m.d.sync += [left.eq(self.last_line), self.line.eq(0)]
         if self.fetch:
             with m.If(waited[self.fetch]):
                 # It goes through the pipeline as no line at all, for its pivot alone.
@@ -73,7 +74,8 @@ class Passes(wiring.Component):
 
 
 class QuickSelect(wiring.Component):
-    """start: the row's numbers, word and samples are there. found: kth and quota are right, for one cycle.
+    """idle: there is no row, and its numbers are taken every cycle, the last time in that of `start`, when
+    they are right, with word and samples. found: kth and quota are right, for one cycle.
 
     read_line, and read_bits two cycles later: the loader's bank. passes: begun so far.
     latency: each pass takes its lines - 1 + `pass_cycles` + the larger of `pivot_wait` and, for a pass of one
@@ -85,6 +87,7 @@ class QuickSelect(wiring.Component):
         shapes = self.shapes
         super().__init__(
             {
+                "idle": In(1),
                 "start": In(1),
                 "row_count_less_one": In(shapes.index_bits),
                 "row_target": In(shapes.index_bits),
@@ -120,13 +123,12 @@ class QuickSelect(wiring.Component):
         m.d.comb += [passes.start.eq(started), passes.last_line.eq(count_less_one[shapes.lane_bits :])]
         with m.If(started):
             m.d.sync += word.eq(stepped(word))
-        with m.If(self.start):
+        with m.If(self.idle):
             m.d.sync += [
                 count_less_one.eq(self.row_count_less_one),
                 target.eq(self.row_target),
                 word.eq(self.row_word),
                 side.eq(LOADED),
-                self.passes.eq(0),
             ]
         with m.Elif(decide.larger | decide.smaller):
             m.d.sync += [
@@ -134,7 +136,9 @@ class QuickSelect(wiring.Component):
                 target.eq(decide.next_target),
                 side.eq(Mux(decide.larger, LARGER, SMALLER)),
             ]
-        with m.If(passes.begins):
+        with m.If(self.start):
+            m.d.sync += self.passes.eq(0)
+        with m.Elif(passes.begins):
             m.d.sync += self.passes.eq(self.passes + 1)
 
         # Read.

@@ -8,6 +8,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from accelsim_rtl.topk.adders import added, counted
 from accelsim_rtl.topk.memory import READ_LATENCY
 from accelsim_rtl.topk.pipeline import delayed
 from accelsim_rtl.topk.shapes import Shapes
@@ -16,7 +17,8 @@ LANES_OF_A_GROUP = 4
 
 
 class RadixSelect(wiring.Component):
-    """start: the row's numbers are there. found: kth and quota are right, for one cycle.
+    """idle: there is no row, and its numbers are taken every cycle, the last time in that of `start`, when
+    they are right. found: kth and quota are right, for one cycle.
 
     read_line, and read_bits two cycles later: the loader's bank. passes: begun so far.
     latency: passes * (lines - 1 + `pass_cycles`) + 2 cycles, from one cycle after `start` to `found`.
@@ -27,6 +29,7 @@ class RadixSelect(wiring.Component):
         shapes = self.shapes
         super().__init__(
             {
+                "idle": In(1),
                 "start": In(1),
                 "row_count_less_one": In(shapes.index_bits),
                 "row_target": In(shapes.index_bits),
@@ -53,36 +56,45 @@ class RadixSelect(wiring.Component):
         line = Signal(shapes.line_bits, reset_less=True)
         tags = {name: Signal(name=name) for name in ("valid", "first", "last")}
         m.d.comb += [begins.eq(started | again), self.read_line.eq(line)]
-        with m.If(self.start):
-            m.d.sync += [
-                count_less_one.eq(self.row_count_less_one),
-                turn.eq(1 << (digits - 1)),
-                self.passes.eq(0),
-            ]
-        with m.If(again):
+        with m.If(self.idle):
+            m.d.sync += [count_less_one.eq(self.row_count_less_one), turn.eq(1 << (digits - 1))]
+        with m.Elif(again):
             m.d.sync += turn.eq(turn >> 1)
+        with m.If(self.start):
+            m.d.sync += self.passes.eq(0)
+        with m.Elif(begins):
+            m.d.sync += self.passes.eq(self.passes + 1)
+        left = Signal(shapes.line_bits, reset_less=True)
         with m.If(begins):
             m.d.sync += [
-                self.passes.eq(self.passes + 1),
                 tags["valid"].eq(1),
                 tags["first"].eq(1),
                 tags["last"].eq(last_line == 0),
-                line.eq(0),
             ]
         with m.Elif(tags["valid"]):
             m.d.sync += [
                 tags["valid"].eq(~tags["last"]),
                 tags["first"].eq(0),
-                tags["last"].eq(line + 1 == last_line),
-                line.eq(line + 1),
+                tags["last"].eq(left == 1),
             ]
+        with m.If(tags["valid"]):
+            m.d.sync += [left.eq(left - 1), line.eq(line + 1)]
+        with m.Else():
+            # Ready for whenever a pass begins.
+            m.d.sync += [left.eq(last_line), line.eq(0)]
 
         # Read.
         lanes = delayed(m, self.read_bits, 1, name="lanes")
         tags = {
-            name: delayed(m, tag, READ_LATENCY + 1, name=f"read_{name}", resets=True)
+            name: delayed(m, tag, READ_LATENCY, name=f"read_{name}", resets=True)
             for name, tag in tags.items()
         }
+        enabled = Signal(shapes.width)
+        for lane in range(shapes.width):
+            m.d.sync += enabled[lane].eq(tags["valid"] & (~tags["last"] | (lane <= last_lane)))
+        first, last = (
+            delayed(m, tags[name], 1, name=f"lanes_{name}", resets=True) for name in ("first", "last")
+        )
 
         # Match: the digits above are those that were found; and this pass's digit.
         matches = []
@@ -91,10 +103,12 @@ class RadixSelect(wiring.Component):
             score = Cat(score, Const(0, digits * digit_bits - shapes.bits))
             match = Signal(name=f"match_{lane}", reset_less=True)
             digit = Signal(digit_bits, name=f"digit_{lane}", reset_less=True)
-            same, chosen = tags["valid"] & (~tags["last"] | (lane <= last_lane)), Const(0, digit_bits)
+            same, chosen = enabled[lane], Const(0, digit_bits)
             for place in range(digits):
                 part = slice(place * digit_bits, (place + 1) * digit_bits)
-                same &= turn[place:].any() | (score[part] == found[part])
+                if place:
+                    # Below the lowest digit there is no pass that knows it.
+                    same &= turn[place:].any() | (score[part] == found[part])
                 chosen |= Mux(turn[place], score[part], 0)
             m.d.sync += [match.eq(same), digit.eq(chosen)]
             matches.append((match, digit))
@@ -102,16 +116,16 @@ class RadixSelect(wiring.Component):
         # Reach: does a matching digit reach d, for each d above 0? How many do, in groups, then in pairs.
         base = Signal(signed(shapes.index_bits + 2), reset_less=True)
         latency = 2 + self.parameters.count_stages
-        first = delayed(m, tags["first"], latency, name="counted_first", resets=True)
-        last = delayed(m, tags["last"], latency + 1, name="counted_last", resets=True)
+        first = delayed(m, first, latency, name="counted_first", resets=True)
+        last = delayed(m, last, latency + 1, name="counted_last", resets=True)
         sums = [base]
         for value in range(1, 1 << digit_bits):
             reached = Signal(shapes.width, name=f"reached_{value}", reset_less=True)
             m.d.sync += reached.eq(Cat(match & (digit >= value) for match, digit in matches))
-            counted = self._count(m, reached, value)
+            number = self._count(m, reached, value)
             # Counted down from the target: no longer negative means more than the target.
             total = Signal(base.shape(), name=f"sum_{value}", reset_less=True)
-            m.d.sync += total.eq(Mux(first, base, total) + counted)
+            m.d.sync += total.eq(Mux(first, base, total) + number)
             sums.append(total)
 
         # Decide: the largest digit that more than `target` scores reach; the rest of the target is below it.
@@ -128,7 +142,7 @@ class RadixSelect(wiring.Component):
             above = sums[value + 1] if value + 1 < 1 << digit_bits else base
             next_base |= Mux(chosen[value], above.as_unsigned(), 0)
             next_digit |= Mux(chosen[value], value, 0)
-        with m.If(self.start):
+        with m.If(self.idle):
             m.d.sync += base.eq(-1 - self.row_target)
         with m.Elif(decided):
             m.d.sync += base.eq(next_base)
@@ -148,7 +162,7 @@ class RadixSelect(wiring.Component):
         counts = []
         for first in range(0, self.shapes.width, LANES_OF_A_GROUP):
             group = marks[first : first + LANES_OF_A_GROUP]
-            counts.append(sum((group[i] for i in range(1, len(group))), group[0]))
+            counts.append(counted([group[i] for i in range(len(group))]))
         stage = 0
         while True:
             counts = [
@@ -157,5 +171,5 @@ class RadixSelect(wiring.Component):
             ]
             if len(counts) == 1:
                 return counts[0]
-            counts = [counts[i] + counts[i + 1] for i in range(0, len(counts), 2)]
+            counts = [added(m, *counts[i : i + 2], len(counts[i]) + 1) for i in range(0, len(counts), 2)]
             stage += 1

@@ -47,7 +47,7 @@ class Sampler(wiring.Component):
         hit, group_ends = Signal(), Signal()
         m.d.comb += [
             hit.eq(self.line_valid & (((self.line ^ word) & mask) == 0)),
-            group_ends.eq((self.line & (self.line + 1)) == 0),
+            group_ends.eq((self.line & mask) == mask),
         ]
         with m.If(self.start):
             m.d.sync += [word.eq(self.word), mask.eq(0)]

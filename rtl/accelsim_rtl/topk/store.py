@@ -7,12 +7,16 @@ from amaranth.lib.wiring import In, Out
 
 from accelsim_rtl.topk.shapes import Shapes
 
+BITS_OF_A_COPY = 48
+"""Of a line, that share a copy of the number of the line being read: its wires would be the longest."""
+
 
 class Store(wiring.Component):
     """issued: a line goes into the filter; retired: it is through; line_valid: a line comes out of it.
 
     A line in the filter becomes one line here or none, and behind the last one of a row there may be one
-    more. So room is said while the lines here and in the filter leave one free.
+    more. So room is said while the lines here and in the filter leave one free, and one more for the line
+    that may go in before their number is seen: `room` is a register.
     latency: a line can be taken in the cycle after it came.
     """
 
@@ -22,7 +26,7 @@ class Store(wiring.Component):
             {
                 "issued": In(1),
                 "retired": In(1),
-                "room": Out(1),
+                "room": Out(1, init=1),
                 "line_valid": In(1),
                 "line": In(self.shapes.kept),
                 "kept": Out(stream.Signature(self.shapes.kept)),
@@ -32,28 +36,36 @@ class Store(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(shape=self.shapes.kept.size, depth=self.depth, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
-        produce, consume = (Signal(range(self.depth), name=name) for name in ("produce", "consume"))
+        produce = Signal(range(self.depth))
         promised, level = (Signal(range(self.depth + 1), name=name) for name in ("promised", "level"))
         taken = Signal()
         m.d.comb += [
-            write.en.eq(self.line_valid),
-            write.addr.eq(produce),
-            write.data.eq(self.line),
-            read.addr.eq(consume),
-            self.kept.payload.eq(read.data),
-            self.kept.valid.eq(level != 0),
             taken.eq(self.kept.valid & self.kept.ready),
-            self.room.eq(promised < self.depth - 1),
             self.level.eq(level),
         ]
         m.d.sync += [
+            self.room.eq(promised < self.depth - 2),
+            # Whether the level is not 0, one cycle ahead.
+            self.kept.valid.eq(self.line_valid | level[1:].any() | (level[0] & ~self.kept.ready)),
             produce.eq(produce + self.line_valid),
-            consume.eq(consume + taken),
             level.eq(level + self.line_valid - taken),
             # What is in the filter and what is here: a line that retires is counted here from then on, if it
             # became one.
             promised.eq(promised + self.issued - self.retired + self.line_valid - taken),
         ]
+        for first in range(0, self.shapes.kept.size, BITS_OF_A_COPY):
+            part = slice(first, min(first + BITS_OF_A_COPY, self.shapes.kept.size))
+            # Equal registers would be made one.
+            consume = Signal(range(self.depth), name=f"consume_{first}", attrs={"keep": 1})
+            m.d.sync += consume.eq(consume + taken)
+            memory = Memory(shape=part.stop - part.start, depth=self.depth, init=[])
+            m.submodules[f"memory_{first}"] = memory
+            write, read = memory.write_port(), memory.read_port(domain="comb")
+            m.d.comb += [
+                write.en.eq(self.line_valid),
+                write.addr.eq(produce),
+                write.data.eq(self.line.as_value()[part]),
+                read.addr.eq(consume),
+                self.kept.payload.as_value()[part].eq(read.data),
+            ]
         return m
