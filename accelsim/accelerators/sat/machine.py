@@ -71,7 +71,7 @@ class Sat(ArrayMachine):
     sore_lanes: int = 32
     wuve_lanes: int = 32
     passes: tuple[Pass, ...] = ()
-    most_bursts: int = 1 << 17
+    most_bursts: int = 1 << 16
     # The board's VU9P: 16 nm, 0.85 V.
     energy: Energy = field(default_factory=lambda: Energy(node_nm=16, volts=0.85, fabric="fpga"))
 
