@@ -201,7 +201,7 @@ def test_json_goes_to_a_file_beside_the_table(capsys: pytest.CaptureFixture[str]
     [
         ("accelerators", ["systolic", "sat", "stc", "spatten", "a3", "mnnfast"]),
         ("models", ["minilm", "smollm2", "efficientnet-lite0", "vit-s", *networks()]),
-        ("recipes", ["magnitude", "spatten"]),
+        ("recipes", ["magnitude", "spatten", "bdwp", "srste", "sdgp", "transposable"]),
     ],
 )
 def test_lists_are_plain_lines_with_the_name_first(
