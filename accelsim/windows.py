@@ -16,6 +16,7 @@ from accelsim.machine import CAUSES, Pins, Timeline, Traffic, simulate
 from accelsim.plan import Integers, Plan
 
 WINDOWS = 4  # of a segment that is too long
+EDGE = 2  # jobs at either end of a segment that are counted for themselves
 WARM_UP = 0.25  # of a window's bursts, simulated before it and not counted
 
 
@@ -52,8 +53,10 @@ class _Window:
 
 def compute_cycles(plan: Plan, segments: Sequence[Segment]) -> int:
     """Cycles with unlimited memory."""
-    marks = _marks(plan, simulate(plan, None), 0)
-    return sum(segment.times * int(marks[segment.last] - marks[segment.first]) for segment in segments)
+    timeline = simulate(plan, None)
+    marks = _marks(plan, timeline)
+    paced = sum(segment.times * int(marks[segment.last] - marks[segment.first]) for segment in segments)
+    return paced + timeline.cycles - int(marks[-1])
 
 
 def simulate_windows(
@@ -71,9 +74,12 @@ def simulate_windows(
             last_slice = (window.warm, last, piece, simulate(piece, memory))
             simulated.append((piece, last_slice[3]))
         _, last, piece, timeline = last_slice
-        marks = _marks(piece, timeline, window.warm)
-        cycles = float(marks[window.last - window.warm] - marks[window.first - window.warm])
-        total.add(plan, window, cycles * window.weight, piece, timeline)
+        marks = _marks(piece, timeline)
+        cycles = window.weight * (marks[window.last - window.warm] - marks[window.first - window.warm])
+        if window.last == plan.jobs:
+            # What the other stages still do when the busiest is done comes once, at the very end.
+            cycles += timeline.cycles - marks[-1]
+        total.add(float(cycles), timeline)
     return total.windowed(plan, segments, simulated), simulated
 
 
@@ -112,35 +118,38 @@ def _windows(plan: Plan, memory: Memory, segments: Sequence[Segment], most_burst
         return
     whole = sum(segment.times * (ends[segment.last] - ends[segment.first]) for segment in segments)
     for segment in segments:
-        span = ends[segment.last] - ends[segment.first]
-        share = max(0.05, segment.times * span / whole)
-        room = int(most_bursts * share)
-        if bursts[segment.last] - bursts[segment.first] <= room:
+        share = segment.times * (ends[segment.last] - ends[segment.first]) / whole
+        room = int(most_bursts * max(0.05, share))
+        if bursts[segment.last] - bursts[segment.first] <= room or segment.last - segment.first <= 2 * EDGE:
             warm = _before(bursts, segment.first, int(WARM_UP * room))
             yield _Window(warm=warm, first=segment.first, last=segment.last, weight=segment.times)
-            continue
-        for stratum in range(WINDOWS):
-            begin, end = ends[segment.first] + span * np.array([stratum, stratum + 1]) / WINDOWS
-            # The first window is the start of the segment, the last one its end, the others lie in the
-            # middle.
-            at = begin + (end - begin) * (0.0, 0.5, 0.5, 1.0)[stratum]
-            first, last = _around(bursts, ends, segment, at, room // WINDOWS, stratum)
-            weight = segment.times * span / WINDOWS / (ends[last] - ends[first])
-            yield _Window(
-                warm=_before(bursts, first, int(WARM_UP * room) // WINDOWS),
-                first=first,
-                last=last,
-                weight=weight,
-            )
+        else:
+            yield from _strata(bursts, ends, segment, room)
 
 
-def _around(
-    bursts: Integers, ends: np.ndarray, segment: Segment, at: float, room: int, stratum: int
-) -> tuple[int, int]:
-    """Whole jobs of about `room` bursts at a point of the expected time, inside the segment."""
+def _strata(bursts: Integers, ends: np.ndarray, segment: Segment, room: int) -> Iterator[_Window]:
+    """The edges of a segment, each for itself, and between them a window in the middle of each stratum."""
+    first, last = segment.first + EDGE, segment.last - EDGE
+    warm = _before(bursts, last, int(WARM_UP * room) // WINDOWS)
+    yield _Window(warm=max(0, segment.first - EDGE), first=segment.first, last=first, weight=segment.times)
+    yield _Window(warm=warm, first=last, last=segment.last, weight=segment.times)
+    span = (ends[last] - ends[first]) / WINDOWS
+    inner = Segment(first=first, last=last)
+    for stratum in range(WINDOWS):
+        at = ends[first] + (stratum + 0.5) * span
+        begin, end = _around(bursts, ends, inner, at, room // WINDOWS)
+        yield _Window(
+            warm=_before(bursts, begin, int(WARM_UP * room) // WINDOWS),
+            first=begin,
+            last=end,
+            weight=segment.times * span / (ends[end] - ends[begin]),
+        )
+
+
+def _around(bursts: Integers, ends: np.ndarray, segment: Segment, at: float, room: int) -> tuple[int, int]:
+    """Whole jobs of about `room` bursts around a point of the expected time, inside the segment."""
     middle = int(np.clip(np.searchsorted(ends, at, "right") - 1, segment.first, segment.last - 1))
-    back = {0: 0.0, WINDOWS - 1: 1.0}.get(stratum, 0.5)
-    first = int(np.searchsorted(bursts, bursts[middle] - back * room))
+    first = int(np.searchsorted(bursts, bursts[middle] - room // 2))
     first = int(np.clip(first, segment.first, middle))
     last = int(np.searchsorted(bursts, bursts[first] + room))
     return first, int(np.clip(last, middle + 1, segment.last))
@@ -159,12 +168,10 @@ def _expected(plan: Plan, memory: Memory, bursts: Integers) -> np.ndarray:
     return paced
 
 
-def _marks(plan: Plan, timeline: Timeline, offset: int) -> Integers:
-    """(jobs + 1,): when the busiest stage is done with the jobs before; the last end at the end."""
+def _marks(plan: Plan, timeline: Timeline) -> Integers:
+    """(jobs + 1,): when the busiest stage is done with the jobs before."""
     pace = int(np.where(plan.skip, 0, plan.busy).sum(axis=0).argmax())
-    marks = np.concatenate([[0], np.maximum.accumulate(timeline.free[:, pace])])
-    marks[-1] = timeline.cycles
-    return marks
+    return np.concatenate([[0], np.maximum.accumulate(timeline.free[:, pace])])
 
 
 @dataclass
@@ -174,7 +181,7 @@ class _Sums:
     traffic: np.ndarray | None = None
     pins: np.ndarray | None = None
 
-    def add(self, plan: Plan, window: _Window, cycles: float, piece: Plan, timeline: Timeline) -> None:
+    def add(self, cycles: float, timeline: Timeline) -> None:
         """Counts of the window's simulation, in proportion to its cycles."""
         share = cycles / max(1, timeline.cycles)
         self.cycles += cycles

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -251,3 +252,27 @@ network("gpt2-small", "magnitude,2:4", tokens=4)
 sys.exit(any(name in sys.modules for name in ("torch", "transformers")))
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+IDEAL = [
+    ("resnet-9", 1.498, 1.994, 2.390),
+    ("vit-cifar", 1.469, 1.919, 2.266),
+    ("vit-cifar-2048", 1.484, 1.958, 2.330),
+    ("vgg-19-cifar", 1.498, 1.994, 2.390),
+    ("resnet-18-tiny", 1.467, 1.914, 2.258),
+    ("resnet-18-tiny-3x3", 1.498, 1.996, 2.393),
+    ("resnet-50", 1.485, 1.961, 2.335),
+]
+
+
+@pytest.mark.parametrize(("name", "at_4", "at_8", "at_16"), IDEAL)
+def test_the_bound_of_a_training_step_is_that_of_its_shapes(
+    name: str, at_4: float, at_8: float, at_16: float
+) -> None:
+    for group, expected in ((4, at_4), (8, at_8), (16, at_16)):
+        layers = workload(name, f"bdwp,2:{group}", train=True).layers
+        done = sum(
+            Fraction(layer.macs) * (Fraction(2, group) if getattr(layer, "mask", None) else 1)
+            for layer in layers
+        )
+        assert float(sum(layer.macs for layer in layers) / done) == pytest.approx(expected, abs=0.002)

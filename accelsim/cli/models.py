@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accelsim.accelerators import ACCELERATORS
+from accelsim.accelerators import ACCELERATORS, Sat
+from accelsim.accelerators.sat import schedule
 from accelsim.cli.options import Explain, Json, Machine, On, Prune, Seed, Settings, count_option, machine
 from accelsim.cli.output import Stopwatch, check_destination, progress, show, show_all, step
 from accelsim.report import Accuracy
@@ -71,6 +72,10 @@ def run_model(
         int | None,
         count_option("--samples", "Windows, sentences or pictures for --evaluate.", most=MOST_SAMPLES),
     ] = None,
+    save_schedule: Annotated[
+        str | None,
+        typer.Option("--save-schedule", metavar="FILE", help="Write sat's words, for --set schedule=FILE."),
+    ] = None,
     explain: Explain = False,
     json: Json = None,
     seed: Seed = 0,
@@ -82,7 +87,11 @@ def run_model(
       accelsim run minilm --prune magnitude,2:8 --on sat --set dram.channels=2
     """
     check_destination(json)
+    check_destination(save_schedule, flag="--save-schedule")
     target = machine(on, settings)
+    sat = target.accelerator if isinstance(target.accelerator, Sat) else None
+    if save_schedule is not None and sat is None:
+        raise ValueError(f"--save-schedule belongs to sat, and {on!r} has no configuration words")
     source = Source(
         model=model,
         recipes=prune or [],
@@ -116,6 +125,8 @@ def run_model(
         report = replace(report, accuracy=source.accuracy(evaluation))
         watch.lap("evaluated")
     watch.say(workload.model)
+    if save_schedule is not None and sat is not None:
+        schedule.save(save_schedule, sat, [report, *filter(None, [report.baseline])])
     show(report, json, explain=explain)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from accelsim.golden.formats import Bitmap, select_nm
 from accelsim.machine import Timeline, simulate
 from accelsim.parameters import paths, replace_by_path
 from accelsim.plan import Layout, Plan, Stage
-from accelsim.workload import Attention, Layer, Matmul
+from accelsim.workload import Attention, Layer, Matmul, Update
 
 
 def matmul(m: int, n: int, k: int, pattern: tuple[int, int] | None = None) -> Matmul:
@@ -46,6 +47,17 @@ def attention(keys: int, queries: int, bits: tuple[int, int] | None, **changes: 
 
 
 GEMMS = (matmul(70, 50, 90), matmul(70, 50, 96, (2, 4)), matmul(90, 80, 128, (2, 8)), matmul(3, 4, 5))
+CONVOLUTION = {
+    "kind": "convolution", "kernel": "3x3", "batch": 2, "input_channels": 8, "output_channels": 16,
+    "groups": 1, "input": "8x8", "output": "8x8", "stride": "1x1", "pattern": "2:8",
+}  # fmt: skip
+STEP = (
+    replace(matmul(128, 16, 72, (2, 8)), name="conv.ff", stage="ff", geometry=CONVOLUTION),
+    replace(matmul(128, 72, 16, (2, 8)), name="conv.bp", stage="bp", geometry=CONVOLUTION),
+    replace(matmul(72, 16, 128), name="conv.wu", stage="wu", geometry=CONVOLUTION, weights=False),
+    Update(name="conv.update", n=16, k=72, forward="2:8", backward="2:8", state=1, geometry=CONVOLUTION),
+)
+PINS = Path(__file__).with_name("pins.json")
 HEADS = (
     attention(300, 1, (6, 4)),
     attention(300, 1, None),
@@ -87,13 +99,17 @@ def behaviour(machine: Accelerator, layers: tuple[Layer, ...]) -> list[tuple[obj
             continue
         work = machine.plan(layer)
         timeline = simulate(work.plan, memory_of(machine))
+        bursts = work.plan.bursts(write=False) + work.plan.bursts(write=True)
+        sampled = 0 < work.most_bursts < bursts
         traffic = timeline.traffic
         moved = traffic.read_bursts, traffic.write_bursts, traffic.cache_hits
         seconds = timeline.cycles / machine.clock_hz + work.launches * machine.launch_seconds
         bytes_ = [count * machine.dram.burst_bytes for count in moved]
         energy = energy_pj(machine.parts(), work.events)
         area = area_mm2(machine.parts())
-        shown.append((timeline.cycles, bytes_, seconds, simulate(work.plan, None).cycles, energy, area))
+        shown.append(
+            (timeline.cycles, bytes_, seconds, simulate(work.plan, None).cycles, energy, area, sampled)
+        )
     return shown
 
 
@@ -116,7 +132,7 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
     "systolic": (Systolic(**SMALL), GEMMS, {**ARRAY_VALUES, "dtype": "int8"}),
     "sat": (
         Sat(**SMALL, adder_latency=4, interleave=2),
-        GEMMS,
+        (*GEMMS, *STEP),
         {
             **ARRAY_VALUES,
             "sparse_mode": "slot",
@@ -124,6 +140,14 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "multiplier_latency": "3",
             "interleave": "3",
             "overlapped": "true",
+            "schedule": str(PINS),
+            "reduction": "on-the-fly",
+            "transpose_buffer": "false",
+            "gradients": "on-chip",
+            "sore_lanes": "2",
+            "wuve_lanes": "2",
+            "passes": "relu",
+            "most_bursts": "50",
         },
     ),
     "stc": (

@@ -90,6 +90,23 @@ def test_a_wrong_index_is_seen_in_the_compressed_product():
     assert not np.array_equal(matmul_nm(a, code), matmul_fp16(a, masked))
 
 
+@given(seeds, st.integers(1, 8))
+def test_every_product_of_two_halves_is_exact_and_subnormals_are_kept(seed, accumulators):
+    rng = np.random.default_rng(seed)
+    # Any bits but those of infinities and NaN, every fourth one a subnormal.
+    bits = rng.integers(0, 0x7C00, (2, 64)) | rng.integers(0, 2, (2, 64)) << 15
+    bits[:, ::4] &= 0x83FF
+    a, b = bits.astype(np.uint16).view(np.float16)
+    exact = a.astype(np.float64) * b.astype(np.float64)
+    assert np.array_equal(matmul_fp16(a[:, None], b[:, None]).diagonal(), exact.astype(np.float32))
+    assert np.array_equal(exact.astype(np.float32).astype(np.float64), exact)
+    masked = np.where(select_nm(b[None], 2, 8), b[None], np.float16(0))
+    code = NM.encode(masked, 2, 8)
+    stored = np.flatnonzero(select_nm(masked, 2, 8)[0])
+    expected = one_by_one(a[stored], masked[0, stored], accumulators)
+    assert matmul_nm(a[None], code, accumulators)[0, 0] == expected
+
+
 def test_interleaved_compressed_weights_follow_their_stored_position():
     a, b = operands((2, 3, 32), 2)
     masked = np.where(select_nm(b, 2, 4), b, np.float16(0))

@@ -49,7 +49,7 @@ class Sat(ArrayMachine):
     time they are fetched; `transpose_buffer`: it takes both directions of groups at full rate. `gradients`
     of the weights are stored in FP32 and fetched by the update, or stay on chip. `wuve_lanes` weights are
     updated and `sore_lanes` reduced in a clock. `passes`: optional terms
-    (`accelsim.accelerators.sat.passes`). Layers of more than `most_bursts` are simulated through windows (0:
+    (`accelsim.accelerators.sat.passes`). Stages of more than `most_bursts` are simulated through windows (0:
     every burst).
     """
 
@@ -71,7 +71,7 @@ class Sat(ArrayMachine):
     sore_lanes: int = 32
     wuve_lanes: int = 32
     passes: tuple[Pass, ...] = ()
-    most_bursts: int = 1 << 17
+    most_bursts: int = 1 << 16
     # The board's VU9P: 16 nm, 0.85 V.
     energy: Energy = field(default_factory=lambda: Energy(node_nm=16, volts=0.85, fabric="fpga"))
 
@@ -188,7 +188,7 @@ class Sat(ArrayMachine):
         return LayerPlan(
             plan=plan,
             segments=segments,
-            most_bursts=self.most_bursts,
+            most_bursts=self.most_bursts if getattr(layer, "stage", "") else 0,
             macs_dense=dense,
             macs_done=done,
             launches=launches,

@@ -14,11 +14,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from accelsim.accelerators.products import Pattern
 
@@ -72,20 +72,37 @@ class Schedule:
         return known.get(str(pattern), known.get(""))
 
 
-def save(
-    path: str | os.PathLike[str], rows: int, cols: int, facts: Iterable[tuple[str, Mapping[str, Any]]]
-) -> int:
-    """Write the words of a report's layers, given as (name, facts); of equal names the patterns are joined.
+class Rows(Protocol):
+    """A report, as far as its words go."""
 
-    Returns how many layers have a word.
-    """
+    @property
+    def layers(self) -> Sequence[Any]:
+        """Its rows, with their names and facts."""
+
+
+class Shape(Protocol):
+    """An array of processing elements."""
+
+    @property
+    def rows(self) -> int:
+        """Rows."""
+
+    @property
+    def cols(self) -> int:
+        """Columns."""
+
+
+def save(path: str | os.PathLike[str], array: Shape, reports: Sequence[Rows]) -> None:
+    """Write the words of all layers that have one; its patterns are joined. Whole or not at all."""
     layers: dict[str, dict[str, str]] = {}
-    for name, fact in facts:
-        if fact.get("word"):
-            layers.setdefault(name, {})[str(fact["pattern"])] = str(fact["word"])
-    content = {"kind": KIND, "version": VERSION, "rows": rows, "cols": cols, "layers": layers}
-    Path(path).write_text(json.dumps(content, indent=1) + "\n")
-    return len(layers)
+    for report in reports:
+        for row in report.layers:
+            if row.facts.get("word"):
+                layers.setdefault(row.name, {})[str(row.facts["pattern"])] = str(row.facts["word"])
+    content = {"kind": KIND, "version": VERSION, "rows": array.rows, "cols": array.cols, "layers": layers}
+    unfinished = Path(f"{path}.part")
+    unfinished.write_text(json.dumps(content, indent=1) + "\n")
+    unfinished.replace(path)
 
 
 @lru_cache(maxsize=8)

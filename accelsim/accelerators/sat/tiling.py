@@ -22,11 +22,15 @@ MAKE = {"os": output_stationary, "ws": weight_stationary}
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """Blocks in execution order, each with how often it comes. `rows`, `steps`: their size; 0: all."""
+    """Blocks in execution order, each with how often it comes. `rows`, `steps`: their size; 0: all.
+
+    `serial_store`: sums fill more than half of the output buffer, so that the array waits while they leave.
+    """
 
     blocks: tuple[tuple[Folds, int], ...]
     rows: int = 0
     steps: int = 0
+    serial_store: bool = False
 
     def __str__(self) -> str:
         if self.steps:
@@ -49,9 +53,10 @@ class Tiling:
 
     def estimate(self, bytes_per_cycle: float) -> float:
         """Expected cycles: of a single block as `Folds.estimate`; of many what is slower, array or memory."""
+        waits = self.total("outputs") / bytes_per_cycle if self.serial_store else 0.0
         if len(self.blocks) == 1 and self.blocks[0][1] == 1:
-            return self.blocks[0][0].estimate(bytes_per_cycle)
-        return sum(
+            return self.blocks[0][0].estimate(bytes_per_cycle) + waits
+        return waits + sum(
             times * max(folds.compute_cycles, folds.traffic_bytes / bytes_per_cycle)
             for folds, times in self.blocks
         )
@@ -68,9 +73,11 @@ def tiling(flow: str, gemm: Gemm, array: Array, rows: int = 0, steps: int = 0) -
         if flow == "ws" or not rows:
             raise ValueError("blocks of steps must be output stationary, in panels of rows")
         return _by_reduction(gemm, array, rows, steps)
+    sums = min(rows or gemm.m, gemm.m) * min(gemm.n, array.cols) * ACCUMULATOR_BYTES
+    serial = flow == "ws" and array.output_buffer // 2 < sums <= array.output_buffer
     if rows and rows < gemm.m:
-        return _by_rows(gemm, array, flow, rows)
-    return Tiling(blocks=((MAKE[flow](gemm, array), 1),))
+        return replace(_by_rows(gemm, array, flow, rows), serial_store=serial)
+    return Tiling(blocks=((MAKE[flow](gemm, array), 1),), serial_store=serial)
 
 
 def _cuts_by_rows(gemm: Gemm, array: Array) -> Iterator[tuple[int, int]]:
@@ -125,6 +132,8 @@ def _by_reduction(gemm: Gemm, array: Array, rows: int, steps: int) -> Tiling:
             f"a dense panel of {rows} rows must have its sums in half of output_buffer={array.output_buffer}"
         )
     left = replace(array, output_buffer=array.output_buffer // 2)
+    # Steps need not end with a span, and dense weights have no groups that could straddle one.
+    gemm = replace(gemm, span=0)
     count, rest = divmod(gemm.m, rows)
     blocks = _reduced(replace(gemm, m=rows), left, steps, count) if count else []
     if rest:

@@ -1,6 +1,7 @@
 """The optimiser's update on SAT: masters and state from memory, WUVE, SORE for the pruned copies, and back.
 
-One plan for each weight tensor, in chunks of half the weight buffer. Every stage is pipelined: while WUVE
+One plan for each weight tensor, in chunks of half the weight buffer or an eighth of
+the tensor. Every stage is pipelined: while WUVE
 updates a chunk, SORE reduces the one before and the next is fetched.
 """
 
@@ -18,6 +19,7 @@ from accelsim.workload import Update
 
 GRADIENT_BYTES = 4
 DENSE_COPY_BYTES = 2
+CHUNKS, SMALLEST_CHUNK = 8, 1024  # enough of them for the stages to overlap, if they are worth it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,7 @@ def plan(update: Update, machine: Updating) -> Plan:
     """Chunks through fetch, WUVE, SORE and store. ValueError for a buffer that holds no weight."""
     count = counts(update, machine)
     widest = max(1, max(count.read_bytes, count.write_bytes) // update.parameters + 1)
-    chunk = machine.buffer_bytes // 2 // widest
+    chunk = min(machine.buffer_bytes // 2 // widest, max(SMALLEST_CHUNK, update.parameters // CHUNKS))
     if chunk < 1:
         raise ValueError(
             f"weight_buffer must hold two weights of an update, not {machine.buffer_bytes} bytes"
