@@ -50,8 +50,9 @@ ENGINES = {
 }
 
 WHY = (
-    "a pass of the RTL takes 8 cycles beside its lines (11 in the deep form) where the published rule has 3: "
-    "memory 3, compare, count, accumulate, decide, side, start; more where the pivot is read (published 3, "
+    f"a pass of the RTL takes {TopK().pass_cycles - 1} cycles beside its lines "
+    f"({TopK(form='deep').pass_cycles - 1} in the deep form) where the published rule has {OVERHEAD}: "
+    "memory 3, compare, count, accumulate, decide in two, side, start; more where it is read (published 3, "
     "uniform 6) or chosen among samples (rank_adaptive 4); the time of radix does not depend on values"
 )
 

@@ -1,4 +1,4 @@
-"""Sums of a few bits as plain logic, for look-up tables of four inputs: a chain of carries starts too slowly."""
+"""Sums of a few bits as plain logic, for tables of four inputs: a chain of carries starts too slowly."""
 
 from amaranth import Cat, Const, Signal
 
