@@ -5,8 +5,7 @@
 A line of the results is a form on a simulator: rows and beats checked, mismatches, cycles of model and RTL,
 and the difference, over all seeds; the exit status is 1 if anything differs. Stimulus as in `accelsim
 verify`: ties, zeros, k = 1, k = n, sorted and constant rows up to the capacity, idling sources, waiting
-sinks, resets. Builds are kept from run to run. Without a name: all of FORMS. Seconds are those of one core,
-with those of the model.
+sinks, resets. Builds are kept from run to run. Without a name: all of FORMS.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from hardware import chosen
 import accelsim
 from accelsim.report import write_atomically
 from accelsim_rtl.kit import synthesis
+from accelsim_rtl.kit.scenarios import Prepared
 from accelsim_rtl.kit.simulators import SIMULATORS
 from accelsim_rtl.kit.verify import Bench
 
@@ -38,6 +39,9 @@ FORMS = (
     *(f"spatten.zero_eliminator:{policy},lanes={lanes}" for policy in ("full", "fast") for lanes in WIDTHS),
     *(f"sat.sore:paper,m={m},lanes={lanes}" for m in (4, 8) for lanes in WIDTHS),
 )
+ROWS_AT_ONCE = 200_000
+"""Clocks after which a simulator is run on the seeds so far: few starts, bounded memory."""
+
 SUMMED = ("checked", "mismatches", "model_cycles", "rtl_cycles", "cycle_difference")
 
 
@@ -58,10 +62,11 @@ def main() -> None:
             for simulator in simulators:
                 if simulator != "amaranth":
                     bench_of(form).build(simulator)
-            verdicts = list(pool.map(partial(check, form, simulators), range(first, last + 1)))
-            for place, simulator in enumerate(simulators):
+            shares = [range(first + job, last + 1, given.jobs) for job in range(given.jobs)]
+            parts = list(pool.map(partial(check, form, simulators), shares))
+            for simulator in simulators:
                 row = {"form": form, "simulator": simulator, "seeds": given.seeds}
-                row |= summed([each[place] for each in verdicts]) | {"date": given.date}
+                row |= summed([each for part in parts for each in part[simulator]]) | {"date": given.date}
                 print(json.dumps(row), flush=True)
                 failed |= bool(row["mismatches"] or row["cycle_difference"] != 0)
                 record(given.output, row)
@@ -74,21 +79,34 @@ def bench_of(form: str) -> Bench:
     return Bench(*chosen(form))
 
 
-def check(form: str, simulators: list[str], seed: int) -> list[dict[str, Any]]:
-    """The verdict of each simulator on one seed, with the seconds that it took."""
+def check(form: str, simulators: list[str], seeds: Sequence[int]) -> dict[str, list[dict[str, Any]]]:
+    """By simulator the verdicts on all seeds, with the seconds that they took."""
     bench = bench_of(form)
-    started = time.process_time()
-    prepared = bench.prepare(seed)
-    modelled = time.process_time() - started
-    verdicts = []
-    for simulator in simulators:
-        started = time.perf_counter()
-        (verdict,) = bench.run([prepared], simulator)
-        for line in verdict.complaints[:5]:
-            print(f"{form} on {simulator}, seed {seed}: {line}", file=sys.stderr)
-        seconds = time.perf_counter() - started + modelled
-        verdicts.append(verdict.as_dict() | {"seconds": seconds})
+    verdicts: dict[str, list[dict[str, Any]]] = {simulator: [] for simulator in simulators}
+    waiting: list[Prepared] = []
+    for seed in seeds:
+        waiting.append(bench.prepare(seed))
+        if seed == seeds[-1] or sum(map(rows_of, waiting)) > ROWS_AT_ONCE:
+            for simulator in simulators:
+                verdicts[simulator] += run(bench, waiting, simulator)
+            waiting = []
     return verdicts
+
+
+def run(bench: Bench, prepared: list[Prepared], simulator: str) -> list[dict[str, Any]]:
+    """The verdicts of one run of a simulator, each with its share of the seconds."""
+    started = time.perf_counter()
+    verdicts = bench.run(prepared, simulator)
+    seconds = (time.perf_counter() - started) / len(verdicts)
+    for verdict in verdicts:
+        for line in verdict.complaints[:5]:
+            print(f"{bench.unit.name} on {simulator}, seed {verdict.seed}: {line}", file=sys.stderr)
+    return [verdict.as_dict() | {"seconds": seconds} for verdict in verdicts]
+
+
+def rows_of(prepared: Prepared) -> int:
+    """Clocks of all scenarios."""
+    return sum(len(scenario["rows"]) for scenario in prepared.scenarios)
 
 
 def summed(verdicts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -297,10 +297,18 @@ def _seeds(texts: list[str]) -> list[int]:
     for text in (part for word in texts for part in word.split(",")):
         match = re.fullmatch(r"(\d+)\.\.(\d+)", text.strip())
         if match is None:
-            wanted.append(seed_of(text))
+            wanted.append(_seed(text))
             continue
-        first, last = seed_of(match[1]), seed_of(match[2])
+        first, last = _seed(match[1]), _seed(match[2])
         if first > last or last - first >= MOST_SEEDS:
             raise ValueError(f"--seed N..M must rise and hold at most {MOST_SEEDS} seeds, not {text!r}")
         wanted += range(first, last + 1)
     return wanted
+
+
+def _seed(text: str) -> int:
+    """A seed within a list; the error names the option."""
+    try:
+        return seed_of(text)
+    except typer.BadParameter as error:
+        raise ValueError(f"--seed {error.message}") from None

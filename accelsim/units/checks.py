@@ -10,10 +10,10 @@ Registers = Literal["low_latency", "max_frequency"]
 """Where a pipeline has registers: as few as its paths allow, or behind every layer of logic."""
 
 
-def check_lanes(lanes: int) -> None:
+def check_lanes(lanes: int, name: str = "lanes") -> None:
     """Refuse a width that is not a power of two from 1 to LARGEST_LANES: the networks halve it."""
     if not 1 <= lanes <= LARGEST_LANES or lanes & (lanes - 1):
-        raise ValueError(f"lanes must be a power of two from 1 to {LARGEST_LANES}, not {lanes}")
+        raise ValueError(f"{name} must be a power of two from 1 to {LARGEST_LANES}, not {lanes}")
 
 
 def check_registers(registers: str) -> None:

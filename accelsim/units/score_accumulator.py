@@ -45,7 +45,7 @@ class ScoreAccumulator:
     capacity: int = 1024
 
     def __post_init__(self) -> None:
-        check_lanes(self.width)
+        check_lanes(self.width, "width")
         if not 1 <= self.score_bits <= self.sum_bits:
             raise ValueError(f"score_bits must be 1..sum_bits ({self.sum_bits}), not {self.score_bits}")
         if self.sum_bits > MOST_BITS:

@@ -170,6 +170,8 @@ def test_synth_counts_resources(capsys: pytest.CaptureFixture[str], target: str)
         ([*VERIFY[:2], "--simulator", "icarsu"], "did you mean 'icarus'?"),
         ([*VERIFY, "--seed", "5..2"], "'5..2'"),
         ([*VERIFY, "--seed", "x"], "'x'"),
+        ([*VERIFY, "--seed", "-1"], "--seed must be >= 0, not -1"),
+        (["verify", "spatten.score_accumulator", "--set", "width=3"], "width must be a power of two"),
         ([*VERIFY[:2], "--simulator", "all", "--waves", "w.vcd"], "--waves needs one simulator"),
         ([*VERIFY, "--waves", "no/such/folder.vcd"], "--waves must be a file in a folder that exists"),
         (["verilog", "spatten.prefix_sum", "-o", "no/such/folder"], "-o must be a folder"),

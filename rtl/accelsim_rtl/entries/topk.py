@@ -20,7 +20,7 @@ DRAWN_ROWS = 6
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
     """Rows of every kind that once broke a selection, then rows of random length, kind and keep."""
     most = parameters.capacity
-    some = int(generator.integers(2, most))
+    some = int(generator.integers(2, max(3, most)))
     rows = [
         (_scores("ties", parameters, some, generator), some),
         (_scores("random", parameters, 1, generator), 1),

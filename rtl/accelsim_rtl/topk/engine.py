@@ -37,7 +37,7 @@ class TopK(wiring.Component):
                 "threshold": Out(stream.Signature(shapes.threshold)),
                 "kept": Out(stream.Signature(shapes.kept)),
                 "loading": Out(1),
-                "passes": Out(shapes.count_bits),
+                "passes": Out(shapes.pass_bits),
                 "stored": Out(parameters.store_lines.bit_length()),
             }
         )

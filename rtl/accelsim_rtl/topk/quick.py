@@ -99,7 +99,7 @@ class QuickSelect(wiring.Component):
                 "found": Out(1),
                 "kth": Out(shapes.bits),
                 "quota": Out(shapes.count_bits),
-                "passes": Out(shapes.count_bits),
+                "passes": Out(shapes.pass_bits),
             }
         )
 

@@ -38,7 +38,7 @@ class RadixSelect(wiring.Component):
                 "found": Out(1),
                 "kth": Out(shapes.bits),
                 "quota": Out(shapes.count_bits),
-                "passes": Out(shapes.count_bits),
+                "passes": Out(shapes.pass_bits),
             }
         )
 

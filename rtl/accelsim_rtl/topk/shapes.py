@@ -16,6 +16,9 @@ class Shapes:
         self.index_bits = self.line_bits + self.lane_bits
         """Also of a number of elements less one."""
         self.count_bits = parameters.capacity.bit_length()
+        # Quick-select drops an element a pass or more; radix passes are as many as there are digits.
+        passes = parameters.digits if parameters.engine == "radix" else parameters.capacity
+        self.pass_bits = max(self.count_bits, passes.bit_length())
         self.score_lanes = data.ArrayLayout(self.bits, self.width)
         self.request = data.StructLayout(
             {"count": self.count_bits, "keep": self.count_bits, "row_id": LFSR_BITS}
