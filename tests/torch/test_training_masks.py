@@ -6,14 +6,16 @@ import copy
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
-from accelsim.golden.formats import reduce_nm, select_nm
-from accelsim.prune.nm_layers import choose
-from accelsim.prune.nm_masks import backward_mask, forward_mask, keep_largest, transposable_mask
-from accelsim.prune.recipes import NmTraining, parse
-from accelsim.training.masking import Masking
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from accelsim.golden.formats import reduce_nm, select_nm  # noqa: E402
+from accelsim.prune.nm_layers import choose  # noqa: E402
+from accelsim.prune.nm_masks import backward_mask, forward_mask, keep_largest, transposable_mask  # noqa: E402
+from accelsim.prune.recipes import NmTraining, parse  # noqa: E402
+from accelsim.training.masking import Masking  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
