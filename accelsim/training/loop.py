@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from accelsim.datasets import fashion_mnist
-from accelsim.models.trained import Network, network
+from accelsim.models.trained import network
 from accelsim.prune.recipes import NmTraining
 from accelsim.training import checkpoint
 from accelsim.training.masking import Masking
@@ -25,6 +25,7 @@ Progress = Callable[[str, int, int], None]
 """Told where the run is, steps done and steps in all."""
 
 WARM_UP = 0.2  # of the steps, in which the learning rate rises; then it falls to nothing
+MOMENTUM = 0.9
 SCALE, GROWTH_STEPS = 2.0**16, 2000
 MOST_SKIPPED = 50  # steps in a row before the run is given up
 TEST_BATCH = 500
@@ -116,9 +117,10 @@ def start(settings: Settings) -> Run:
         module = kind.make()
     masking = Masking(module, settings.recipe) if settings.recipe else None
     scaler = torch.amp.GradScaler("cpu", init_scale=SCALE, growth_interval=GROWTH_STEPS)
-    return Run(
-        settings=settings, module=module, optimiser=_optimiser(kind, module), scaler=scaler, masking=masking
+    optimiser = torch.optim.SGD(
+        module.parameters(), lr=kind.learning_rate, momentum=MOMENTUM, weight_decay=kind.weight_decay
     )
+    return Run(settings=settings, module=module, optimiser=optimiser, scaler=scaler, masking=masking)
 
 
 def train(
@@ -235,10 +237,3 @@ def _set_rate(run: Run, share: float) -> None:
     rate = highest * min(share / WARM_UP, (1 - share) / (1 - WARM_UP))
     for group in run.optimiser.param_groups:
         group["lr"] = rate
-
-
-def _optimiser(kind: Network, module: nn.Module) -> torch.optim.Optimizer:
-    settings: dict[str, Any] = {"lr": kind.learning_rate, "weight_decay": kind.weight_decay}
-    if kind.optimiser == "adamw":
-        return torch.optim.AdamW(module.parameters(), **settings)
-    return torch.optim.SGD(module.parameters(), momentum=0.9, **settings)

@@ -21,7 +21,6 @@ from accelsim.training.step import trace_step
 from accelsim.workload import Workload
 
 CURVES, STEP, CHECKPOINT = "curves.csv", "step.npz", "checkpoint.pt"
-MOMENTUM_STATE = {"sgd": 1, "adamw": 2}
 
 
 def save(run: Run, folder: Path) -> None:
@@ -47,7 +46,7 @@ def step_of(run: Run) -> Workload:
         name=f"{settings.network} {pattern}",
         notes=(f"Fashion-MNIST, batch {len(pictures)}, seed {settings.seed}, after {run.epoch} epochs",),
         optimiser=Optimiser(
-            state=MOMENTUM_STATE[kind.optimiser],
+            state=1,  # the momentum
             weight_decay=kind.weight_decay > 0,
             decay=bool(recipe and recipe.decay),
             loss_scale=max(1, int(run.scaler.get_scale())),

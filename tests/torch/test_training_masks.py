@@ -154,7 +154,12 @@ def test_gradients_are_those_of_the_definition(layer: nn.Module, shape: tuple[in
         (to_weight,) = torch.autograd.grad(result, layer.weight, outputs)  # type: ignore[arg-type]
         return result.detach(), to_input, to_weight
 
-    read = gradient if pruned.gradient is None else gradient * pruned.gradient.reshape(gradient.shape)
+    read = gradient
+    if pruned.gradient is not None:
+        # Kept with the channels last, and with a batch.
+        is_convolution = not isinstance(layer, nn.Linear)
+        kept = pruned.gradient.movedim(-1, 1) if is_convolution else pruned.gradient
+        read = gradient * kept.reshape(gradient.shape)
     expected, _, to_weight = by_torch(forward, gradient)
     torch.testing.assert_close(output.detach(), expected)
     # The gradient of the weight is dense: it does not depend on what was pruned.

@@ -155,7 +155,7 @@ def test_the_command_saves_model_curves_and_a_step_that_runs(
         assert nm_pattern(layer.mask.unpack(), [8]) == {8: 2}
     assert products[0].m == 64 * 16
     updates = [layer for layer in step.layers if isinstance(layer, Update)]
-    assert {(update.state, update.loss_scale) for update in updates} == {(2, 2**16)}
+    assert {(update.state, update.loss_scale) for update in updates} == {(1, 2**16)}
     # All parameters are updated: those of products, and the others.
     assert sum(update.parameters for update in updates) == summary["parameters"]
     module = load(str(out / "seed-1")).module
