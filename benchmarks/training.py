@@ -1,6 +1,6 @@
 """Accuracy of dense and of N:M training, with their curves, and what the step that was trained costs on SAT.
 
-    python benchmarks/training.py [--samples 6000] [--epochs 5] [--date YYYY-MM-DD] [-o FILE.json]
+    python benchmarks/training.py [--samples 6000] [--epochs 5] [--seeds 0 1 2] [-o FILE.json]
 
 ResNet-9 at a quarter of its width on the first `samples` training pictures of Fashion-MNIST, tested on all
 10,000 test pictures; a seed draws the weights and the order. A subset and few epochs, so that it ends within
@@ -29,7 +29,6 @@ from accelsim.report import write_atomically
 from accelsim.training import checkpoint, loop, saving
 
 RESULTS = Path(__file__).parent / "results" / "training.json"
-SEEDS = (0, 1, 2)
 METHODS = ("dense", "bdwp,2:8")
 
 
@@ -37,15 +36,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--samples", type=int, default=6000)
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--work", default="build/training", help="folder of checkpoints")
     parser.add_argument("--date", default=datetime.date.today().isoformat())
     parser.add_argument("-o", "--output", default=str(RESULTS))
     given = parser.parse_args()
     # Seed by seed, so that a run that is cut short has compared both methods.
-    runs = {(method, seed): trained(method, seed, given) for seed in SEEDS for method in METHODS}
-    steps = {method: costs(runs[method, SEEDS[0]]) for method in METHODS}
+    runs = {(method, seed): trained(method, seed, given) for seed in given.seeds for method in METHODS}
+    steps = {method: costs(runs[method, given.seeds[0]]) for method in METHODS}
     results = {
-        "command": f"python benchmarks/training.py --samples {given.samples} --epochs {given.epochs}",
+        "command": f"python benchmarks/training.py --samples {given.samples} --epochs {given.epochs} "
+        f"--seeds {' '.join(map(str, given.seeds))}",
         "date": given.date,
         "versions": {
             "accelsim": accelsim.__version__,
@@ -53,8 +54,8 @@ def main() -> None:
             "python": platform.python_version(),
         },
         "what": f"ResNet-9, quarter width, first {given.samples} of 60,000 training pictures, "
-        f"{given.epochs} epochs, batch {runs['dense', 0].settings.batch}, 10,000 test pictures",
-        "accuracy": {method: spread([runs[method, seed] for seed in SEEDS]) for method in METHODS},
+        f"{given.epochs} epochs, batch {runs['dense', given.seeds[0]].settings.batch}, 10,000 test pictures",
+        "accuracy": {method: spread([runs[method, seed] for seed in given.seeds]) for method in METHODS},
         "sat_cycles_of_a_step": steps,
         "runs": [
             {"method": method, "seed": seed, "epochs": [asdict(row) for row in run.rows]}
@@ -63,7 +64,7 @@ def main() -> None:
     }
     write_atomically(given.output, json.dumps(results, indent=2) + "\n")
     curves = {f"{method} {seed}": [asdict(row) for row in run.rows] for (method, seed), run in runs.items()}
-    title = f"ResNet-9, quarter width, Fashion-MNIST ({given.samples} pictures), three seeds"
+    title = f"ResNet-9, quarter width, Fashion-MNIST ({given.samples} pictures), {len(given.seeds)} seeds"
     plot.curves(Path(given.output).with_suffix(".png"), curves, title=title)
 
 
@@ -95,8 +96,8 @@ def spread(runs: list[loop.Run]) -> dict[str, Any]:
         "mean": round(statistics.fmean(found), 4),
         "least": min(found),
         "most": max(found),
-        "deviation": round(statistics.stdev(found), 4),
-        "seeds": list(SEEDS),
+        "deviation": round(statistics.stdev(found), 4) if len(found) > 1 else None,
+        "seeds": [run.settings.seed for run in runs],
     }
 
 
