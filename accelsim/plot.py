@@ -35,5 +35,6 @@ def curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], *, title
         axes.set_ylabel(what)
         axes.legend()
         axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
     figure.suptitle(title)
     figure.savefig(path, format="png", dpi=110, metadata={"Software": None})

@@ -64,7 +64,7 @@ def main() -> None:
     }
     write_atomically(given.output, json.dumps(results, indent=2) + "\n")
     curves = {f"{method} {seed}": [asdict(row) for row in run.rows] for (method, seed), run in runs.items()}
-    title = f"ResNet-9, quarter width, Fashion-MNIST ({given.samples} pictures), {len(given.seeds)} seeds"
+    title = f"ResNet-9, quarter width, Fashion-MNIST ({given.samples} pictures), seeds {given.seeds}"
     plot.curves(Path(given.output).with_suffix(".png"), curves, title=title)
 
 
