@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from accelsim import plot  # noqa: E402
+from accelsim import plot
 
 ROWS = [{"epoch": 1, "loss": 1.5, "accuracy": 0.5}, {"epoch": 2, "loss": 0.5, "accuracy": 0.8}]
 
