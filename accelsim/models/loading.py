@@ -23,6 +23,7 @@ from accelsim.models.factory import from_factory
 from accelsim.models.identity import known_name
 from accelsim.models.registry import file_of, known, refusal
 from accelsim.models.stand_ins import replace_packed
+from accelsim.models.trained import load_trained, network_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +119,8 @@ def _stored(spec: str) -> tuple[Checkpoint, Path | None]:
         from accelsim.models.dinov2 import load_dinov2
 
         return Checkpoint(module=load_dinov2(path)), None
+    if path.is_dir() and network_of(path) is not None:
+        return Checkpoint(module=load_trained(path)), None
     if path.is_dir():
         return load_folder(path), path
     if path.is_file():

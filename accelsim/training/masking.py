@@ -18,7 +18,7 @@ from accelsim.training.products import Convolution, Linear
 class Pruned:
     """One layer and its masks, shaped as its weight; None: that product reads dense weights.
 
-    `gradient`: which output gradients the last backward product read (SDGP), shaped as the output.
+    `gradient`: which output gradients the last backward product read (SDGP), channels last.
     """
 
     name: str

@@ -44,7 +44,7 @@ class Linear(torch.autograd.Function):
         (gradient,) = gradients
         given, backward = context.saved_tensors
         rows = gradient.reshape(-1, gradient.shape[-1])
-        kept = _kept(gradient, context.pattern, context.seen, axis=-1)
+        kept = _kept(gradient, context.pattern, context.seen)
         to_input = kept @ backward if context.needs_input_grad[0] else None
         to_weight = rows.t() @ given.reshape(-1, given.shape[-1])
         return to_input, to_weight, rows.sum(0) if context.has_bias else None, None, None, None, None
@@ -97,15 +97,20 @@ class Convolution(torch.autograd.Function):
             to_input, to_weight, to_bias = product(gradient, needs_input, True, context.has_bias)
         else:
             _, to_weight, to_bias = product(gradient, False, True, context.has_bias)
-            to_input = product(_kept(gradient, context.pattern, context.seen, axis=1), True, False, False)[0]
+            kept = _kept(gradient.movedim(1, -1), context.pattern, context.seen, groups).movedim(-1, 1)
+            to_input = product(kept, True, False, False)[0]
         return to_input, to_weight, to_bias, None, None, None, None, None
 
 
-def _kept(gradient: torch.Tensor, pattern: tuple[int, int] | None, seen: Any, axis: int) -> torch.Tensor:
-    """The output gradient as the backward product reads it."""
+def _kept(
+    gradient: torch.Tensor, pattern: tuple[int, int] | None, seen: Any, groups: int = 1
+) -> torch.Tensor:
+    """The output gradient, channels last, as the backward product reads it: pruned inside each group."""
     if pattern is None:
         return gradient
-    mask = keep_largest(gradient, *pattern, axis=axis)
+    channels = gradient.shape[-1]
+    mask = keep_largest(gradient.reshape(*gradient.shape[:-1], groups, channels // groups), *pattern)
+    mask = mask.reshape(gradient.shape)
     if seen is not None:
         seen(mask)
     return gradient * mask

@@ -136,9 +136,8 @@ def _directions(pruned: Pruned, recipe: NmTraining, product: Matmul) -> Directio
 
 
 def _gradient(mask: torch.Tensor, product: Matmul) -> Bitmap:
-    """A mask of output gradients, channels on axis 1 (convolution) or last, as (m, n) or (count, m, n)."""
-    channels = mask.movedim(1, -1) if product.op == "convolution" else mask
-    rows = channels.reshape(-1, product.count, product.n).movedim(1, 0).contiguous()
+    """A mask of output gradients, channels last, as (m, n) or (count, m, n)."""
+    rows = mask.reshape(-1, product.count, product.n).movedim(1, 0).contiguous()
     return Bitmap.pack((rows if product.count > 1 else rows[0]).cpu().numpy().astype(np.bool_))
 
 

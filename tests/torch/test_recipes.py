@@ -9,7 +9,8 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from accelsim.prune import Magnitude, Spatten, known, parse, parse_all, pruned  # noqa: E402
+from accelsim.golden.formats import nm_pattern, select_nm  # noqa: E402
+from accelsim.prune import Magnitude, NmTraining, Spatten, known, parse, parse_all, pruned  # noqa: E402
 from accelsim.prune.magnitude import prune_weights  # noqa: E402
 from accelsim.trace import trace  # noqa: E402
 from accelsim.workload import Matmul  # noqa: E402
@@ -42,7 +43,29 @@ def test_words_become_recipes() -> None:
     )
     assert parse("spatten,bits=8") == Spatten(bits=(8, 0))
     assert parse_all(["magnitude,2:4", "spatten,values=0.3"]) == (Magnitude(n=2, m=4), Spatten(values=0.3))
-    assert set(known()) == {"magnitude", "spatten"}
+    assert parse("bdwp,2:8") == NmTraining(method="bdwp", n=2, m=8)
+    assert parse("bdwp, 2:8, decay=0.0002, first=1") == NmTraining(
+        method="bdwp", n=2, m=8, decay=2e-4, first=True
+    )
+    assert parse("srste,2:4") == NmTraining(method="srste", n=2, m=4, decay=2e-4)
+    assert set(known()) == {"magnitude", "spatten", "bdwp", "srste", "sdgp", "transposable"}
+
+
+@pytest.mark.parametrize("method", ["bdwp", "srste", "transposable"])
+def test_inference_reads_the_forward_weights_of_training(method: str) -> None:
+    module = nn.Sequential(nn.Linear(10, 16), nn.Linear(16, 20), nn.Linear(20, 3))
+    before = [layer.weight.detach().clone() for layer in module]
+    with pruned(module, f"{method},2:8") as applied:
+        middle = (module[1].weight != 0).numpy()
+        assert torch.equal(module[0].weight, before[0])
+        assert torch.equal(module[2].weight, before[2])
+    assert applied.left_dense == {"0": "the first layer", "2": "the last layer"}
+    np.testing.assert_array_equal(nm_pattern(middle, [8])[8], 2)
+    if method != "transposable":
+        np.testing.assert_array_equal(middle, select_nm(before[1].half().numpy(), 2, 8))
+    assert all(torch.equal(a, b.weight) for a, b in zip(before, module, strict=True))
+    with pytest.raises(ValueError, match="sdgp,2:8 prunes gradients alone"), pruned(module, "sdgp,2:8"):
+        pass
 
 
 @pytest.mark.parametrize(

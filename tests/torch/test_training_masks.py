@@ -6,14 +6,16 @@ import copy
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
-from accelsim.golden.formats import reduce_nm, select_nm
-from accelsim.prune.nm_layers import choose
-from accelsim.prune.nm_masks import backward_mask, forward_mask, keep_largest, transposable_mask
-from accelsim.prune.recipes import NmTraining, parse
-from accelsim.training.masking import Masking
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from accelsim.golden.formats import reduce_nm, select_nm  # noqa: E402
+from accelsim.prune.nm_layers import choose  # noqa: E402
+from accelsim.prune.nm_masks import backward_mask, forward_mask, keep_largest, transposable_mask  # noqa: E402
+from accelsim.prune.recipes import NmTraining, parse  # noqa: E402
+from accelsim.training.masking import Masking  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -152,7 +154,12 @@ def test_gradients_are_those_of_the_definition(layer: nn.Module, shape: tuple[in
         (to_weight,) = torch.autograd.grad(result, layer.weight, outputs)  # type: ignore[arg-type]
         return result.detach(), to_input, to_weight
 
-    read = gradient if pruned.gradient is None else gradient * pruned.gradient.reshape(gradient.shape)
+    read = gradient
+    if pruned.gradient is not None:
+        # Kept with the channels last, and with a batch.
+        is_convolution = not isinstance(layer, nn.Linear)
+        kept = pruned.gradient.movedim(-1, 1) if is_convolution else pruned.gradient
+        read = gradient * kept.reshape(gradient.shape)
     expected, _, to_weight = by_torch(forward, gradient)
     torch.testing.assert_close(output.detach(), expected)
     # The gradient of the weight is dense: it does not depend on what was pruned.

@@ -1,0 +1,79 @@
+"""Small networks that `accelsim train` trains, by name, and the folders that it saves them in.
+
+A folder holds model.safetensors and config.json, `{"model_type": "accelsim", "network": "resnet9"}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from accelsim.models.resnet9 import ResNet9
+from accelsim.models.small_vit import SmallVit
+from accelsim.words import unknown
+
+MODEL_TYPE = "accelsim"
+WEIGHTS, CONFIGURATION = "model.safetensors", "config.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """How a small network is made and trained: by SGD with momentum, as SAT's update unit does it."""
+
+    sentence: str
+    make: Callable[[], nn.Module]
+    learning_rate: float
+    weight_decay: float
+
+
+NETWORKS = {
+    "resnet9": Network(
+        sentence="ResNet-9 at a quarter of its width.",
+        make=ResNet9,
+        learning_rate=0.02,
+        weight_decay=5e-4,
+    ),
+    "vit": Network(
+        sentence="A vision transformer of 4 blocks of width 64.",
+        make=SmallVit,
+        learning_rate=0.1,
+        weight_decay=1e-4,
+    ),
+}
+
+
+def network(name: str) -> Network:
+    """The network of that name. ValueError names the nearest."""
+    if name not in NETWORKS:
+        raise ValueError(unknown("network", name, NETWORKS))
+    return NETWORKS[name]
+
+
+def network_of(folder: Path) -> str | None:
+    """Which of these networks a folder says that it holds; None for any other folder."""
+    try:
+        settings = json.loads((folder / CONFIGURATION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(settings, dict) or settings.get("model_type") != MODEL_TYPE:
+        return None
+    return str(settings.get("network"))
+
+
+def load_trained(folder: Path) -> nn.Module:
+    """The network that a folder of `accelsim train` holds. ValueError if its weights do not fit."""
+    module = network(str(network_of(folder))).make()
+    try:
+        module.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{folder / WEIGHTS} must hold the weights of {type(module).__name__}: {said}"
+        ) from None
+    return module
