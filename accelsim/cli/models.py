@@ -321,6 +321,7 @@ class Source:
                 tokens=self.tokens,
                 batch=self.batch,
                 input_shape=self.shape,
+                generate=self.generate,
                 seed=self.seed,
                 train=self.train,
             )

@@ -52,6 +52,8 @@ class SpAtten(Parameters):
         where = min(limits, key=lambda name: limits[name])
         if layer.keys > limits[where]:
             return f"keys must be <= {limits[where]} ({where}), not {layer.keys}"
+        if layer.value_bits not in (0, *WIDTHS):
+            return f"value_bits must be one of {WIDTHS}, not {layer.value_bits}"
         if layer.bits and (layer.bits[0] not in WIDTHS or layer.bits[1] not in LSB_WIDTHS):
             return f"bits must be one of {WIDTHS} + one of {LSB_WIDTHS}, not {layer.bits[0]}+{layer.bits[1]}"
         return ""
@@ -80,7 +82,7 @@ class SpAtten(Parameters):
         sharing = "share its fetch" if self.share_kv else "fetch K and V each for itself"
         return (
             f"a layer that is not quantised has K and V of {self.dense_bits} bits (dense_bits)",
-            f"V of a quantised layer is stored {value_bits} (value_bits) and never re-fetched",
+            f"V of a quantised layer is stored {value_bits} (value_bits; or as its recipe says)",
             "10 bits are fetched as 12; two heads share a record where that saves a burst (6 bits x 64)",
             "a pair of heads that shares records is fetched, held and released together",
             "a V of 6 bits that one row keeps counts 1.5 bursts of its record, as in the artefact",
