@@ -34,8 +34,14 @@ class Evaluation:
 
     def measure(self, progress: Progress | None = None) -> Accuracy:
         """Run the dense and the pruned model on the task. `progress(which, samples done, samples)`."""
+        return self.measure_each([self.recipes], progress)[0]
+
+    def measure_each(
+        self, several: Sequence[Sequence[Recipe]], progress: Progress | None = None
+    ) -> list[Accuracy]:
+        """The dense model on the task, and under one set of recipes after the other; none is as it is."""
         module = self.model.module
-        total = self.task.work * (2 if self.recipes else 1)
+        total = self.task.work * (1 + sum(bool(recipes) for recipes in several))
         done = 0
 
         def counted(which: str) -> Callable[[int], None]:
@@ -47,13 +53,16 @@ class Evaluation:
 
             return advance
 
-        dense = self.task.outputs(module, counted("dense" if self.recipes else "as it is"))
-        if not self.recipes:
-            found = self.task.judged(dense, dense)
-            return found.without_dense() if is_pruned(module) else found
-        with pruned(module, self.recipes, heads_per_sample=True):
-            sparse = self.task.outputs(module, counted("pruned"))
-        return self.task.judged(dense, sparse)
+        dense = self.task.outputs(module, counted("dense" if any(several) else "as it is"))
+        found = []
+        for recipes in several:
+            if recipes:
+                with pruned(module, recipes, heads_per_sample=True):
+                    found.append(self.task.judged(dense, self.task.outputs(module, counted("pruned"))))
+            else:
+                same = self.task.judged(dense, dense)
+                found.append(same.without_dense() if is_pruned(module) else same)
+        return found
 
 
 def prepare(

@@ -105,7 +105,7 @@ def perplexity(model: Model, recipes: Sequence[Recipe], *, seed: int, samples: i
     count = WINDOWS if samples is None else samples
     if count < 2:
         raise AccuracyError(f"--samples must be at least 2 windows, not {count}")
-    prunes_tokens = any(isinstance(recipe, Spatten) and recipe.tokens < 1 for recipe in recipes)
+    prunes_tokens = any(isinstance(recipe, Spatten) and recipe.prunes_tokens for recipe in recipes)
     texts = {"the Brown corpus": brown, "Shakespeare": shakespeare}
     windows = {
         corpus: drawn_windows(model, list(read().values()), seed=seed, count=count)

@@ -16,6 +16,7 @@ import typer
 
 from accelsim.accelerators import ACCELERATORS, Sat
 from accelsim.accelerators.sat import schedule
+from accelsim.cli.ablation import ablated, check_ablation
 from accelsim.cli.options import Explain, Json, Machine, On, Prune, Seed, Settings, count_option, machine
 from accelsim.cli.output import Stopwatch, check_destination, progress, show, show_all, step
 from accelsim.report import Accuracy
@@ -25,10 +26,12 @@ from accelsim.workload import Workload
 if TYPE_CHECKING:
     from accelsim.accuracy import Evaluation
     from accelsim.models.loading import Model as LoadedModel
+    from accelsim.prune import Recipe
 
 MOST_ELEMENTS = 2**30
 MOST_COPIES = 65536
 MOST_SAMPLES = 10**6
+PROMPT = "prompt/"
 
 Model = Annotated[
     str,
@@ -47,6 +50,9 @@ Scores = Annotated[
     bool, typer.Option("--scores", help="Record Q, K and scores, on which a3 and mnnfast decide.")
 ]
 Generate = Annotated[int | None, count_option("--generate", "Tokens run one by one behind the input.")]
+SkipPrompt = Annotated[
+    bool, typer.Option("--skip-prompt", help="With --generate: leave the prompt's own pass out.")
+]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -67,6 +73,7 @@ def run_model(
     batch: Batch = 1,
     generate: Generate = None,
     train: Train = False,
+    skip_prompt: SkipPrompt = False,
     evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure the accuracy, too.")] = False,
     samples: Annotated[
         int | None,
@@ -76,6 +83,9 @@ def run_model(
         str | None,
         typer.Option("--save-schedule", metavar="FILE", help="Write sat's words, for --set schedule=FILE."),
     ] = None,
+    ablate: Annotated[
+        bool, typer.Option("--ablate", help="Switch the techniques of spatten on one by one.")
+    ] = False,
     explain: Explain = False,
     json: Json = None,
     seed: Seed = 0,
@@ -85,6 +95,7 @@ def run_model(
     \b
     Example:
       accelsim run minilm --prune magnitude,2:8 --on sat --set dram.channels=2
+      accelsim run gpt2-small --prune spatten,schedule=gpt2-small --on spatten --generate 8 --ablate
     """
     check_destination(json)
     check_destination(save_schedule, flag="--save-schedule")
@@ -100,6 +111,7 @@ def run_model(
         tokens=tokens,
         batch=batch,
         generate=generate,
+        skip_prompt=skip_prompt,
         seed=seed,
         train=train,
         scores=_decide([target]),
@@ -110,6 +122,8 @@ def run_model(
         raise ValueError(f"--evaluate needs a model, not the workload file {model!r}")
     if evaluate and source.is_network:
         raise ValueError(f"--evaluate needs a model with weights; of {model!r} only the shapes are known")
+    if ablate:
+        check_ablation(source, target)
     if samples is not None and not evaluate:
         raise ValueError(f"--samples belongs to --evaluate, and {samples} samples are asked for without it")
     watch = Stopwatch()
@@ -121,7 +135,10 @@ def run_model(
     with progress(f"{workload.model} on {on}") as advance:
         report = run(workload, target.accelerator, preset=target.preset, progress=advance)
     watch.lap("simulated")
-    if evaluation is not None:
+    if ablate:
+        report = ablated(source, target, report, evaluation)
+        watch.lap("ablated")
+    elif evaluation is not None:
         report = replace(report, accuracy=source.accuracy(evaluation))
         watch.lap("evaluated")
     watch.say(workload.model)
@@ -141,6 +158,7 @@ def trace_model(
     generate: Generate = None,
     train: Train = False,
     scores: Scores = False,
+    skip_prompt: SkipPrompt = False,
     seed: Seed = 0,
 ) -> None:
     """Prune and trace a model, and save the workload for `accelsim run FILE.npz`.
@@ -158,6 +176,7 @@ def trace_model(
         tokens=tokens,
         batch=batch,
         generate=generate,
+        skip_prompt=skip_prompt,
         seed=seed,
         train=train,
         scores=scores,
@@ -177,6 +196,7 @@ def compare(
     tokens: Tokens = None,
     batch: Batch = 1,
     generate: Generate = None,
+    skip_prompt: SkipPrompt = False,
     json: Json = None,
     seed: Seed = 0,
 ) -> None:
@@ -196,6 +216,7 @@ def compare(
         tokens=tokens,
         batch=batch,
         generate=generate,
+        skip_prompt=skip_prompt,
         seed=seed,
         scores=_decide(targets),
     )
@@ -224,6 +245,7 @@ class Source:
     batch: int
     seed: int
     generate: int | None = None
+    skip_prompt: bool = False
     train: bool = False
     scores: bool = False
 
@@ -265,12 +287,20 @@ class Source:
             batch=self.batch,
         )
 
-    def workload(self) -> Workload:
-        """Read or trace. Raises ValueError for whatever the user got wrong."""
+    def workload(self, recipes: Sequence[str | Recipe] | None = None) -> Workload:
+        """Read or trace, under other `recipes` if given. ValueError for whatever the user got wrong."""
         if self.is_workload:
             return self._saved()
-        if self.is_network:
-            return self._drawn()
+        if self.skip_prompt and self.generate is None:
+            raise ValueError("--skip-prompt belongs to --generate: without it there is no other pass")
+        recipes = (self.recipes if recipes is None else recipes) or None
+        made = self._drawn(recipes) if self.is_network else self._traced(recipes)
+        if not self.skip_prompt:
+            return made
+        layers = tuple(layer for layer in made.layers if not layer.name.startswith(PROMPT))
+        return replace(made, layers=layers, notes=(*made.notes, "the pass over the prompt is left out"))
+
+    def _traced(self, recipes: Sequence[str | Recipe] | None) -> Workload:
         from accelsim.trace import trace
 
         with self._foreign_code(), step(f"{self.model}: loading", lines=False):
@@ -283,7 +313,6 @@ class Source:
                     model.module, model.inputs, self.recipes or None, name=model.name, notes=model.notes
                 )
         with self._foreign_code(), step(f"{self.model}: tracing"):
-            recipes = self.recipes or None
             return trace(
                 model.module,
                 model.inputs,
@@ -303,11 +332,15 @@ class Source:
 
     def accuracy(self, evaluation: Evaluation) -> Accuracy:
         """Measure it, dense and pruned."""
+        return self.accuracies(evaluation, [evaluation.recipes])[0]
+
+    def accuracies(self, evaluation: Evaluation, several: Sequence[Sequence[Recipe]]) -> list[Accuracy]:
+        """Measure it, dense and under each set of recipes."""
         with (
             self._foreign_code(),
             progress(f"{self.model}: evaluating", what="samples") as advance,
         ):
-            return evaluation.measure(advance)
+            return evaluation.measure_each(several, advance)
 
     @contextlib.contextmanager
     def _foreign_code(self) -> Iterator[None]:
@@ -318,7 +351,7 @@ class Source:
         except SystemExit as error:
             raise ValueError(f"model {self.model!r} must return, not exit with status {error.code}") from None
 
-    def _drawn(self) -> Workload:
+    def _drawn(self, recipes: Sequence[str | Recipe] | None) -> Workload:
         from accelsim.models import network
 
         if self.text is not None:
@@ -328,10 +361,11 @@ class Source:
         with step(f"{self.model}: drawing", lines=False):
             return network(
                 self.model,
-                self.recipes or None,
+                recipes,
                 tokens=self.tokens,
                 batch=self.batch,
                 input_shape=self.shape,
+                generate=self.generate,
                 seed=self.seed,
                 train=self.train,
             )
@@ -345,6 +379,7 @@ class Source:
             "--batch": self.batch != 1,
             "--generate": self.generate is not None,
             "--train": self.train,
+            "--skip-prompt": self.skip_prompt,
         }
         for flag, is_given in given.items():
             if is_given:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,9 @@ class Attention(LayerBase):
                                              machines that decide on them; with the scores they stay where
                                              nothing else was decided
     `bits`: (MSB, LSB) of the quantised Q, K, V; LSB 0 is static quantisation; None: not quantised
-    `dense_queries`, `dense_keys`, `dense_heads`: sizes in the unpruned model; 0 means the same.
+    `value_bits`: of a quantised V; 0: the machine's choice
+    `dense_queries`, `dense_keys`, `dense_heads`, `dense_dim`: sizes in the unpruned model; 0 means the same.
+    `dim` is less than `dense_dim` where K lost channels.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Attention(LayerBase):
     dtype: str = "fp32"
     causal: bool = False
     bits: tuple[int, int] | None = None
+    value_bits: int = 0
     values: npt.NDArray[np.int32] | None = None
     refetch: npt.NDArray[np.bool_] | None = None
     scores: npt.NDArray[np.uint16] | None = None
@@ -65,14 +68,15 @@ class Attention(LayerBase):
     dense_queries: int = 0
     dense_keys: int = 0
     dense_heads: int = 0
+    dense_dim: int = 0
 
     def __post_init__(self) -> None:
         check_plain(self, self._refusal)
-        self._check_unpruned("queries", "keys", "heads")
+        self._check_unpruned("queries", "keys", "heads", "dim")
         if self.kv_heads > self.heads:
             raise self._refusal(f"kv_heads must be <= heads ({self.heads}), not {self.kv_heads}")
         rows = self.batch * self._unpruned("heads") * self._unpruned("queries")
-        if rows * self._unpruned("keys") * (self.dim + self.value_dim) > LARGEST_COUNT:
+        if rows * self._unpruned("keys") * (self._unpruned("dim") + self.value_dim) > LARGEST_COUNT:
             raise self._refusal(f"multiply-accumulates must be <= {LARGEST_COUNT}")
         self._check_bits()
         for name in DECISIONS:
@@ -99,6 +103,8 @@ class Attention(LayerBase):
             if bits[0] < 1 or bits[1] < 0 or sum(bits) > MOST_BITS:
                 raise self._refusal(f"bits must be MSB >= 1, LSB >= 0, together <= {MOST_BITS}, not {bits}")
             object.__setattr__(self, "bits", bits)
+        if self.value_bits > (0 if bits is None else MOST_BITS):
+            raise self._refusal(f"value_bits must be 0 without bits, <= {MOST_BITS}, not {self.value_bits}")
         if (bits is None or not bits[1]) and self.refetch is not None and np.any(self.refetch):
             raise self._refusal("refetch must be all False without LSBs to fetch")
 
@@ -161,7 +167,8 @@ class Attention(LayerBase):
     @property
     def is_dense(self) -> bool:
         """No token or head is missing, nothing was decided, nothing is quantised."""
-        return replace(self, dense_queries=0, dense_keys=0, dense_heads=0) == self.dense()
+        here = self._changed(dense_queries=0, dense_keys=0, dense_heads=0, dense_dim=0)
+        return here == self.dense()
 
     def dense(self) -> Attention:
         """The layer of the unpruned model: every token and head, no decision, not quantised.
@@ -169,7 +176,7 @@ class Attention(LayerBase):
         With as many K/V heads as heads, both are restored; grouped K/V heads are never pruned.
         """
         heads = self._unpruned("heads")
-        sizes = ("queries", "keys", "heads")
+        sizes = ("queries", "keys", "heads", "dim")
         whole = all(self._unpruned(size) == getattr(self, size) for size in sizes)
         stays = SEEN if whole and self.bits is None and self.values is None else ()
         return self._changed(
@@ -177,17 +184,21 @@ class Attention(LayerBase):
             kv_heads=heads if self.kv_heads == self.heads else self.kv_heads,
             queries=self._unpruned("queries"),
             keys=self._unpruned("keys"),
+            dim=self._unpruned("dim"),
             bits=None,
+            value_bits=0,
             token_keep=0,
             head_keep=0,
             dense_queries=0,
             dense_keys=0,
             dense_heads=0,
+            dense_dim=0,
             **dict.fromkeys(DECISIONS.keys() - set(stays)),
         )
 
     def columns(self) -> tuple[str, str, str]:
         """Shape (queries x keys x dim), density of V and kept tokens of a table's line."""
         heads = part(self.heads, self._unpruned("heads"))
-        shape = f"{self.batch} x {heads} heads, {self.queries} x {self.keys} x {self.dim}"
+        dim = part(self.dim, self._unpruned("dim"))
+        shape = f"{self.batch} x {heads} heads, {self.queries} x {self.keys} x {dim}"
         return shape, f"{self.density:.3f}", part(self.keys, self._unpruned("keys"))

@@ -12,10 +12,11 @@ import numpy as np
 
 from accelsim.models.drawing import drawn
 from accelsim.models.network_steps import drawn_step
-from accelsim.models.shapes import Encoder, Gpt2, Llama, ResNet, Size, Stack, Swin, Vit
+from accelsim.models.shapes import Encoder, Gpt2, Llama, Part, ResNet, Size, Stack, Swin, Vit
+from accelsim.prune.passes import generation_notes, prefixed
 from accelsim.prune.recipes import Recipe, parse_all
 from accelsim.words import unknown
-from accelsim.workload import Workload
+from accelsim.workload import Layer, Workload
 
 DEFAULT_TOKENS = 128
 
@@ -122,6 +123,7 @@ def workload(
     tokens: int | None = None,
     batch: int = 1,
     input_shape: str | None = None,
+    generate: int | None = None,
     seed: int = 0,
     train: bool = False,
 ) -> Workload:
@@ -130,7 +132,8 @@ def workload(
     With `train`: of one training step, under bdwp, srste, sdgp, transposable or no recipe.
 
     `tokens` (default 128, capped by the network's longest) for language models, `input_shape` such as
-    "1x3x64x64" for those that take pictures. ValueError for what does not fit.
+    "1x3x64x64" for those that take pictures. With `generate`: so many tokens follow one by one, in passes of
+    their own, named as tracing names them. ValueError for what does not fit.
     """
     if name not in NETWORKS:
         raise ValueError(unknown("network", name, NETWORKS))
@@ -138,21 +141,54 @@ def workload(
         if count < 1:
             raise ValueError(f"{word} must be >= 1, not {count}")
     sizes = NETWORKS[name].sizes
+    if generate is not None and not isinstance(sizes, Gpt2 | Llama):
+        raise ValueError(f"generation needs a decoder that predicts tokens, not {name}")
+    passes: tuple[tuple[Part, ...], ...]
     if isinstance(sizes, Encoder | Gpt2 | Llama):
         if input_shape is not None:
             raise ValueError(f"{name} takes --tokens, not an input of shape {input_shape!r}")
         tokens = min(tokens or DEFAULT_TOKENS, sizes.longest)
-        parts, fed = tuple(sizes.parts(batch, tokens)), f"{batch}x{tokens} tokens"
+        fed = f"{batch}x{tokens} tokens"
+        if isinstance(sizes, Encoder) or generate is None:
+            passes = (tuple(sizes.parts(batch, tokens)),)
+        else:
+            passes = _generated(name, sizes, batch, tokens, generate)
     else:
         size, pictures = sizes.size, batch
         if input_shape is not None:
             pictures, size = _pictures(name, input_shape)
             pictures *= batch
-        parts, fed = tuple(sizes.parts(pictures, size)), f"{pictures}x3x{size[0]}x{size[1]}"
-    make = drawn_step if train else drawn
-    layers, notes = make(parts, parse_all(prune), np.random.default_rng(seed))
-    said = ("synthetic weights: the shapes are the network's, all else is drawn", *notes)
+        passes, fed = (tuple(sizes.parts(pictures, size)),), f"{pictures}x3x{size[0]}x{size[1]}"
+    recipes = parse_all(prune)
+    generator = np.random.default_rng(seed)
+    made: tuple[tuple[Layer, ...], ...]
+    if train:
+        step, notes = drawn_step(passes[0], recipes, generator)
+        made = (step,)
+    else:
+        made, notes = drawn(passes, recipes, generator)
+    said = ["synthetic weights: the shapes are the network's, all else is drawn", *notes]
+    if generate is not None:
+        said += generation_notes(generate, recipes)
+    layers = made[0] if generate is None else prefixed(made)
     return Workload(model=name, layers=layers, synthetic=True, notes=(f"inputs: {fed}", *said))
+
+
+def _generated(
+    name: str, sizes: Gpt2 | Llama, batch: int, tokens: int, steps: int
+) -> tuple[tuple[Part, ...], ...]:
+    """A pass over the prompt, and one for each token that follows."""
+    if steps < 1:
+        raise ValueError(f"tokens to generate must be >= 1, not {steps}")
+    if tokens + steps > sizes.longest:
+        raise ValueError(
+            f"generation must stay within the {sizes.longest} positions of {name}: {tokens} tokens of prompt "
+            f"and {steps} generated are {tokens + steps}"
+        )
+    return (
+        tuple(sizes.parts(batch, tokens, one_predicts=True)),
+        *(tuple(sizes.parts(batch, 1, past=tokens + step, one_predicts=True)) for step in range(steps)),
+    )
 
 
 def _pictures(name: str, shape: str) -> tuple[int, Size]:

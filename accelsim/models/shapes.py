@@ -6,7 +6,7 @@ Names and shapes are those that tracing finds in the models of `transformers`, a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accelsim.workload import Attention, Matmul
 
@@ -65,23 +65,19 @@ class Gpt2:
     vocabulary: int = 50257
     longest: int = 1024
 
-    def parts(self, batch: int, tokens: int) -> Iterator[Part]:
-        """All products of one pass over a prompt."""
+    def parts(self, batch: int, tokens: int, *, past: int = 0, one_predicts: bool = False) -> Iterator[Part]:
+        """All products of a pass over `tokens` tokens behind `past` others; perhaps the last one predicts."""
         rows, width = batch * tokens, self.width
         for block in range(self.layers):
             at = f"transformer.h.{block}"
             yield linear(f"{at}.attn.c_attn", rows, 3 * width, width, block)
-            yield attention(f"{at}.attn", block, batch, tokens, self.heads, width // self.heads, causal=True)
+            dim = width // self.heads
+            yield attention(f"{at}.attn", block, batch, tokens, self.heads, dim, causal=True, past=past)
             yield linear(f"{at}.attn.c_proj", rows, width, width, block)
             yield linear(f"{at}.mlp.c_fc", rows, self.inner, width, block)
             yield linear(f"{at}.mlp.c_proj", rows, width, self.inner, block)
-        head = linear("lm_head", rows, self.vocabulary, width, self.layers)
-        yield Part(
-            layer=head.layer,
-            block=self.layers,
-            has_token_rows=True,
-            obstacle="its weight is shared with an embedding",
-        )
+        shared = "its weight is shared with an embedding"
+        yield replace(head(batch, rows, self.vocabulary, width, self.layers, one_predicts), obstacle=shared)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +92,8 @@ class Llama:
     vocabulary: int
     longest: int
 
-    def parts(self, batch: int, tokens: int) -> Iterator[Part]:
-        """All products of one pass over a prompt."""
+    def parts(self, batch: int, tokens: int, *, past: int = 0, one_predicts: bool = False) -> Iterator[Part]:
+        """All products of a pass over `tokens` tokens behind `past` others; perhaps the last one predicts."""
         rows, width, dim = batch * tokens, self.width, self.width // self.heads
         for block in range(self.layers):
             at = f"model.layers.{block}"
@@ -105,12 +101,13 @@ class Llama:
             yield linear(f"{at}.self_attn.k_proj", rows, self.kv_heads * dim, width, block)
             yield linear(f"{at}.self_attn.v_proj", rows, self.kv_heads * dim, width, block)
             place = f"{at}.self_attn"
-            yield attention(place, block, batch, tokens, self.heads, dim, self.kv_heads, causal=True)
+            heads = self.heads, dim, self.kv_heads
+            yield attention(place, block, batch, tokens, *heads, causal=True, past=past)
             yield linear(f"{at}.self_attn.o_proj", rows, width, self.heads * dim, block)
             yield linear(f"{at}.mlp.gate_proj", rows, self.inner, width, block)
             yield linear(f"{at}.mlp.up_proj", rows, self.inner, width, block)
             yield linear(f"{at}.mlp.down_proj", rows, width, self.inner, block)
-        yield linear("lm_head", rows, self.vocabulary, width, self.layers)
+        yield head(batch, rows, self.vocabulary, width, self.layers, one_predicts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,6 +253,13 @@ def linear(name: str, rows: int, outputs: int, inputs: int, block: int = -1) -> 
     return Part(layer=Matmul(name=name, m=rows, n=outputs, k=inputs), block=block, has_token_rows=True)
 
 
+def head(batch: int, rows: int, vocabulary: int, width: int, block: int, one_predicts: bool) -> Part:
+    """Logits of all rows, or of the last of each sequence."""
+    if not one_predicts:
+        return linear("lm_head", rows, vocabulary, width, block)
+    return Part(layer=Matmul(name="lm_head", m=batch, n=vocabulary, k=width), block=block)
+
+
 def attention(
     name: str,
     block: int,
@@ -266,14 +270,15 @@ def attention(
     kv_heads: int | None = None,
     *,
     causal: bool = False,
+    past: int = 0,
 ) -> Part:
-    """Attention of all tokens with themselves."""
+    """Attention of all tokens with themselves, and with `past` tokens before them."""
     layer = Attention(
         name=name,
         heads=heads,
         kv_heads=kv_heads or heads,
         queries=tokens,
-        keys=tokens,
+        keys=past + tokens,
         dim=dim,
         value_dim=dim,
         batch=batch,

@@ -29,12 +29,14 @@ def pruned(
     *,
     decided: Callable[[Callable[[], Any]], Any] | None = None,
     heads_per_sample: bool = False,
+    end: int = 0,
 ) -> Iterator[Applied]:
     """Inside the `with`, `module` is pruned; afterwards its weights and its forward pass are as before.
 
     `decided` receives each pruned attention as a function that computes it and describes its decisions
     (see `Recorder.decided`); `heads_per_sample`: every sequence of a batch prunes heads by its own scores.
-    ValueError if a recipe does not fit the module.
+    `end`: tokens at the end of a generation, 0 where it is not known. ValueError if a recipe does not fit
+    the module.
     """
     applied = Applied()
     with ExitStack() as undo:
@@ -49,7 +51,7 @@ def pruned(
                 from accelsim.prune.cascade import cascade
 
                 undo.enter_context(
-                    cascade(module, recipe, decided=decided, heads_per_sample=heads_per_sample)
+                    cascade(module, recipe, decided=decided, heads_per_sample=heads_per_sample, end=end)
                 )
         yield applied
 

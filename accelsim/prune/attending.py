@@ -16,7 +16,6 @@ import torch
 
 from accelsim.golden.attention import (
     head_importance,
-    keep_count,
     local_values,
     needs_lsb,
     token_importance,
@@ -31,6 +30,8 @@ Array = npt.NDArray[Any]
 HIGHEST_SCORE = 2**32 - 1
 """Cumulative scores saturate here, in the recorded width."""
 
+MEAN_ONE = 2**16
+"""Of a mean of probabilities x 4096, of which one over 1,000 keys is 4: whole numbers need more digits."""
 
 MOST_AT_ONCE = 2**23
 """Scores that are made together: some 300 MB with all that is made of them."""
@@ -38,12 +39,16 @@ MOST_AT_ONCE = 2**23
 
 @dataclass(kw_only=True)
 class Survivors:
-    """Tokens and heads that are left, ascending, with their cumulative importance; one row a sample."""
+    """Tokens and heads that are left, ascending, with their cumulative importance; one row a sample.
+
+    `token_rows`: how many rows of all heads could see a token, and added to its importance.
+    """
 
     tokens: npt.NDArray[np.int64]
     token_scores: npt.NDArray[np.int64]
     heads: npt.NDArray[np.int64]
     head_scores: npt.NDArray[np.int64]
+    token_rows: npt.NDArray[np.int64]
     all_heads: int = 0
 
     @classmethod
@@ -51,7 +56,13 @@ class Survivors:
         """Everything, with importance 0; the heads are known at the first attention."""
         none = np.zeros((batch, 0), np.int64)
         positions = np.broadcast_to(np.arange(tokens), (batch, tokens)).copy()
-        return cls(tokens=positions, token_scores=np.zeros_like(positions), heads=none, head_scores=none)
+        return cls(
+            tokens=positions,
+            token_scores=np.zeros_like(positions),
+            heads=none,
+            head_scores=none,
+            token_rows=np.zeros_like(positions),
+        )
 
     def settle_heads(self, heads: int) -> None:
         """Learn at the first attention how many heads there are."""
@@ -62,13 +73,26 @@ class Survivors:
 
     def newest(self, count: int) -> Survivors:
         """The last `count` tokens alone."""
-        tokens, scores = self.tokens[:, -count:], self.token_scores[:, -count:]
-        return replace(self, tokens=tokens, token_scores=scores)
+        tokens, scores, rows = (
+            each[:, -count:] for each in (self.tokens, self.token_scores, self.token_rows)
+        )
+        return replace(self, tokens=tokens, token_scores=scores, token_rows=rows)
+
+    def keep(self, kept: npt.NDArray[np.int64]) -> None:
+        """The tokens at the positions (batch, kept) alone."""
+        for name in ("tokens", "token_scores", "token_rows"):
+            setattr(self, name, np.take_along_axis(getattr(self, name), kept, axis=1))
+
+    def mean_scores(self) -> npt.NDArray[np.int64]:
+        """Importance of the tokens per row that could see them, in 1/`MEAN_ONE` of a 4096th."""
+        mean: npt.NDArray[np.int64] = self.token_scores * MEAN_ONE // np.maximum(self.token_rows, 1)
+        return mean
 
     def take_from(self, newest: Survivors) -> None:
         """Keep what was learnt of the newest tokens, and of the heads."""
         count = newest.tokens.shape[1]
         self.token_scores = np.concatenate([self.token_scores[:, :-count], newest.token_scores], axis=1)
+        self.token_rows = np.concatenate([self.token_rows[:, :-count], newest.token_rows], axis=1)
         self.head_scores = newest.head_scores
 
     def shared_head_scores(self) -> npt.NDArray[np.int64]:
@@ -95,11 +119,12 @@ def attend(
     scale: float,
     recipe: Spatten,
     left: Survivors,
+    count: int,
 ) -> tuple[torch.Tensor, Decisions]:
     """Attention of the heads that are left, which adds to the importances in `left`.
 
-    query, key, value: (batch, heads, tokens, dim); mask: added to the scores,
-    (batch or 1, heads or 1, tokens, tokens). Returns (batch, tokens, heads, dim), zero where a
+    query, key, value: (batch, heads, tokens, dim); mask: added to the scores, (batch or 1, heads or 1,
+    tokens, tokens). `count`: V vectors that a row keeps. Returns (batch, tokens, heads, dim), zero where a
     head is pruned, in the query's type. Scores are made block by block, `MOST_AT_ONCE` at a time; those of
     all rows are recorded, or of some at even distances (`accelsim.sampling`).
     """
@@ -107,9 +132,8 @@ def attend(
     Q = _of_heads(query, left.heads)
     K, V = (_of_heads(shared.repeat_interleave(group, dim=1), left.heads) for shared in (key, value))
     if recipe.bits is not None:
-        V = _quantised(V, recipe.bits[0])[0]
+        V = _quantised(V, recipe.value_bits or recipe.bits[0])[0]
     batch, heads, queries, keys = *Q.shape[:3], K.shape[2]
-    count = keep_count(keys, recipe.values)
     score_rows = kept_rows(queries, batch * heads * keys)
     kept = np.arange(queries) if score_rows is None else score_rows
     scores = np.empty((batch, heads, kept.size, keys), np.uint16) if recipe.decides_rows else None

@@ -18,8 +18,9 @@ import torch
 from torch import nn
 
 from accelsim.extras import require
-from accelsim.golden.attention import HEAD_START, TOKEN_START, keep_count, schedule, select
+from accelsim.golden.attention import select
 from accelsim.prune.attending import Decisions, Survivors, attend
+from accelsim.prune.channels import Channels
 from accelsim.prune.recipes import Spatten
 from accelsim.workload import Attention
 
@@ -36,12 +37,13 @@ def cascade(
     *,
     decided: Callable[[Callable[[], tuple[Any, Attention]]], Any] | None = None,
     heads_per_sample: bool = False,
+    end: int = 0,
 ) -> Iterator[None]:
     """Inside the `with`, every forward pass of the encoder or decoder in `module` prunes as `recipe` says.
 
     Sequences of a batch have equal length and each keeps its own tokens; heads are chosen by their
-    importance over the whole batch unless `heads_per_sample`. ValueError, in one line with its name, for a
-    model whose attention cannot be reached.
+    importance over the whole batch unless `heads_per_sample`. `end`: tokens at the end of a generation, if
+    known. ValueError, in one line with its name, for a model whose attention cannot be reached.
     """
     require("the spatten recipe", "transformers")
     from transformers import AttentionInterface
@@ -52,9 +54,10 @@ def cascade(
     encoder, layers, causal = _repeated_layers(module)
     kind = DecoderCascade if causal else Cascade
     name = type(encoder).__name__
-    state = kind(encoder, recipe, len(layers), decided or (lambda compute: compute()[0]), heads_per_sample)
+    plain = decided or (lambda compute: compute()[0])
+    state = kind(encoder, recipe, len(layers), plain, heads_per_sample, end)
     stored = getattr(encoder.config, "num_key_value_heads", None)
-    if recipe.heads < 1 and stored not in (None, encoder.config.num_attention_heads):
+    if recipe.prunes_heads and stored not in (None, encoder.config.num_attention_heads):
         raise ValueError(SHARED_HEADS)
     if not encoder._can_set_attn_implementation():
         raise ValueError(f"spatten cannot reach inside the attention of {name}")
@@ -108,11 +111,14 @@ class Cascade:
         layers: int,
         decided: Callable[[Callable[[], tuple[Any, Attention]]], Any],
         heads_per_sample: bool,
+        end: int,
     ) -> None:
         self._model = type(encoder).__name__
         self._recipe = recipe
-        self._token_fractions = schedule(layers, recipe.tokens, TOKEN_START)
-        self._head_fractions = schedule(layers, recipe.heads, HEAD_START)
+        self._layers = layers
+        self._counts = recipe.counts(layers)
+        self._channels = Channels(recipe.channels)
+        self._end = end
         self._decided = decided
         self._heads_per_sample = heads_per_sample
         self._layer = 0
@@ -157,17 +163,22 @@ class Cascade:
         """Stands in for the model's attention: (batch, heads, tokens, dim) to (batch, tokens, heads, dim)."""
         left, self._attended = self._survivors(), self._layer
         key, value, attention_mask = self._operands(query, key, value, attention_mask)
-        if key.shape[1] != query.shape[1] and self._recipe.heads < 1:
+        if key.shape[1] != query.shape[1] and self._recipe.prunes_heads:
             raise ValueError(SHARED_HEADS)
         left.settle_heads(int(query.shape[1]))
-        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        dim = int(query.shape[-1])
+        scale = dim**-0.5 if scaling is None else scaling
+        query, key = self._channels.narrowed(self._layer, query, key, chosen=self._passed > 0)
 
         def compute() -> tuple[torch.Tensor, Attention]:
             seen = self._seen(left)
-            output, decisions = attend(query, key, value, attention_mask, scale, self._recipe, seen)
+            keys = seen.tokens.shape[1]
+            values = self._counts.value_count(self._layer, self._passed, keys, self._length, self._end)
+            output, decisions = attend(query, key, value, attention_mask, scale, self._recipe, seen, values)
+            seen.token_rows = seen.token_rows + seen.heads.shape[1] * self._seeing(query, key, attention_mask)
             left.take_from(seen)
             self._remember(left)
-            return output, self._described(query, key, value, decisions)
+            return output, self._described(query, key, value, decisions, dim)
 
         return self._decided(compute), None
 
@@ -180,6 +191,17 @@ class Cascade:
         """Some models hold on to an attention of their own, whatever the configuration says."""
         if layer >= 0 and self._attended != layer:
             raise ValueError(f"spatten cannot reach inside the attention of {self._model}")
+
+    @property
+    def _passed(self) -> int:
+        """Passes before this one since the prompt's."""
+        return 0
+
+    def _seeing(self, query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None) -> Any:
+        """Rows of a head that can see each key, (batch or 1, keys)."""
+        if mask is None:
+            return np.full((1, key.shape[2]), query.shape[2])
+        return (mask[:, 0] > torch.finfo(mask.dtype).min / 2).sum(dim=1).cpu().numpy()
 
     @property
     def _causal(self) -> bool:
@@ -233,10 +255,10 @@ class Cascade:
         return self._left
 
     def _token_count(self, layer: int) -> int:
-        return keep_count(self._length, self._token_fractions[layer])
+        return self._counts.token_count(layer, self._passed, self._length, self._end)
 
     def _head_count(self, layer: int, heads: int) -> int:
-        return keep_count(heads, self._head_fractions[layer])
+        return self._counts.head_count(layer, heads)
 
     def _keep_tokens(self, left: Survivors) -> Any:
         """Positions, among those still here, that stay for this layer; None if all do."""
@@ -244,8 +266,7 @@ class Cascade:
         if count >= left.tokens.shape[1]:
             return None
         kept = select(ranks, count)
-        left.tokens = np.take_along_axis(left.tokens, kept, axis=1)
-        left.token_scores = np.take_along_axis(left.token_scores, kept, axis=1)
+        left.keep(kept)
         return kept
 
     def _keep_heads(self, left: Survivors) -> None:
@@ -277,18 +298,18 @@ class Cascade:
         )
 
     def _described(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, decisions: Decisions
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, decisions: Decisions, dim: int
     ) -> Attention:
         left, recipe, following = self._survivors(), self._recipe, self._layer + 1
         seen, reach = self._seen(left), self._reach()
         batch, tokens = seen.tokens.shape
         heads = left.heads.shape[1]
-        last = following == len(self._token_fractions)
+        last = following == self._layers
         ranks, next_tokens = (left.token_scores, tokens) if last else self._ranks(following, left)
         # Tokens outside a window are ranked too, and their time is left out.
         ranks = ranks[:, -tokens:]
         next_heads = heads if last else self._head_count(following, left.all_heads)
-        cascades_tokens, cascades_heads = recipe.tokens < 1, recipe.heads < 1
+        cascades_tokens, cascades_heads = recipe.prunes_tokens, recipe.prunes_heads
         return Attention(
             name="attention",
             heads=heads,
@@ -301,6 +322,7 @@ class Cascade:
             dtype=str(query.dtype).removeprefix("torch.").replace("float", "fp"),
             causal=self._causal,
             bits=recipe.bits,
+            value_bits=recipe.value_bits,
             values=decisions.values,
             refetch=decisions.refetch,
             scores=decisions.scores,
@@ -314,6 +336,7 @@ class Cascade:
             dense_queries=self._rows,
             dense_keys=reach,
             dense_heads=left.all_heads,
+            dense_dim=dim,
         )
 
 

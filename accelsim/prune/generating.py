@@ -5,7 +5,8 @@ layers never make its K and V; the last token stays, because it predicts. Genera
 through all layers, and each fetches K and V of the tokens that are left. A pass starts with all tokens again;
 what a layer drops stays dropped until the pass ends. Importance adds up over heads, layers and passes
 (HPCA 2021, section 3). New tokens start at 0 and would go at once, on which the paper is silent: those of
-the last `recent` passes are kept (`Spatten.recent`).
+the last `recent` passes are kept (`Spatten.recent`), and importance is divided by the rows that could see a
+token (`Spatten.scores`), or the first tokens would outlive all others by their age.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class DecoderCascade(Cascade):
         self._windows = _windows(encoder.config)
         self._prompt = 0
         self._importance: Positions = np.zeros((0, 0), np.int64)
+        self._importance_rows: Positions = np.zeros((0, 0), np.int64)
         self._head_importance: Positions = np.zeros((0, 0), np.int64)
         self._held: list[Positions] = []
 
@@ -57,6 +59,15 @@ class DecoderCascade(Cascade):
         return self._rows > 1
 
     @property
+    def _passed(self) -> int:
+        return self._length - self._prompt
+
+    def _seeing(self, query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None) -> Any:
+        if mask is None and self._causal:
+            return np.arange(key.shape[2], 0, -1)[None]
+        return super()._seeing(query, key, mask)
+
+    @property
     def _prunes_rows(self) -> bool:
         return self._length == self._prompt
 
@@ -70,16 +81,19 @@ class DecoderCascade(Cascade):
         past = max((cache.get_seq_length() for cache in caches), default=0)
         if not past:
             self._prompt, self._importance = self._rows, np.zeros((batch, 0), np.int64)
+            self._importance_rows = self._importance
             self._head_importance = np.zeros((batch, 0), np.int64)
-            self._held = [np.zeros((batch, 0), np.int64) for _ in self._token_fractions]
+            self._held = [np.zeros((batch, 0), np.int64) for _ in range(self._layers)]
         elif self._rows != 1 or past != self._length:
             raise ValueError(
                 f"spatten needs one token a pass after the prompt, not {self._rows} after {past}"
             )
         self._length = past + self._rows
-        self._importance = np.pad(self._importance, ((0, 0), (0, self._rows)))
+        self._importance, self._importance_rows = (
+            np.pad(each, ((0, 0), (0, self._rows))) for each in (self._importance, self._importance_rows)
+        )
         left = Survivors.all_of(batch, self._length)
-        left.token_scores = self._importance.copy()
+        left.token_scores, left.token_rows = self._importance.copy(), self._importance_rows.copy()
         if self._head_importance.size:
             left.settle_heads(self._head_importance.shape[1])
             left.head_scores = self._head_importance.copy()
@@ -91,7 +105,8 @@ class DecoderCascade(Cascade):
             self._length - 1 if self._prunes_rows else max(self._prompt, self._length - self._recipe.recent)
         )
         protected = left.tokens >= first
-        ranks = np.where(protected, HIGHEST_SCORE, left.token_scores)
+        scores = left.mean_scores() if self._recipe.scores == "mean" else left.token_scores
+        ranks = np.where(protected, HIGHEST_SCORE, scores)
         if not self._prunes_rows:
             held = [np.isin(*pair) for pair in zip(left.tokens, self._held[layer], strict=True)]
             ranks = np.where(protected | np.stack(held), ranks, ABSENT)
@@ -138,6 +153,7 @@ class DecoderCascade(Cascade):
 
     def _remember(self, left: Survivors) -> None:
         np.put_along_axis(self._importance, left.tokens, left.token_scores, axis=1)
+        np.put_along_axis(self._importance_rows, left.tokens, left.token_rows, axis=1)
         if not self._head_importance.size:
             self._head_importance = np.zeros((len(left.tokens), left.all_heads), np.int64)
         np.put_along_axis(self._head_importance, left.heads, left.head_scores, axis=1)

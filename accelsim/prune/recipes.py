@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from accelsim.golden.attention import HEAD_START, TOKEN_START
 from accelsim.golden.formats import check_pattern
+from accelsim.prune.schedules import (
+    PUBLISHED,
+    Counts,
+    Kept,
+    by_layer,
+    check_fraction,
+    parse_fraction,
+    parse_steps,
+)
 from accelsim.words import unknown
 
 Made = TypeVar("Made")
@@ -16,7 +26,9 @@ SENTENCES = {
     "magnitude": "Zeros the smallest weights: magnitude,N:M of every M along the reduction, or magnitude,0.5 "
     "keeps that fraction of each layer.",
     "spatten": "Cascade pruning inside attention: spatten,tokens=0.5,heads=0.9,values=0.3,bits=6+4 keeps "
-    "those fractions, averaged over the layers; threshold=0.1 for the LSBs; recent=8 new tokens stay.",
+    "those fractions, averaged over the layers; tokens=1*2/0.5*4 layer by layer; schedule="
+    f"{'|'.join(PUBLISHED)} as published; channels=0.6 of K; value_bits=8; threshold=0.1 for the LSBs; "
+    "recent=8 new tokens stay; scores=mean|sum.",
     "bdwp": "Bidirectional N:M pruning of training: bdwp,2:8 prunes the weights of the forward product along "
     "input channels and those of the backward product along output channels; decay=0.0002 adds SR-STE's "
     "term; first=1 and last=1 prune these layers, too.",
@@ -42,6 +54,13 @@ DEFAULT_RECENT = 8
 """Generated tokens that are not pruned yet; the paper protects none and does not say how they survive."""
 
 
+WORDS = {"scores": ("mean", "sum"), "of": ("now", "end")}
+"""Settings that are words: which ones there are."""
+
+LINEAR = "linear"
+"""Name of the schedule that is the paper's rule."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Magnitude:
     """Keep the largest weights: N of every M along the reduction, or a fraction of each layer."""
@@ -58,45 +77,88 @@ class Magnitude:
         if self.m:
             check_pattern(self.n, self.m)
         else:
-            _check_fraction("magnitude", self.keep)
+            check_fraction("magnitude", self.keep)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spatten:
     """Cascade pruning: fractions kept, averaged over layers by `golden.attention.schedule`; 1 is all.
 
-    `values` is the fraction of the keys of each row whose V vectors are used. `bits`: (MSB, LSB) of
-    Q, K and V; None is not quantised. `threshold`: rows whose largest probability is lower fetch their LSBs.
-    `recent`: in generation, the newest tokens that are kept whatever their importance.
+    `tokens` and `heads` may be steps instead, a fraction for each layer; `schedule` is the name of those that
+    are published. `values` is the fraction of the keys of each row whose V vectors are used; `channels` of
+    each head's K channels. `bits`: (MSB, LSB) of Q, K and V; None is not quantised; `value_bits`: of V,
+    0 as the MSBs. `threshold`: rows whose largest probability is lower fetch their LSBs.
+
+    In generation: `recent` newest tokens are kept whatever their importance, which is divided by the rows
+    that could see the token (`scores`: mean; sum: as it adds up). `of`: fractions are of the tokens so far
+    (now), or of those there will be (end). `spared`: passes that keep every token, the prompt's first.
     """
 
-    tokens: float = 1.0
-    heads: float = 1.0
+    tokens: Kept = 1.0
+    heads: Kept = 1.0
     values: float = 1.0
+    channels: float = 1.0
     bits: tuple[int, int] | None = None
+    value_bits: int = 0
     threshold: float = DEFAULT_THRESHOLD
     recent: int = DEFAULT_RECENT
+    scores: str = "mean"
+    of: str = "now"
+    spared: int = 0
+    schedule: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("tokens", "heads", "values", "threshold"):
-            _check_fraction(name, getattr(self, name))
+        for name in ("tokens", "heads"):
+            kept = getattr(self, name)
+            for fraction in kept if isinstance(kept, tuple) else (kept,):
+                check_fraction(name, fraction)
+        for name in ("values", "channels", "threshold"):
+            check_fraction(name, getattr(self, name))
         if self.recent < 1:
             raise ValueError(f"recent must be at least 1 (the token itself), not {self.recent}")
+        for name, known_words in WORDS.items():
+            if getattr(self, name) not in known_words:
+                raise ValueError(unknown(name, getattr(self, name), known_words))
+        if self.spared < 0:
+            raise ValueError(f"spared must be at least 0, not {self.spared}")
         if self.bits is not None and (self.bits[0] not in MSB_BITS or self.bits[1] not in LSB_BITS):
             raise ValueError(
                 f"bits must be MSB+LSB with MSB in {MSB_BITS} and LSB in {LSB_BITS}, "
                 f"not {self.bits[0]}+{self.bits[1]}"
             )
+        if self.value_bits and (self.bits is None or self.value_bits not in MSB_BITS):
+            raise ValueError(f"value_bits must be one of {MSB_BITS}, beside bits, not {self.value_bits}")
+
+    @property
+    def prunes_tokens(self) -> bool:
+        """Whether any layer drops tokens."""
+        return self.tokens != 1 and (not isinstance(self.tokens, tuple) or min(self.tokens) < 1)
+
+    @property
+    def prunes_heads(self) -> bool:
+        """Whether any layer drops heads."""
+        return self.heads != 1 and (not isinstance(self.heads, tuple) or min(self.heads) < 1)
 
     @property
     def decides_nothing(self) -> bool:
         """Everything is kept, as it is: the forward pass is the model's own."""
-        return self.tokens == self.heads == self.values == 1 and self.bits is None
+        prunes = self.prunes_tokens or self.prunes_heads or self.values < 1 or self.channels < 1
+        return not prunes and self.bits is None
 
     @property
     def decides_rows(self) -> bool:
         """Row by row, something is decided on the scores: which values, or whether to fetch LSBs."""
         return self.values < 1 or (self.bits is not None and self.bits[1] > 0)
+
+    def counts(self, layers: int) -> Counts:
+        """What a model of so many layers keeps. ValueError for steps that are not for so many."""
+        return Counts(
+            tokens=by_layer("tokens", self.tokens, layers, TOKEN_START),
+            heads=by_layer("heads", self.heads, layers, HEAD_START),
+            values=self.values,
+            at_end=self.of == "end",
+            spared=self.spared,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,20 +238,27 @@ def _magnitude(recipe: str, words: list[str]) -> Magnitude:
     if ":" in words[0]:
         n, _, m = words[0].partition(":")
         return _placed(recipe, lambda: Magnitude(n=_whole("N", n), m=_whole("M", m)))
-    return _placed(recipe, lambda: Magnitude(keep=_fraction("magnitude", words[0])))
+    return _placed(recipe, lambda: Magnitude(keep=parse_fraction("magnitude", words[0])))
 
 
 def _spatten(recipe: str, words: list[str]) -> Spatten:
-    settings: dict[str, Any] = {}
+    said: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if name not in Spatten.__dataclass_fields__:
             raise ValueError(unknown(f"recipe {recipe!r}: word", name, Spatten.__dataclass_fields__))
-        if not equals or name in settings:
+        if not equals or name in said:
             raise ValueError(f"recipe {recipe!r}: {name} must be given once, as {name}=VALUE")
-        settings[name] = _placed(recipe, partial(_setting, name, value))
-    if not settings:
+        said[name] = value
+    if not said:
         raise ValueError(f"recipe {recipe!r} must say what is kept, such as spatten,tokens=0.5")
+    if said.get("schedule", LINEAR) == LINEAR:
+        said.pop("schedule", None)
+    elif said["schedule"] not in PUBLISHED:
+        raise ValueError(unknown(f"recipe {recipe!r}: schedule", said["schedule"], [LINEAR, *PUBLISHED]))
+    else:
+        said = {**PUBLISHED[said["schedule"]].words, **said}
+    settings = {name: _placed(recipe, partial(_setting, name, value)) for name, value in said.items()}
     return _placed(recipe, lambda: Spatten(**settings))
 
 
@@ -226,7 +295,11 @@ def _flag(name: str, word: str) -> bool:
 def _setting(name: str, word: str) -> Any:
     if name == "bits":
         return _bits(word)
-    return _whole(name, word) if name == "recent" else _fraction(name, word)
+    if name in ("recent", "value_bits", "spared"):
+        return _whole(name, word)
+    if name in ("tokens", "heads") and ("/" in word or "*" in word):
+        return parse_steps(name, word)
+    return word if name == "schedule" or name in WORDS else parse_fraction(name, word)
 
 
 def _bits(word: str) -> tuple[int, int]:
@@ -238,21 +311,6 @@ def _whole(name: str, word: str) -> int:
     if not (word.isascii() and word.isdecimal()):
         raise ValueError(f"{name} must be a whole number, not {word!r}")
     return int(word)
-
-
-def _fraction(name: str, word: str) -> float:
-    try:
-        value = float(word)
-    except ValueError:
-        raise ValueError(f"{name} must be a number, not {word!r}") from None
-    _check_fraction(name, value)
-    return value
-
-
-def _check_fraction(name: str, value: float) -> None:
-    # Written so that NaN is refused as well.
-    if not 0 < value <= 1:
-        raise ValueError(f"{name} must be above 0 and at most 1, not {value:g}")
 
 
 def _placed(recipe: str, make: Callable[[], Made]) -> Made:

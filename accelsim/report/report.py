@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from accelsim import __version__
+from accelsim.report.ablation import AblationStep, to_list
 from accelsim.report.files import as_json, write_atomically
 from accelsim.report.rows import Accuracy, LayerRow, ratio
 
@@ -22,7 +23,8 @@ class Report:
     """What a machine makes of a workload, and of the same workload unpruned (`baseline`).
 
     `preset` is None for parameters that have no name; `changes` are those that differ from the preset.
-    `area_mm2` is that of the parts whose energy is counted; None on an FPGA.
+    `area_mm2` is that of the parts whose energy is counted; None on an FPGA. `ablation`: techniques one
+    by one.
     """
 
     model: str
@@ -41,6 +43,7 @@ class Report:
     changes: tuple[str, ...] = ()
     baseline: Report | None = None
     accuracy: Accuracy | None = None
+    ablation: tuple[AblationStep, ...] = ()
 
     @property
     def cycles(self) -> int:
@@ -265,6 +268,7 @@ class Report:
             "dram_reduction": self.dram_reduction,
             "energy_saving": self.energy_saving,
             "accuracy": asdict(self.accuracy) if self.accuracy else None,
+            **({"ablation": to_list(self.ablation)} if self.ablation else {}),
             "layers": [_layer_dict(row, dense, simulated_macs) for row, dense in self.pairs()],
         }
 

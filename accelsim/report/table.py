@@ -13,6 +13,8 @@ from html import escape
 from itertools import groupby
 from typing import IO, TYPE_CHECKING
 
+from accelsim.report.ablation import AblationStep, columns
+from accelsim.report.quantities import figure, joules, seconds, size, times
 from accelsim.report.report import Report
 from accelsim.report.rows import Accuracy, LayerRow, ratio
 
@@ -107,6 +109,9 @@ def write_report(console: Console, report: Report, *, explain: bool) -> None:
     if report.cycles:
         console.print()
         _put(console, _totals(console, report))
+    if report.ablation:
+        console.print()
+        _put(console, _ablation(console, report.ablation))
     console.print()
     if report.accuracy is not None:
         _write_accuracy(console, report.accuracy)
@@ -117,36 +122,6 @@ def write_report(console: Console, report: Report, *, explain: bool) -> None:
                 console.print(f"  {line}")
     if explain:
         _write_explanation(console, report)
-
-
-def seconds(value: float | None) -> str:
-    """A time with three digits and a unit."""
-    return _scaled(value, ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")))
-
-
-def joules(picojoules: float | None) -> str:
-    """An energy with three digits and a unit."""
-    units = ((1.0, "J"), (1e-3, "mJ"), (1e-6, "uJ"), (1e-9, "nJ"), (1e-12, "pJ"))
-    return _scaled(None if picojoules is None else picojoules * 1e-12, units)
-
-
-def size(value: float | None) -> str:
-    """Bytes with three digits and a decimal unit."""
-    return _scaled(value, ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")))
-
-
-def times(value: float | None) -> str:
-    """A ratio, as in 2.70x."""
-    return "-" if value is None else f"{value:.2f}x"
-
-
-def _scaled(value: float | None, units: tuple[tuple[float, str], ...]) -> str:
-    if value is None:
-        return "-"
-    # What rounds to 1000 of a unit is 1 of the next.
-    scale, unit = next(((scale, unit) for scale, unit in units if value >= 0.9995 * scale), units[-1])
-    number = value / scale
-    return f"{number:.3g} {unit}" if number < 999.5 else f"{number:.0f} {unit}"
 
 
 def _print(file: IO[str] | None, write: Callable[[Console], None]) -> None:
@@ -271,6 +246,16 @@ def _gops(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
+def _ablation(console: Console, steps: Sequence[AblationStep]) -> Table:
+    """Each technique on top of those before it."""
+    names, rows = columns(steps)
+    table = _table(console, *names)
+    for row in rows:
+        table.add_row(*row)
+    table.columns[-1].justify = "left"
+    return table
+
+
 def _share_of_hits(report: Report) -> str:
     rows = [row.traffic for row in report.layers if row.traffic]
     bursts = sum(row.read_bursts + row.write_bursts for row in rows)
@@ -307,25 +292,19 @@ def _facts(row: LayerRow) -> str:
 
 
 def _write_accuracy(console: Console, accuracy: Accuracy) -> None:
-    figures = f"dense {_figure(accuracy.dense)}, pruned {_figure(accuracy.pruned)}"
+    figures = f"dense {figure(accuracy.dense)}, pruned {figure(accuracy.pruned)}"
     if accuracy.refitted is not None:
-        figures += f", pruned with its last layer fitted anew {_figure(accuracy.refitted)}"
+        figures += f", pruned with its last layer fitted anew {figure(accuracy.refitted)}"
     console.print(f"{accuracy.metric}; {accuracy.samples:,} samples: {figures}")
     if accuracy.spread is not None:
         intervals = (
-            f"{name} {' to '.join(map(_figure, ends))}"
+            f"{name} {' to '.join(map(figure, ends))}"
             for name in ("dense", "pruned", "difference")
             if (ends := getattr(accuracy.spread, name)) is not None
         )
         console.print(f"  {accuracy.spread.method}: {', '.join(intervals)}")
     for other in accuracy.others:
         _write_accuracy(console, other)
-
-
-def _figure(value: float | None) -> str:
-    if value is None:
-        return "unknown"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _write_explanation(console: Console, report: Report) -> None:

@@ -40,8 +40,9 @@ def generated_layers(
     chosen: list[torch.Tensor] = []
     now: list[Recorder] = []
     cascades = any(isinstance(recipe, Spatten) and not recipe.decides_nothing for recipe in recipes)
-    applied = pruned(module, recipes, decided=lambda compute: now[-1].decided(compute)) if recipes else None
-    with applied or nullcontext():
+    end = int(given["input_ids"].shape[1]) + steps
+    applied = pruned(module, recipes, decided=lambda compute: now[-1].decided(compute), end=end)
+    with applied if recipes else nullcontext():
         for call in _calls(module, given, steps, chosen, sliding=not cascades):
             now.append(Recorder(module, call, masks, scores=scores))
             with now[-1]:
@@ -49,30 +50,6 @@ def generated_layers(
             passes.append(now.pop().layers())
             chosen.append(_logits(module, output)[:, -1].argmax(-1, keepdim=True))
     return tuple(passes), torch.cat(chosen, dim=1)
-
-
-def prefixed(passes: Sequence[Sequence[Layer]]) -> tuple[Layer, ...]:
-    """All layers in order, named by their pass."""
-    named = []
-    for index, layers in enumerate(passes):
-        prefix = f"step {index}" if index else "prompt"
-        named += [layer.renamed(f"{prefix}/{layer.name}") for layer in layers]
-    return tuple(named)
-
-
-def generation_notes(passes: Sequence[Sequence[Layer]], recipes: Sequence[Recipe]) -> tuple[str, ...]:
-    """What a report says of the generation: which tokens ran, and which stay."""
-    steps = len(passes) - 1
-    notes = [
-        f"generation: one pass over the prompt, then {steps} tokens one by one (greedy, with the KV cache)"
-    ]
-    for recipe in recipes:
-        if isinstance(recipe, Spatten) and recipe.tokens < 1:
-            notes.append(
-                "cascade in generation: each token starts with all keys again; the prompt's last token, in "
-                f"its own pass, and the newest {recipe.recent} generated are kept (recent={recipe.recent})"
-            )
-    return tuple(notes)
 
 
 def _prompt(module: nn.Module, inputs: Any, steps: int) -> dict[str, Any]:

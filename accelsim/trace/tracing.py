@@ -13,8 +13,9 @@ from torch import nn
 from accelsim.models.inputs import ran
 from accelsim.models.stand_ins import dense_stand_ins
 from accelsim.prune.applying import pruned
+from accelsim.prune.passes import generation_notes, prefixed
 from accelsim.prune.recipes import Recipe, Spatten, parse_all
-from accelsim.trace.generation import generated_layers, generation_notes, prefixed
+from accelsim.trace.generation import generated_layers
 from accelsim.trace.notes import dense_layers_note, scores_notes
 from accelsim.trace.recorder import Recorder
 from accelsim.workload import Attention, Layer, Matmul, Workload
@@ -74,7 +75,7 @@ def _generation(
         layers=(layers := prefixed(passes)),
         notes=(
             *notes,
-            *generation_notes(passes, recipes),
+            *generation_notes(steps, recipes),
             *scores_notes(layers),
             *dense_layers_note(passes[0]),
         ),

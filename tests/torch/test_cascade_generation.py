@@ -89,7 +89,7 @@ def row(q: Any, keys: Any, values: Any, seen: list[bool], recipe: Spatten, wide:
 
 def written_out(model: Any, prompt: list[int], recipe: Spatten) -> tuple[list[int], list[dict[str, Any]]]:
     """SpAtten in a decoder, token by token and head by head (paper section 3); generated ids, decisions."""
-    tokens, importance = list(prompt), [0] * len(prompt)
+    tokens, importance, rows_seen = list(prompt), [0] * len(prompt), [0] * len(prompt)
     held: list[dict[int, Any]] = [{} for _ in range(LAYERS)]
     seen_layers = []
     shares = schedule(LAYERS, recipe.tokens)
@@ -101,7 +101,9 @@ def written_out(model: Any, prompt: list[int], recipe: Spatten) -> tuple[list[in
         safe = {total - 1} if step == 0 else set(range(max(len(prompt), total - recipe.recent), total))
         for index, layer in enumerate(model.model.layers):
             able = [p for p in alive if step == 0 or p in held[index] or p == total - 1]
-            order = sorted(able, key=lambda p: (p not in safe, 0 if p in safe else -importance[p], p))
+            means = [score * 2**16 // max(rows, 1) for score, rows in zip(importance, rows_seen, strict=True)]
+            ranks = means if recipe.scores == "mean" else importance
+            order = sorted(able, key=lambda p: (p not in safe, 0 if p in safe else -ranks[p], p))
             alive = sorted(order[: max(1, int(total * shares[index] + 1e-9), len(safe))])
             if step == 0:
                 hidden, here = hidden[[here.index(p) for p in alive]], alive
@@ -139,6 +141,8 @@ def written_out(model: Any, prompt: list[int], recipe: Spatten) -> tuple[list[in
                 for each in rows:
                     for p, score in zip(alive, each["scores"], strict=True):
                         importance[p] += score
+                for p in alive:
+                    rows_seen[p] += sum(p <= other for other in here)
                 decided["scores"] += [each["scores"] for each in rows]
                 decided["again"].append([each["again"] for each in rows])
             seen_layers.append(decided | {"importance": [importance[p] for p in alive]})
@@ -147,6 +151,7 @@ def written_out(model: Any, prompt: list[int], recipe: Spatten) -> tuple[list[in
         logits = model.lm_head(model.model.norm(hidden[-1:]))
         tokens.append(int(logits.argmax()))
         importance.append(0)
+        rows_seen.append(0)
     return tokens[len(prompt) :], seen_layers
 
 
@@ -156,6 +161,7 @@ RECIPES = [
     "spatten,values=0.3",
     "spatten,bits=6+4",
     "spatten,tokens=0.6,values=0.4,bits=8+4,recent=1",
+    "spatten,tokens=0.5,scores=sum,recent=1",
 ]
 
 

@@ -114,7 +114,7 @@ def test_drawn_decisions_have_the_shapes_of_real_ones() -> None:
     config = transformers.BertConfig(**sizes, vocab_size=50, attn_implementation="eager")
     real = trace(transformers.BertModel(config), {"input_ids": torch.arange(40)[None]}, recipe).layers
     parts = tuple(Encoder(layers=5, width=64, heads=8, inner=96).parts(1, 40))
-    ours, _ = drawn(parts, parse_all(recipe), np.random.default_rng(0))
+    (ours,), _ = drawn([parts], parse_all(recipe), np.random.default_rng(0))
     assert [layer.name for layer in ours] == [layer.name for layer in real]
     for mine, theirs in zip(ours, real, strict=True):
         assert shape(mine) == shape(theirs)

@@ -42,6 +42,15 @@ def test_words_become_recipes() -> None:
         tokens=0.5, heads=0.9, values=0.3, bits=(6, 4), threshold=0.05
     )
     assert parse("spatten,bits=8") == Spatten(bits=(8, 0))
+    assert parse("spatten,tokens=1*2/0.5/0.25*2,heads=1/0.5*4") == Spatten(
+        tokens=(1, 1, 0.5, 0.25, 0.25), heads=(1, 0.5, 0.5, 0.5, 0.5)
+    )
+    medium, small = parse("spatten,schedule=gpt2-medium"), parse("spatten,schedule=gpt2-small,values=0.5")
+    assert isinstance(medium, Spatten)
+    assert isinstance(small, Spatten)
+    assert (len(medium.tokens), medium.bits, medium.value_bits) == (24, (12, 0), 8)  # type: ignore[arg-type]
+    assert (small.tokens, small.values) == ((0.9, 0.7, *[0.2] * 4, *[0.1] * 6), 0.5)
+    assert parse("spatten,schedule=linear,tokens=0.5") == Spatten(tokens=0.5)
     assert parse_all(["magnitude,2:4", "spatten,values=0.3"]) == (Magnitude(n=2, m=4), Spatten(values=0.3))
     assert parse("bdwp,2:8") == NmTraining(method="bdwp", n=2, m=8)
     assert parse("bdwp, 2:8, decay=0.0002, first=1") == NmTraining(
@@ -87,6 +96,18 @@ def test_inference_reads_the_forward_weights_of_training(method: str) -> None:
         ("spatten,tokens=0.5,tokens=0.4", "once"),
         ("spatten,heads=-1", "not -1"),
         ("spatten,bits=7+4", "7+4"),
+        ("spatten,tokens=0", "tokens must be above 0 and at most 1, not 0"),
+        ("spatten,tokens=0.5/0", "tokens must be above 0 and at most 1, not 0"),
+        ("spatten,tokens=0.5/0.6", "must not rise"),
+        ("spatten,tokens=0.5*0/0.4", "FRACTION*LAYERS joined by /, not '0.5*0'"),
+        ("spatten,heads=0.5*x", "not '0.5*x'"),
+        ("spatten,channels=0", "channels must be above 0"),
+        ("spatten,schedule=gpt2-smal", "did you mean 'gpt2-small'"),
+        ("spatten,scores=men,tokens=0.5", "did you mean 'mean'"),
+        ("spatten,of=later,tokens=0.5", "of must be one of now, end"),
+        ("spatten,value_bits=8", "beside bits"),
+        ("spatten,bits=8,value_bits=7", "not 7"),
+        ("spatten,spared=x,tokens=0.5", "'x'"),
         ("spatten,bits=6+-4", "'-4'"),
         ("", "one of magnitude, spatten"),
     ],

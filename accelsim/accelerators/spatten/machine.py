@@ -46,6 +46,8 @@ class SpAtten(Parameters):
         for name in ("dim", "value_dim"):
             if not 1 <= getattr(layer, name) <= self.multipliers:
                 return f"{name} must be 1..{self.multipliers} (multipliers), not {getattr(layer, name)}"
+        if layer.value_bits not in (0, *WIDTHS):
+            return f"value_bits must be one of {WIDTHS}, not {layer.value_bits}"
         if layer.bits and (layer.bits[0] not in WIDTHS or layer.bits[1] not in LSB_WIDTHS):
             return f"bits must be one of {WIDTHS} + one of {LSB_WIDTHS}, not {layer.bits[0]}+{layer.bits[1]}"
         return ""
@@ -77,7 +79,7 @@ class SpAtten(Parameters):
             "sequences of a batch follow each other; each has as many rows and keys as the layer says",
             "the dense baseline is this machine with every token, head and value, in dense_bits",
             f"a layer that is not quantised has K and V of {self.dense_bits} bits (dense_bits)",
-            f"V of a quantised layer is stored {value_bits} (value_bits) and never re-fetched",
+            f"V of a quantised layer is stored {value_bits} (value_bits; or as its recipe says)",
             "10 bits are fetched as 12; two heads share a record where that saves a burst (6 bits x 64)",
             "a pair of heads that shares records is fetched, held and released together",
             "a V of 6 bits that one row keeps counts 1.5 bursts of its record, as in the artefact",

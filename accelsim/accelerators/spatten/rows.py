@@ -196,10 +196,11 @@ def _counts(layer: Attention, decided: Decisions, facts: dict[str, int | float |
     `macs_again` (a fact) it never exceeds `macs_dense`.
     """
     dense_rows = layer.batch * (layer.dense_heads or layer.heads) * (layer.dense_queries or layer.queries)
+    dims = (layer.dense_dim or layer.dim) + layer.value_dim
     again = int(decided.again.sum()) * layer.keys * layer.dim
     kept = int(decided.values.sum()) * layer.value_dim
     return {
-        "macs_dense": dense_rows * (layer.dense_keys or layer.keys) * (layer.dim + layer.value_dim),
+        "macs_dense": dense_rows * (layer.dense_keys or layer.keys) * dims,
         "macs_done": decided.rows * layer.keys * layer.dim + again + kept,
         "launches": 1,
         "facts": {

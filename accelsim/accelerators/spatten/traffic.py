@@ -130,7 +130,8 @@ def _regions(
 ) -> tuple[Region, Region, Region]:
     """K (its MSBs), the LSBs of K, and V, one behind the other."""
     msb, lsb_bits = key_widths(machine, layer)
-    value_bits = (machine.value_bits or msb) if layer.bits else machine.dense_bits
+    chosen = layer.value_bits or machine.value_bits or msb
+    value_bits = chosen if layer.bits else machine.dense_bits
 
     def region(base: int, dim: int, bits: int, fuse: bool) -> Region:
         return Region(
