@@ -83,7 +83,7 @@ def choose(machine: Sat, product: Matmul, pattern: Pattern) -> Chosen:
         made = tiling(pin.flow, gemm, array, pin.rows, pin.steps)
         return Chosen(flow=pin.flow, tiling=made, pinned=True)
     flows = ("os", "ws") if machine.dataflow == "auto" else (machine.dataflow,)
-    bytes_per_cycle = machine.dram.peak_bandwidth / machine.clock_hz
+    bytes_per_cycle = machine.dram.stream_bandwidth / machine.clock_hz
     best: dict[str, tuple[float, Tiling]] = {}
     refusals: list[ValueError] = []
     for flow in (pin.flow,) if pin else flows:
