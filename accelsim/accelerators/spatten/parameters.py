@@ -28,9 +28,9 @@ PUBLISHED_PASS_OVERHEAD = 3
 
 # Table I: 16 channels, 512 GB/s. A read is sent when the FIFO that its data comes to has room for it, so the
 # 32 data FIFOs of 64 x 16 B bound what is under way: 64 bursts of 32 B in each of 16 channels. The response
-# FIFOs of the artefact's RTL say the same (64 x 32 B); its model of the memory stops at 16. Channels follow the
-# RTL (the bits above the burst); inside one, neighbours lie in two bank groups, because reads of one group
-# alone come at tCCD_L and leave half of the published bandwidth idle. The paper is silent on it.
+# FIFOs of the artefact's RTL say the same (64 x 32 B); its model of the memory stops at 16.
+# Channels follow the RTL (the bits above the burst). Inside one, neighbours lie in two bank groups: reads of
+# one group alone come at tCCD_L and leave half of the published bandwidth idle. The paper is silent on it.
 DATA_FIFO_BYTES = 32 * 64 * 16
 HBM2_X16 = replace(
     DEVICES["HBM2-2000x16"],
