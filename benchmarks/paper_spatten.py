@@ -198,7 +198,9 @@ def generation(name: str, giga_ops: float, megabytes: float, claimed_ms: float |
         narrow = replace(preset, topk=replace(preset.topk, width=1))
         wide = accelsim.run(work, preset, baseline=False).seconds
         slow = accelsim.run(work, narrow, baseline=False).seconds
-        why = "full: selection bounds the row, eighth: memory does" if machine == "eighth" else ""
+        why = (
+            "here selection bounds a row" if machine == "full" else "here memory bounds a row, selection less"
+        )
         yield row(f"V11 {name}, {machine}: engine of 16 over 1, times", "section 5", 3, slow / wide, why)
         if machine == "eighth":
             one = replace(work, layers=tuple(e for e in work.layers if e.name.startswith("step 32/")))

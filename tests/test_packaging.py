@@ -149,22 +149,23 @@ def readme_blocks() -> list[tuple[str, str]]:
     return re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)
 
 
-def readme_commands() -> list[str]:
-    """The `accelsim` commands of the README's blocks, in order, continued lines joined."""
-    text = "\n".join(block.replace("\\\n", " ") for _, block in readme_blocks())
-    return re.findall(r"^(?:\$ )?(accelsim .*)$", text, re.M)
+def readme_commands() -> list[list[str]]:
+    """The `accelsim` commands of each block of the README that has any, in order, continued lines joined."""
+    blocks = [block.replace("\\\n", " ") for _, block in readme_blocks()]
+    found = [re.findall(r"^(?:\$ )?(accelsim .*)$", block, re.M) for block in blocks]
+    return [commands for commands in found if commands]
 
 
-def _marks(command: str) -> list[pytest.MarkDecorator]:
-    words = shlex.split(command, comments=True)
-    marks = [pytest.mark.torch] if words[1] in ("run", "trace", "compare") else []
-    marks += [pytest.mark.rtl] if words[1] in ("verilog", "verify", "synth", "units") else []
-    return marks + ([pytest.mark.slow] if "--evaluate" in words else [])
+def _marks(commands: list[str]) -> list[pytest.MarkDecorator]:
+    words = [word for command in commands for word in shlex.split(command, comments=True)]
+    marks = [pytest.mark.torch] if {"run", "trace", "compare", "train"} & set(words) else []
+    marks += [pytest.mark.rtl] if {"verilog", "verify", "synth", "units"} & set(words) else []
+    return [*marks, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the README's commands run, one after the other, so that they may use each other's files."""
+    """Where the README's commands run; those of a block may use each other's files."""
     place = tmp_path_factory.mktemp("readme")
     shutil.copytree(ROOT / "docs", place / "docs")
     return place
@@ -180,9 +181,10 @@ def output(command: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("command", [pytest.param(c, marks=_marks(c)) for c in readme_commands()])
-def test_a_command_of_the_readme_runs(command: str, folder: Path) -> None:
-    assert output(command, folder).strip()
+@pytest.mark.parametrize("commands", [pytest.param(c, marks=_marks(c), id=c[0]) for c in readme_commands()])
+def test_the_commands_of_a_block_of_the_readme_run(commands: list[str], folder: Path) -> None:
+    for command in commands:
+        assert output(command, folder).strip()
 
 
 def main_job() -> list[tuple[str, list[str]]]:
