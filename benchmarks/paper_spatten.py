@@ -250,7 +250,7 @@ def row(figure: str, source: str, claim: float, ours: float, why: str = "") -> R
         claim=claim,
         ours=float(ours),
         ratio=float(ours) / claim,
-        why_different=why or ("equal" if abs(ours / claim - 1) < 5e-3 else "see the source"),
+        why_different=why or ("equal" if abs(ours / claim - 1) < 5e-3 else "the paper rounds"),
     )
 
 
