@@ -18,6 +18,8 @@ from accelsim.run import run
 from accelsim.units.topk import TopK
 from accelsim.workload import Attention
 
+pytestmark = pytest.mark.slow  # without compilation
+
 RECIPE = "spatten,tokens=0.5,heads=0.7,values=0.4,channels=0.5,bits=6+4"
 
 

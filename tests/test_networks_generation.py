@@ -11,6 +11,8 @@ from accelsim.cli import main
 from accelsim.models import network
 from accelsim.workload import Attention, Workload
 
+pytestmark = pytest.mark.slow  # without compilation
+
 
 def steps(workload: Workload) -> list[Attention]:
     """The attentions of the tokens that are generated."""

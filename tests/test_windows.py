@@ -13,6 +13,8 @@ from accelsim.machine import simulate
 from accelsim.windows import Segment, compute_cycles, cut, simulate_windows
 from accelsim.workload import Matmul, Update
 
+pytestmark = pytest.mark.slow  # without compilation
+
 MEMORY = memory_of(PAPER)
 WORKS = {
     "forward": Matmul(name="a.ff", m=8192, n=256, k=1152, stage="ff"),

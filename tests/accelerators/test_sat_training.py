@@ -18,6 +18,8 @@ from accelsim.report import Report
 from accelsim.run import run
 from accelsim.workload import Matmul, Update, Workload
 
+pytestmark = pytest.mark.slow  # without compilation
+
 ROWS, OUTPUTS, INPUTS = 6000, 128, 256
 FAST = replace(PAPER, most_bursts=1 << 15)
 

@@ -12,6 +12,8 @@ from accelsim.accelerators.spatten.long_rows import is_long, kept_of_segments
 from accelsim.machine import Timeline, simulate
 from accelsim.workload import Attention
 
+pytestmark = pytest.mark.slow  # without compilation
+
 FULL, EIGHTH, E2E, TINY = (PRESETS[name] for name in ("full", "eighth", "e2e", "tiny"))
 
 # Stores for 128 keys of 64 elements, and a selection of 1,024.

@@ -11,6 +11,8 @@ from accelsim.accelerators.spatten import PRESETS, SpAtten
 from accelsim.accelerators.spatten.published import pruning_gains, quantisation_gain
 from accelsim.workload import Attention, Workload
 
+pytestmark = pytest.mark.slow  # without compilation
+
 FULL, EIGHTH = PRESETS["full"], PRESETS["eighth"]
 
 # Generated tokens after a prompt of 992, the first of them without pruning of K.
