@@ -102,7 +102,7 @@ class SpAtten(Parameters):
             f"a fetch deals its bursts to {self.address_ports} ports in turn (address_ports); each cycle a",
             "channel takes from the lowest port that wants it, and a port's first burst holds up the next",
             self._under_way(),
-            f"addresses in the order {self.dram.mapping} (dram.mapping): the artefact's channels, else a choice",
+            f"address order {self.dram.mapping} (dram.mapping): the artefact's channels, our choice else",
             "an exponent takes 5 multiply-adds in FP32 (section 4), a division 4 (a choice)",
             *self.energy.assumptions(),
         )
