@@ -114,7 +114,7 @@ def test_no_more_than_the_pins_can_carry(device: Device) -> None:
 )
 def test_the_bandwidth_of_a_stream_is_near_its_formula(device: Device) -> None:
     measured = simulate(device, [sequential(100_000)]).gbps
-    # The formula promises GDDR6, whose rows are the shortest, 1.29 times what it reaches.
+    # The formula promises GDDR6 1.29 times what it reaches.
     near = 0.3 if device.device == "GDDR6-14000" else 0.12
     assert device.stream_bandwidth / 1e9 == pytest.approx(measured, rel=near)
     assert device.stream_bandwidth < device.peak_bandwidth
