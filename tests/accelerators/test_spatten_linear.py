@@ -78,6 +78,7 @@ def test_a_single_token_is_bound_by_memory_and_many_tokens_by_the_arrays() -> No
     assert batch.cycles < 1.03 * batch.busy[product]
 
 
+@pytest.mark.slow  # without compilation
 def test_twelve_bits_take_half_as_many_bytes_more_as_eight() -> None:
     layer = Matmul(name="fc", m=1, n=32768, k=1024)
     eight, twelve = (
