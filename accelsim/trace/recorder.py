@@ -15,11 +15,19 @@ import torch
 from torch import nn
 from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from accelsim.golden.formats import Bitmap
 from accelsim.trace.counting import Bound, counted, may_hide_products
 from accelsim.trace.flow import Flow, Mark, Origin, Scores
+from accelsim.trace.operands import (
+    dtype_of,
+    equal_neighbours,
+    is_causal,
+    mask_of,
+    masks_the_future,
+    operands,
+    tensors_of,
+)
 from accelsim.trace.products import (
     ATTENTIONS,
     CONVOLUTIONS,
@@ -45,17 +53,6 @@ SOFTMAXES = (aten._softmax, aten._safe_softmax, aten.softmax, aten.exp, aten.exp
 
 NOT_UNDERSTOOD = "no machine here understands this operator"
 UNCOUNTED = f"{NOT_UNDERSTOOD}, nor counts it"
-
-DTYPES = {
-    torch.float64: "fp64",
-    torch.float32: "fp32",
-    torch.float16: "fp16",
-    torch.bfloat16: "bf16",
-    torch.float8_e4m3fn: "fp8",
-    torch.float8_e5m2: "fp8",
-    torch.int8: "int8",
-    torch.uint8: "int8",
-}
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -86,7 +83,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._depth = 0
         for tensor in held_tensors(module):
             self._flow.set(tensor, Mark(origin=Origin.WEIGHT))
-        tensors = _tensors(inputs)
+        tensors = tensors_of(inputs)
         for tensor in tensors:
             self._flow.set(tensor, Mark(origin=Origin.INPUT))
         self._batch = int(tensors[0].shape[0]) if tensors and tensors[0].dim() else 1
@@ -124,7 +121,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         finally:
             self._paused = False
         self._layers.append(attention.renamed(self._scopes.label))
-        for tensor in _tensors(result):
+        for tensor in tensors_of(result):
             self._flow.set(tensor, Mark(origin=Origin.INPUT))
         return result
 
@@ -143,7 +140,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if opened is not NotImplemented:
                 return opened
         result = function(*args, **kwargs)
-        self._flow.step(_operands((args, kwargs)), _operands(result))
+        self._flow.step(operands((args, kwargs)), operands(result))
         if _matters(packet):
             self._record(packet, self._filled(bound(function, args, kwargs)), result)
         return result
@@ -155,7 +152,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             with self:
                 return definition(*args, **kwargs)
         result = function(*(self._seen(each) if callable(each) else each for each in args), **kwargs)
-        self._flow.step(_tensors((args, kwargs)), _tensors(result))
+        self._flow.step(tensors_of((args, kwargs)), tensors_of(result))
         return result
 
     def _seen(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -186,7 +183,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._fused_attention(call)
         elif packet in SOFTMAXES:
             source = call["self"]
-            self._flow.normalised(source, result, _is_causal(result))
+            self._flow.normalised(source, result, is_causal(result))
         elif packet._qualified_op_name in GROUPED and self._weights_only(experts := grouped(call)):
             self._lowered(experts)
         elif layers := quantised(packet, call, result):
@@ -224,7 +221,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     n=columns,
                     k=inner,
                     count=count,
-                    dtype=_dtype(left),
+                    dtype=dtype_of(left),
                     weights=False,
                 )
             )
@@ -234,7 +231,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._flow.set(result, Mark(origin=max(origins)))
             return
         scores = Scores(
-            product=len(self._layers) - 1, elements=result.numel(), sharing=_equal_neighbours(right)
+            product=len(self._layers) - 1, elements=result.numel(), sharing=equal_neighbours(right)
         )
         self._flow.set(result, Mark(origin=max(origins), scores=scores))
         if self._keeps_scores:
@@ -256,7 +253,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     n=int(product.kernel.shape[-2]),
                     k=int(product.kernel.shape[-1]),
                     count=product.count,
-                    dtype=product.dtype or _dtype(product.weight),
+                    dtype=product.dtype or dtype_of(product.weight),
                     mask=self._mask(product.kernel),
                     geometry=product.geometry,
                 )
@@ -265,10 +262,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _mask(self, kernel: torch.Tensor) -> Bitmap | None:
         """Which weights are not zero; looked up again only where they are no parameter's own memory."""
         if not self._scopes.owns(kernel):
-            return _mask(kernel)
+            return mask_of(kernel)
         place = (storage_key(kernel), kernel.storage_offset(), kernel.shape, kernel.stride())
         if place not in self._masks:
-            self._masks[place] = _mask(kernel)
+            self._masks[place] = mask_of(kernel)
         return self._masks[place]
 
     def _attention(self, left: torch.Tensor, right: torch.Tensor) -> bool:
@@ -294,7 +291,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 dim=made.k,
                 value_dim=int(values.shape[2]),
                 batch=batch,
-                dtype=_dtype(probabilities),
+                dtype=dtype_of(probabilities),
                 causal=scores.causal,
             )
             factors = self._factors.pop(scores.product, None)
@@ -327,7 +324,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if stored == heads and self._packs(heads, queries):
             heads, queries = heads * queries, 1
         elif stored == heads:
-            stored = self._key_heads(heads, _equal_neighbours(key.reshape(-1, *key.shape[-2:])))
+            stored = self._key_heads(heads, equal_neighbours(key.reshape(-1, *key.shape[-2:])))
         layer = Attention(
             name=self._scopes.label,
             heads=heads,
@@ -337,8 +334,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             dim=dim,
             value_dim=int(value.shape[-1]),
             batch=int(torch.Size(batch).numel()),
-            dtype=_dtype(query),
-            causal=bool(call.get("is_causal", False)) or _masks_the_future(call.get("attn_mask")),
+            dtype=dtype_of(query),
+            causal=bool(call.get("is_causal", False)) or masks_the_future(call.get("attn_mask")),
         )
         self._layers.append(with_fused(layer, call) if self._keeps_scores else layer)
 
@@ -381,70 +378,3 @@ def _matters(packet: Any) -> bool:
     name = str(packet._qualified_op_name)
     ours = _understands(packet) or packet in SOFTMAXES or name in GROUPED
     return ours or name.partition("::")[0] in NAMESPACES or may_hide_products(packet)
-
-
-def _operands(tree: Any) -> list[torch.Tensor]:
-    """The tensors among an operator's arguments or results, which are plain sequences and dictionaries."""
-    if isinstance(tree, torch.Tensor):
-        return [tree]
-    parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list | tuple) else ()
-    found: list[torch.Tensor] = []
-    for part in parts:
-        if isinstance(part, torch.Tensor):
-            found.append(part)
-        elif isinstance(part, list | tuple | dict):
-            found += _operands(part)
-    return found
-
-
-def _tensors(tree: Any) -> list[torch.Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
-
-
-def _dtype(tensor: torch.Tensor) -> str:
-    return DTYPES.get(tensor.dtype, str(tensor.dtype).removeprefix("torch."))
-
-
-def _mask(kernel: torch.Tensor) -> Bitmap | None:
-    """Which weights are not zero; None when none is, or when the weights are shapes only."""
-    if kernel.device.type == "meta":
-        return None
-    kept = kernel.detach() != 0
-    return None if bool(kept.all()) else Bitmap.pack(kept.cpu().numpy())
-
-
-def _equal_neighbours(matrices: torch.Tensor) -> int:
-    """How many neighbours of (count, ...) are copies of one another, in runs of this length all along."""
-    count = int(matrices.shape[0])
-    if matrices.device.type == "meta" or count < 2:
-        return 1
-    # A scratch model with weights of zero shares nothing on purpose.
-    copies = (matrices[1:] == matrices[:-1]).flatten(1).all(1) & matrices[1:].flatten(1).any(1)
-    starts = [0, *(index + 1 for index, copy in enumerate(copies.tolist()) if not copy)]
-    return gcd(count, *starts)
-
-
-def _is_causal(probabilities: torch.Tensor) -> bool:
-    """More than one row, and nothing right of the diagonal."""
-    if probabilities.device.type == "meta" or probabilities.dim() < 2 or probabilities.shape[-2] < 2:
-        return False
-    if probabilities.shape[-1] != probabilities.shape[-2]:
-        return False
-    # The first row tells most; the rest goes block by block, without a copy of all scores.
-    size, step = probabilities.shape[-1], 256
-    if bool(probabilities[..., 0, 1:].any()):
-        return False
-    for first in range(0, size, step):
-        rows = probabilities[..., first : first + step, first:]
-        if bool(rows[..., step:].any()) or bool(rows[..., :step].triu(1).any()):
-            return False
-    return True
-
-
-def _masks_the_future(mask: torch.Tensor | None) -> bool:
-    if mask is None or mask.device.type == "meta" or mask.dim() < 2 or mask.shape[-2] < 2:
-        return False
-    if mask.shape[-1] != mask.shape[-2]:
-        return False
-    shown = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
-    return not bool(shown.triu(1).any())
