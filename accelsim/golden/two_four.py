@@ -103,11 +103,27 @@ def encode(
     Raises ValueError naming the first group that keeps too much.
     """
     groups = aligned_groups(weights, form.group)
-    occupied = aligned_groups(_non_zero(weights, form) if kept is None else kept, form.group)
-    quarters = _quarters(occupied)
-    _refuse_full_groups(occupied, quarters, form)
+    mask = _non_zero(weights, form) if kept is None else kept
+    if full := full_group(mask, form):
+        raise ValueError(f"{form.name} weights must be {form.pattern}, not {full}")
+    quarters = _quarters(aligned_groups(mask, form.group))
     codes = _code_of_occupancy()[np.packbits(quarters, axis=-1, bitorder="little")[..., 0]]
     return np.take_along_axis(groups, stored_positions(codes, form), axis=-1), codes
+
+
+def full_group(kept: npt.NDArray[np.bool_], form: Format) -> str:
+    """Where a mask (..., k) first keeps more than the format holds, and how often; empty if nowhere."""
+    occupied = aligned_groups(kept, form.group)
+    taken = _quarters(occupied).view(np.uint8)
+    full = taken[..., 0] + taken[..., 1] + taken[..., 2] + taken[..., 3] > 2
+    if not full.any():
+        return ""
+    *row, group = (int(i) for i in np.unravel_index(np.argmax(full), full.shape))
+    positions = group * form.group + np.flatnonzero(occupied[(*row, group)])
+    where = f" of row {', '.join(map(str, row))}" if row else ""
+    times = np.count_nonzero(full)
+    others = f" and {times - 1} more" if times > 1 else ""
+    return f"elements {', '.join(map(str, positions))}{where} kept in one group{others}"
 
 
 def decode(values: npt.NDArray[Any], codes: Codes, form: Format = FORMATS["fp16"]) -> npt.NDArray[Any]:
@@ -165,21 +181,6 @@ def _quarters(occupied: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     if group == 2:
         return np.repeat(occupied, 2, axis=-1)
     return np.asarray(occupied.reshape((*outer, 4, group // 4)).any(axis=-1))
-
-
-def _refuse_full_groups(
-    occupied: npt.NDArray[np.bool_], quarters: npt.NDArray[np.bool_], form: Format
-) -> None:
-    full = quarters.sum(axis=-1) > 2
-    if not full.any():
-        return
-    *row, group = (int(i) for i in np.argwhere(full)[0])
-    positions = [group * form.group + int(i) for i in np.flatnonzero(occupied[(*row, group)])]
-    where = f"row {', '.join(map(str, row))}, " if row else ""
-    raise ValueError(
-        f"{form.name} weights must be {form.pattern}, not keep elements {', '.join(map(str, positions))} "
-        f"of one group ({where}group {group}; {np.count_nonzero(full)} such groups)"
-    )
 
 
 def _code_of_occupancy() -> Codes:
