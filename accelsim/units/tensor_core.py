@@ -33,11 +33,12 @@ SHARED_PORT_BYTES = 128
 """Read from or written to an SM's shared memory in a clock."""
 
 AMPERE_LEAST_SPARSE = TENSOR_CORES * 16 * 8 * 16 / 1290.5
-"""Clocks from one mma.sp to the next, at least: m16n8k16 FP16 reaches 1290.5 of 2048 products a clock."""
+"""Clocks from one mma.sp to the next, at least: m16n8k16 FP16 reaches 1290.5 of 2048 products a clock.
+Taken for all types."""
 
 HOPPER_LEAST = 64 * 8 * 16 / (2048 * 217 / 728.5)
 """Clocks from one wgmma to the next, at least: m64n8k16 FP16 with A in registers reaches 217 TFLOPS where
-m64n256k16, which takes its 128 clocks, reaches 728.5."""
+m64n256k16, which takes its 128 clocks, reaches 728.5. Taken for all types."""
 
 HOPPER_MMA_SHARE = 0.629
 """Of the peak, what the older mma reaches on Hopper."""
