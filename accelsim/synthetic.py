@@ -56,20 +56,30 @@ def gemm(
 ) -> Workload:
     """One GEMM: m activation rows, n outputs, reduction over k; the n x k weight is pruned to `pattern`.
 
-    The mask of a pattern (N, M) with N < M is drawn from `generator` (default: seed 0). Raises ValueError.
+    The mask of a pattern (N, M) with N < M is drawn from `generator` (default: seed 0); int4 of even N and M
+    in aligned pairs, which share a byte and which tensor cores keep or drop as one. Raises ValueError.
     """
     if pattern is not None and n * k > MOST_WEIGHTS:
         raise ValueError(f"n x k of a pruned gemm must be <= {MOST_WEIGHTS} weights, not {n} x {k}")
     layer = Matmul(name="gemm", m=m, n=n, k=k, dtype=dtype)
     if pattern is not None:
-        mask = draw_mask(n, k, pattern, generator or np.random.default_rng(0))
+        pair = 2 if dtype == "int4" and not (pattern[0] | pattern[1]) % 2 else 1
+        mask = draw_mask(n, k, pattern, generator or np.random.default_rng(0), pair)
         layer = replace(layer, mask=mask, geometry={"pattern": f"{pattern[0]}:{pattern[1]}"})
     drawn = pattern is not None and pattern[0] < pattern[1]
     return Workload(model=f"gemm {m}x{n}x{k}", layers=(layer,), synthetic=drawn)
 
 
-def draw_mask(n: int, k: int, pattern: tuple[int, int], generator: np.random.Generator) -> Bitmap:
-    """N ones in each group of M along k, every choice as likely; a ragged last group keeps min(N, rest)."""
+def draw_mask(
+    n: int, k: int, pattern: tuple[int, int], generator: np.random.Generator, pair: int = 1
+) -> Bitmap:
+    """N ones in each group of M along k, every choice as likely; a ragged last group keeps min(N, rest).
+
+    `pair`: aligned elements that are kept or dropped together; it divides N and M.
+    """
+    if pair > 1:
+        drawn = draw_mask(n, -(-k // pair), (pattern[0] // pair, pattern[1] // pair), generator).unpack()
+        return Bitmap.pack(np.repeat(drawn, pair, axis=-1)[:, :k])
     kept, group = pattern
     mask = np.empty((n, k), np.bool_)
     whole = k // group * group

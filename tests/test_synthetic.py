@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accelsim.golden.formats import nm_pattern
+from accelsim.golden.two_four import FORMATS, full_group
 from accelsim.synthetic import attention, draw_mask, draw_scores, gemm, parse_bits, parse_pattern, spread
 
 
@@ -35,6 +37,20 @@ def test_every_place_of_a_group_is_as_likely() -> None:
     mask = draw_mask(2000, 80, (2, 8), generator()).unpack().reshape(-1, 8)
     # 20,000 groups: a place is kept 5,000 times, give or take 5 standard deviations of 61.
     assert np.abs(mask.sum(axis=0) - 5000).max() < 306
+
+
+@pytest.mark.parametrize(("pattern", "k"), [((4, 8), 64), ((2, 4), 64), ((4, 8), 61), ((2, 6), 61)])
+def test_int4_keeps_or_drops_pairs_and_still_keeps_its_pattern(pattern: tuple[int, int], k: int) -> None:
+    layer = gemm(4, 32, k, pattern=pattern, dtype="int4").layers[0]
+    assert layer.mask is not None
+    mask = layer.mask.unpack()
+    pairs = mask[:, : k // 2 * 2].reshape(32, -1, 2)
+    assert np.array_equal(pairs[..., 0], pairs[..., 1])
+    assert nm_pattern(mask, [pattern[1]]) == {pattern[1]: pattern[0]}
+    assert full_group(mask, FORMATS["int4"]) == ""
+    odd = gemm(4, 32, k, pattern=(1, 2), dtype="int4").layers[0]
+    assert odd.mask is not None
+    assert odd.mask.unpack()[:, : k // 2 * 2].reshape(32, -1, 2).sum(axis=2).max() == 1
 
 
 def test_the_seed_decides_the_mask() -> None:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from accelsim.golden.two_four import FORMATS, full_group
+
 METHOD = "compressed-tensors"
 SPARSE_FORMATS = ("dense", "sparse-bitmask", "sparse-24-bitmask")
 QUANTISED_FORMATS = (
@@ -67,11 +69,12 @@ def decompressed(
     """
     check(settings)
     scheme = _scheme(settings)
+    two_four = (settings.get("sparsity_config") or {}).get("format") == "sparse-24-bitmask"
     plain: dict[str, torch.Tensor] = {}
     filled = scaled = 0
     for name, parts in _gathered(tensors, plain):
         if "bitmask" in parts:
-            parts = {**parts, "weight": _filled(name, parts)}
+            parts = {**parts, "weight": _filled(name, parts, two_four)}
             filled += 1
         if "weight_scale" in parts:
             parts = {**parts, "weight": _scaled(name, parts, scheme)}
@@ -110,8 +113,8 @@ def _scheme(settings: Mapping[str, Any]) -> Scheme:
     return Scheme(bits=frozenset(bits), spans=frozenset(spans))
 
 
-def _filled(name: str, parts: Parts) -> torch.Tensor:
-    """Kept weights at the places of the bits, zeros elsewhere."""
+def _filled(name: str, parts: Parts, two_four: bool) -> torch.Tensor:
+    """Kept weights at the places of the bits, zeros elsewhere; `two_four`: the bits claim to be 2:4."""
     for part in ("compressed", "shape"):
         if part not in parts:
             raise ValueError(f"{name}.{part} must be there beside {name}.bitmask")
@@ -121,6 +124,8 @@ def _filled(name: str, parts: Parts) -> torch.Tensor:
     if bits.dtype != torch.uint8 or tuple(bits.shape) != wanted:
         raise ValueError(f"{name}.bitmask must be {wanted} bytes, not {tuple(bits.shape)} of {bits.dtype}")
     unpacked = np.unpackbits(bits.numpy(), axis=-1, count=shape[-1], bitorder="little")
+    if two_four and (full := full_group(unpacked.view(np.bool_), FORMATS["fp16"])):
+        raise ValueError(f"{name}.bitmask must be 2:4, not {full}")
     mask = torch.from_numpy(unpacked).bool()
     if int(mask.sum()) != kept.numel():
         raise ValueError(

@@ -6,7 +6,7 @@ the same products, and its zeros are where theirs are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,9 @@ import torch
 from torch import nn
 from torch.sparse import SparseSemiStructuredTensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+from accelsim.golden.metadata import from_cutlass
+from accelsim.golden.two_four import FORMATS, decode
 
 
 @contextmanager
@@ -69,18 +72,31 @@ def opened(packed: Any) -> torch.Tensor:
 
 def _of_semi_structured(packed: Any) -> torch.Tensor:
     """2:4 of torch; its own way back needs a GPU unless values and metadata lie apart (CUTLASS)."""
-    from torch.sparse import _semi_structured_conversions as conversions
-
-    unpack: Callable[..., torch.Tensor] = conversions.sparse_semi_structured_to_dense_cutlass
     if packed.packed is not None and packed.meta is not None and packed.meta.dim() == 2:
-        return unpack(packed.packed, packed.meta)
+        return _of_cutlass(packed.packed, packed.meta)
     if packed.packed_t is not None and packed.meta_t is not None and packed.meta_t.dim() == 2:
         # What is packed here is the transpose.
-        return unpack(packed.packed_t, packed.meta_t).t().contiguous()
+        return _of_cutlass(packed.packed_t, packed.meta_t).t().contiguous()
     if packed.device.type == "cpu":
         raise ValueError("its metadata is laid out for cuSPARSELt; save it as a plain tensor on the GPU")
     dense: torch.Tensor = packed.to_dense()
     return dense
+
+
+def _of_cutlass(values: torch.Tensor, metadata: torch.Tensor) -> torch.Tensor:
+    """Bit for bit; torch's own way back passes float32 through halves and changes some."""
+    names = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "tf32", torch.int8: "int8"}
+    if values.dtype not in names:
+        raise ValueError(f"values must be {', '.join(map(str, names))}, not {values.dtype}")
+    form = FORMATS[names[values.dtype]]
+    codes = from_cutlass(metadata.cpu().numpy(), form)
+    if tuple(values.shape) != (codes.shape[0], codes.shape[1] * form.kept):
+        raise ValueError(
+            f"{tuple(values.shape)} values must belong to {tuple(metadata.shape)} words of codes"
+        )
+    words = values.detach().cpu().contiguous().view(getattr(torch, f"int{form.element_bits}")).numpy()
+    dense = decode(words.reshape((*codes.shape, form.kept)), codes, form)
+    return torch.from_numpy(dense).view(values.dtype).to(values.device)
 
 
 def _is_packed(tensor: Any) -> bool:

@@ -1,4 +1,7 @@
-"""2:4 codes against the PTX table, PyTorch's conversion and its reordered metadata."""
+"""2:4, 1:2 and pair-wise 4:8: codes, filler, exactness, and what is refused, against the PTX tables."""
+
+import re
+from itertools import product
 
 import numpy as np
 import pytest
@@ -7,21 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from accelsim.golden import two_four
 from accelsim.golden.formats import select_nm
-
-PAIRS = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
-# Group c of row r keeps the positions PAIRS[(r + c) % 6]: reordered metadata as PyTorch 2.13 gives it.
-GOLDEN_FP16 = """
-9c84 ed9c 84ed 9c84 84ed 9c84 ed9c 84ed d9c8 4ed9 c84e d9c8 c84e d9c8 4ed9 c84e ed9c 84ed 9c84 ed9c
-9c84 ed9c 84ed 9c84 4ed9 c84e d9c8 4ed9 d9c8 4ed9 c84e d9c8 84ed 9c84 ed9c 84ed ed9c 84ed 9c84 ed9c
-c84e d9c8 4ed9 c84e 4ed9 c84e d9c8 4ed9 9c84 ed9c 84ed 9c84 84ed 9c84 ed9c 84ed d9c8 4ed9 c84e d9c8
-c84e d9c8 4ed9 c84e
-"""
-GOLDEN_INT8 = """
-84ed9c84 9c84ed9c 9c84ed9c ed9c84ed c84ed9c8 d9c84ed9 d9c84ed9 4ed9c84e 9c84ed9c ed9c84ed ed9c84ed
-84ed9c84 d9c84ed9 4ed9c84e 4ed9c84e c84ed9c8 ed9c84ed 84ed9c84 84ed9c84 9c84ed9c 4ed9c84e c84ed9c8
-c84ed9c8 d9c84ed9 84ed9c84 9c84ed9c 9c84ed9c ed9c84ed c84ed9c8 d9c84ed9 d9c84ed9 4ed9c84e
-"""
-
+from accelsim.golden.two_four import FORMATS
 
 # Positions of a group's non-zeros and its code: the PTX table (sheet 1.2) and PyTorch's filler (sheet 1.5).
 CODES = {
@@ -37,38 +26,68 @@ CODES = {
     (2,): 0xE,
     (3,): 0xE,
 }
-
-
-def sheet_pattern(rows: int, columns: int) -> np.ndarray:
-    dense = np.zeros((rows, columns), np.float16)
-    for row, group in np.ndindex(rows, columns // 4):
-        dense[row, [4 * group + position for position in PAIRS[(row + group) % 6]]] = 1
-    return dense
-
-
-@pytest.mark.parametrize(
-    ("shape", "word_bits", "golden"), [((32, 32), 16, GOLDEN_FP16), ((16, 64), 32, GOLDEN_INT8)]
-)
-def test_reordered_metadata_equals_the_golden_words(shape, word_bits, golden):
-    _, codes = two_four.encode(sheet_pattern(*shape))
-    words = two_four.lane_order(two_four.pack_codes(codes, word_bits), word_bits)
-    assert words.tolist() == [int(word, 16) for word in golden.split()]
-
-
-def test_the_golden_words_tell_the_plain_order_apart():
-    _, codes = two_four.encode(sheet_pattern(32, 32))
-    plain = two_four.pack_codes(codes, 16).ravel().tolist()
-    assert plain != [int(word, 16) for word in GOLDEN_FP16.split()]
+FOURS = [form for form in FORMATS.values() if form.group == 4]
+# How numpy holds each element type: bf16 and fp8 as words, int4 as one number each.
+TYPES = {"fp16": "f2", "bf16": "u2", "tf32": "f4", "int8": "i1", "fp8": "u1", "int4": "i1"}
 
 
 @pytest.mark.parametrize(("positions", "code"), CODES.items())
-def test_codes_and_filler_of_every_occupancy_are_those_of_the_sheet(positions, code):
-    group = np.zeros(4)
-    group[list(positions)] = [3.0, 5.0][: len(positions)]
-    values, codes = two_four.encode(group)
+@pytest.mark.parametrize("form", FOURS, ids=lambda form: form.name)
+def test_codes_and_filler_of_every_occupancy_are_those_of_the_sheet(form, positions, code):
+    group = np.zeros(4, TYPES[form.name])
+    group[list(positions)] = [3, 5][: len(positions)]
+    values, codes = two_four.encode(group, form)
     assert codes.tolist() == [code]
     assert values.tolist() == [[group[code & 3], group[code >> 2]]]
-    assert two_four.decode(values, codes).tolist() == group.tolist()
+    assert two_four.decode(values, codes, form).tolist() == group.tolist()
+
+
+@pytest.mark.parametrize(("group", "code", "stored"), [((0, 0), 0xE, 0), ((3, 0), 0x4, 3), ((0, 5), 0xE, 5)])
+def test_tf32_keeps_one_of_two_with_the_code_of_its_halves(group, code, stored):
+    values, codes = two_four.encode(np.array(group, np.float32), FORMATS["tf32"])
+    assert (codes.tolist(), values.tolist()) == ([code], [[stored]])
+    assert two_four.decode(values, codes, FORMATS["tf32"]).tolist() == list(group)
+
+
+@pytest.mark.parametrize("occupied", list(product((0, 1), repeat=8)))
+def test_int4_keeps_two_of_four_aligned_pairs_and_refuses_all_else(occupied):
+    form, group = FORMATS["int4"], np.array(occupied, np.int8) * np.arange(1, 9, dtype=np.int8)
+    pairs = tuple(pair for pair in range(4) if any(occupied[2 * pair : 2 * pair + 2]))
+    if len(pairs) > 2:
+        with pytest.raises(ValueError, match="int4 weights must be 4:8 in pairs"):
+            two_four.encode(group, form)
+        return
+    values, codes = two_four.encode(group, form)
+    assert codes.tolist() == [CODES[pairs]]
+    low, high = CODES[pairs] & 3, CODES[pairs] >> 2
+    assert values[0].tolist() == [*group[2 * low : 2 * low + 2], *group[2 * high : 2 * high + 2]]
+    assert two_four.decode(values, codes, form).tolist() == group.tolist()
+
+
+@pytest.mark.parametrize("form", FOURS, ids=lambda form: form.name)
+def test_all_sixteen_occupancies_are_kept_exactly_or_refused_with_their_positions(form):
+    refused = 0
+    for occupied in product((0, 1), repeat=4):
+        dense = np.zeros((3, 12), TYPES[form.name])
+        dense[1, 4:8] = np.array(occupied) * np.array([1, 2, 3, 4])
+        if sum(occupied) <= 2:
+            assert np.array_equal(two_four.decode(*two_four.encode(dense, form), form), dense)
+            continue
+        refused += 1
+        elements = ", ".join(str(4 + i) for i in range(4) if occupied[i])
+        line = f"{form.name} weights must be 2:4, not elements {elements} of row 1 kept in one group"
+        with pytest.raises(ValueError, match=f"^{re.escape(line)}$"):
+            two_four.encode(dense, form)
+    assert refused == 5
+
+
+def test_a_full_pair_of_tf32_is_refused():
+    dense = np.zeros((2, 6), np.float32)
+    dense[:, 2:4] = 1
+    with pytest.raises(
+        ValueError, match="tf32 weights must be 1:2, not elements 2, 3 of row 0 kept in one group and 1 more"
+    ):
+        two_four.encode(dense, FORMATS["tf32"])
 
 
 def test_ordered_codes_are_those_whose_positions_ascend():
@@ -80,20 +99,21 @@ def test_ordered_codes_are_those_whose_positions_ascend():
 def test_decoding_takes_the_twelve_codes_with_two_positions_and_refuses_the_rest(code):
     values, codes = np.array([[3, 5]]), np.array([code], np.uint8)
     if code in (0x0, 0x5, 0xA, 0xF):
-        with pytest.raises(ValueError, match="two different positions"):
+        with pytest.raises(ValueError, match="must name two positions"):
             two_four.decode(values, codes)
     else:
         dense = two_four.decode(values, codes)
         assert (dense[code & 3], dense[code >> 2], dense.sum()) == (3, 5, 8)
 
 
-@pytest.mark.parametrize("positions", [(0, 1, 2), (0, 1, 3), (0, 2, 3), (1, 2, 3), (0, 1, 2, 3)])
-def test_an_illegal_group_is_refused_by_name_and_place(positions):
-    dense = np.zeros((2, 8))
-    dense[1, [4 + position for position in positions]] = 1
-    count = len(positions)
-    with pytest.raises(ValueError, match=rf"2:4 .* not {count} \(row \(1,\), elements 4 to 7\)"):
-        two_four.encode(dense)
+@pytest.mark.parametrize("code", range(16))
+def test_tf32_has_the_codes_of_its_two_elements_only(code):
+    values, codes = np.ones((1, 1), np.float32), np.array([code], np.uint8)
+    if code in (0x4, 0xE):
+        assert two_four.decode(values, codes, FORMATS["tf32"]).tolist() == [code == 0x4, code == 0xE]
+    else:
+        with pytest.raises(ValueError, match=rf"must name one element \(0x4 or 0xE\), not be {code:#x}"):
+            two_four.decode(values, codes, FORMATS["tf32"])
 
 
 @given(hnp.arrays(np.float32, (3, 10), elements={"min_value": -2, "max_value": 2}))
@@ -105,24 +125,47 @@ def test_a_pruned_array_survives_and_a_ragged_tail_is_padded(array):
     assert not dense[:, 10:].any()
 
 
-def test_metadata_that_does_not_fill_its_words_or_tiles_is_refused():
-    codes = np.full((16, 6), 0x4, np.uint8)
-    with pytest.raises(ValueError, match="must fill 16-bit words, not be 6"):
-        two_four.pack_codes(codes, 16)
-    with pytest.raises(ValueError, match="multiple of 32 rows by 2 columns"):
-        two_four.lane_order(np.zeros((16, 2), np.uint32), 16)
+@pytest.mark.parametrize("name", ["fp16", "bf16", "tf32", "fp8"])
+def test_every_word_comes_back_bit_for_bit(name):
+    # All NaN payloads, subnormals, infinities; zeros of both signs stand for empty places.
+    form = FORMATS[name]
+    bits = min(form.element_bits, 16)
+    words = np.arange(1 << bits, dtype=f"u{form.element_bits // 8}")
+    if name == "tf32":
+        words = words << 16 | 0x1234
+    rng = np.random.default_rng(0)
+    pruned = np.where(select_nm(rng.random(words.shape), form.kept, form.group), words, 0).astype(words.dtype)
+    sign = 1 << (form.element_bits - 1)
+    pruned[pruned == sign] = 0
+    values, codes = two_four.encode(pruned, form)
+    assert np.array_equal(two_four.decode(values, codes, form), pruned)
+    if name in ("fp16", "tf32"):
+        floats = pruned.view(TYPES[name])
+        values, codes = two_four.encode(floats, form)
+        assert np.array_equal(two_four.decode(values, codes, form).view(pruned.dtype), pruned)
 
 
-@pytest.mark.torch
-@pytest.mark.parametrize("seed", range(3))
-def test_values_and_reordered_metadata_equal_pytorch(seed):
-    torch = pytest.importorskip("torch")
-    conversions = pytest.importorskip("torch.sparse._semi_structured_conversions")
-    rng = np.random.default_rng(seed)
-    weights = rng.standard_normal((64, 128)).astype(np.float16)
-    pruned = np.where(select_nm(weights, 2, 4) & (rng.random(weights.shape) < 0.7), weights, np.float16(0))
-    theirs, meta = conversions.sparse_semi_structured_from_dense_cutlass(torch.from_numpy(pruned))
-    values, codes = two_four.encode(pruned)
-    words = two_four.lane_order(two_four.pack_codes(codes, 16), 16)
-    assert np.array_equal(values.reshape(64, 64), theirs.numpy())
-    assert np.array_equal(words.astype(np.uint16), meta.numpy().view(np.uint16).ravel())
+def test_minus_zero_is_a_zero_unless_the_mask_keeps_it():
+    weights = np.array([1, -0.0, 0, 0], np.float16)
+    values, codes = two_four.encode(weights)
+    assert codes.tolist() == [0x8]
+    kept = np.array([True, True, False, False])
+    values, codes = two_four.encode(weights, kept=kept)
+    assert codes.tolist() == [0x4]
+    assert np.array_equal(two_four.decode(values, codes).view(np.uint16), weights.view(np.uint16))
+    assert two_four.encode(weights.view(np.uint16), FORMATS["bf16"])[1].tolist() == [0x8]
+
+
+def test_a_mask_decides_over_zeros_and_over_what_it_drops():
+    weights, kept = np.arange(8), np.array([True, False, False, True] * 2)
+    values, codes = two_four.encode(weights, kept=kept)
+    assert (values.tolist(), codes.tolist()) == ([[0, 3], [4, 7]], [0xC, 0xC])
+    with pytest.raises(ValueError, match=r"not elements 4, 5, 6, 7 kept in one group$"):
+        two_four.encode(weights, kept=np.arange(8) > 3)
+
+
+def test_values_and_codes_that_do_not_belong_together_are_refused():
+    with pytest.raises(ValueError, match=r"values of fp16 must have the shape \(3, 2\), not \(3, 1\)"):
+        two_four.decode(np.zeros((3, 1)), np.full(3, 0x4, np.uint8))
+    with pytest.raises(ValueError, match="weights must be numbers or unsigned words of them, not complex64"):
+        two_four.encode(np.zeros(4, np.complex64))

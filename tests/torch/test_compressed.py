@@ -223,6 +223,11 @@ BAD: Mapping[str, tuple[dict[str, Any], Mapping[str, Any], str]] = {
         "must fit a weight",
     ),
     "words of another width": (PACKED, INT8, "must be words of 32 bits"),
+    "bits that are not 2:4": (
+        GOOD | {"a.compressed": torch.ones(128), "a.bitmask": torch.full((8, 2), 0xFF, dtype=torch.uint8)},
+        {"sparsity_config": {"format": "sparse-24-bitmask"}},
+        "^a.bitmask must be 2:4, not elements 0, 1, 2, 3 of row 0 kept in one group and 31 more$",
+    ),
     "another format": ({}, {"format": "nvfp4-pack-quantized"}, "not 'nvfp4-pack-quantized'"),
     "marlin": ({}, {"format": "marlin-24"}, "not 'marlin-24'"),
 }

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402, N812
 from torch import nn  # noqa: E402
 
+from accelsim.models.stand_ins import opened  # noqa: E402
 from accelsim.trace import trace  # noqa: E402
 from accelsim.workload import Attention, Matmul, Unknown  # noqa: E402
 
@@ -100,6 +101,28 @@ def test_a_semi_structured_weight_has_the_mask_and_the_output_of_the_plain_one(d
     assert layer.mask is not None
     assert np.array_equal(layer.mask.unpack(), (weight != 0).numpy())
     assert type(linear.weight) is type(packed)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float16", 4), ("bfloat16", 4), ("float32", 2), ("int8", 4)])
+def test_a_semi_structured_weight_is_opened_bit_for_bit(dtype: str, size: int) -> None:
+    # Random words; PyTorch's own way back changes one float32 in seventy.
+    kind = getattr(torch, dtype)
+    words = np.random.default_rng(0).integers(0, 256, (64, 128 * kind.itemsize), dtype=np.uint8)
+    weight = torch.from_numpy(words).view(kind)
+    # PyTorch's way there changes NaNs of 16 bits.
+    kept = kept_in_groups(drawn(64, 128), size // 2, size) != 0
+    weight = torch.where(kept & ~weight.isnan() & (weight != 0), weight, torch.zeros((), dtype=kind))
+    assert torch.equal(opened(semi_structured(weight)).view(torch.uint8), weight.view(torch.uint8))
+
+
+def test_metadata_that_name_a_place_twice_are_refused_in_one_line() -> None:
+    packed = semi_structured(kept_in_groups(drawn(64, 128), 2, 4).half())
+    packed.meta[0, 0] = 0
+    with pytest.raises(
+        ValueError, match=r"must name two positions, not be 0x0 \(group \(0, 0\)\)"
+    ) as refusal:
+        opened(packed)
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_weight_that_only_a_gpu_can_open_is_refused_in_one_line() -> None:
