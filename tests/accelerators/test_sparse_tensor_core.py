@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from accelsim.accelerators.base import memory_of
-from accelsim.accelerators.sparse_tensor_core import (
+from accelsim.accelerators.sparse_tensor_core import PRESETS, SparseTensorCore
+from accelsim.accelerators.sparse_tensor_core.presets import (
     A100,
     A100_PCIE,
     H100,
-    PRESETS,
     TINY,
-    SparseTensorCore,
 )
 from accelsim.golden.formats import Bitmap, select_nm
 from accelsim.machine import simulate
