@@ -56,6 +56,7 @@ def test_sizes_agree_to_the_last_digit(name: str, giga_macs: float, mega_weights
         ("deit-tiny", 1.3),
         ("deit-small", 4.6),
         ("deit-base", 17.6),
+        ("vit-large", 61.6),
         ("swin-tiny", 4.5),
         ("swin-small", 8.7),
         ("swin-base", 15.4),

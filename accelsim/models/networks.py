@@ -97,6 +97,9 @@ NETWORKS = {
         sentence="DeiT-Base, ImageNet; ViT-Base has the same shapes.",
         sizes=Vit(layers=12, width=768, heads=12, inner=3072),
     ),
+    "vit-large": Network(
+        sentence="ViT-Large, patches of 16, ImageNet.", sizes=Vit(layers=24, width=1024, heads=16, inner=4096)
+    ),
     "vit-cifar": Network(
         sentence="ViT of width 512 and 6 layers, inner width 512, patches of 4, CIFAR-100.",
         sizes=Vit(layers=6, width=512, heads=8, inner=512, patch=4, classes=100, size=(32, 32)),

@@ -49,6 +49,7 @@ CIFAR_VIT |= {"hidden_size": 512, "num_attention_heads": 8, "intermediate_size":
 PICTURES = {
     "deit-tiny": ("ViTForImageClassification", vit(192, 3) | {"num_labels": 1000}, 224),
     "deit-base": ("ViTForImageClassification", vit(768, 12) | {"num_labels": 1000}, 224),
+    "vit-large": ("ViTForImageClassification", LARGE | {"num_labels": 1000}, 224),
     "vit-cifar": ("ViTForImageClassification", CIFAR_VIT, 32),
     "swin-tiny": ("SwinForImageClassification", {"num_labels": 1000}, 224),
     "resnet-18": (
