@@ -56,6 +56,7 @@ def test_sizes_agree_to_the_last_digit(name: str, giga_macs: float, mega_weights
         ("deit-tiny", 1.3),
         ("deit-small", 4.6),
         ("deit-base", 17.6),
+        ("vit-large", 61.6),
         ("swin-tiny", 4.5),
         ("swin-small", 8.7),
         ("swin-base", 15.4),
@@ -76,6 +77,7 @@ def test_multiply_accumulates_are_the_published_ones(name: str, giga_macs: float
         ("llama-2-7b", 6.738e9, 32000 * 4096),
         ("llama-3-8b", 8.030e9, 128256 * 4096),
         ("qwen2.5-7b", 7.616e9, 152064 * 3584),
+        ("qwen2.5-32b", 32.764e9, 152064 * 5120),
     ],
 )
 def test_language_models_have_the_published_parameters(name: str, parameters: float, embedded: int) -> None:

@@ -89,6 +89,9 @@ def energy(
 
     `clocks`: how long it ran; `open_clocks`: clocks in which a rank had an open row, summed over the ranks.
     """
+    if device.burst_pj:
+        read, write = reads * device.burst_pj, writes * device.burst_pj
+        return Energy(activate=0.0, read=read, write=write, refresh=0.0, background=0.0)
     e = ENTRIES.get(device.device)
     if e is None:
         return None

@@ -75,7 +75,8 @@ class Device:
     `page`: rows stay open; are closed once nothing queued wants them; or so `row_timeout` clocks after their
     last column command. `mapping` is a word of `accelsim.dram.mapping`; neighbouring `interleave` bytes stay
     in one channel (0: as the mapping says). In an accelerator a channel has at most `outstanding` bursts
-    accepted and not back (0: no limit but the queues).
+    accepted and not back (0: no limit but the queues). `burst_pj`: energy of any burst, where a source
+    counts no other (0: that of the device's currents).
     """
 
     device: str
@@ -130,6 +131,7 @@ class Device:
     interleave: int = 0
     outstanding: int = 0
     most_ranks: int = 4
+    burst_pj: float = 0.0
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -140,7 +142,7 @@ class Device:
         for name in COUNTED:
             if getattr(self, name) < 1:
                 raise ValueError(f"{self.device}: {name} must be >= 1, not {getattr(self, name)}")
-        for name in (*OPTIONAL_TIMINGS, "row_timeout", "offers", "interleave", "outstanding"):
+        for name in (*OPTIONAL_TIMINGS, "row_timeout", "offers", "interleave", "outstanding", "burst_pj"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{self.device}: {name} must be >= 0, not {getattr(self, name)}")
         for name, kind in CHOICES.items():

@@ -66,6 +66,12 @@ NETWORKS = {
             layers=28, width=3584, heads=28, kv_heads=4, inner=18944, vocabulary=152064, longest=131072
         ),
     ),
+    "qwen2.5-32b": Network(
+        sentence="Qwen2.5-32B decoder, 64 layers, width 5120, 40 query and 8 KV heads.",
+        sizes=Llama(
+            layers=64, width=5120, heads=40, kv_heads=8, inner=27648, vocabulary=152064, longest=131072
+        ),
+    ),
     "resnet-9": Network(
         sentence="ResNet-9 (64-128-256-512), CIFAR-10.",
         sizes=Stack(plan=(64, 128, "pool", (128,), 256, "pool", 512, "pool", (512,), "pool"), linear=(10,)),
@@ -96,6 +102,9 @@ NETWORKS = {
     "deit-base": Network(
         sentence="DeiT-Base, ImageNet; ViT-Base has the same shapes.",
         sizes=Vit(layers=12, width=768, heads=12, inner=3072),
+    ),
+    "vit-large": Network(
+        sentence="ViT-Large, patches of 16, ImageNet.", sizes=Vit(layers=24, width=1024, heads=16, inner=4096)
     ),
     "vit-cifar": Network(
         sentence="ViT of width 512 and 6 layers, inner width 512, patches of 4, CIFAR-100.",

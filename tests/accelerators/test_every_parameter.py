@@ -12,7 +12,7 @@ import pytest
 
 from accelsim.accelerators import A3, ACCELERATORS, MnnFast, Sat, SpAtten, Systolic
 from accelsim.accelerators.base import Accelerator, memory_of
-from accelsim.accelerators.sparse_tensor_core import TINY as TINY_STC
+from accelsim.accelerators.sparse_tensor_core.presets import TINY as TINY_STC
 from accelsim.dram import DEVICES, Dram
 from accelsim.energy import Energy, area_mm2, energy_pj
 from accelsim.golden.formats import Bitmap, select_nm

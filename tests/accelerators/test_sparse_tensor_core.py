@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from accelsim.accelerators.base import memory_of
-from accelsim.accelerators.sparse_tensor_core import (
+from accelsim.accelerators.sparse_tensor_core import PRESETS, SparseTensorCore
+from accelsim.accelerators.sparse_tensor_core.presets import (
     A100,
     A100_PCIE,
     H100,
-    PRESETS,
     TINY,
-    SparseTensorCore,
 )
 from accelsim.golden.formats import Bitmap, select_nm
 from accelsim.machine import simulate
@@ -184,7 +183,7 @@ def test_a_ragged_last_group_of_weights_is_padded(dtype: str, k: int, stored: in
     assert work.plan.bursts(write=False) == 32 * bits / 8 + activations
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "sparseloop_dense"])
 def test_every_preset_runs_a_small_product_both_ways(name: str) -> None:
     core = PRESETS[name]
     assert cycles(core, matmul(256, 256, 256, (2, 4))) < cycles(core, matmul(256, 256, 256))

@@ -22,6 +22,8 @@ LLAMA_2 |= {"num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 
 LLAMA_3 = LLAMA_2 | {"intermediate_size": 14336, "num_key_value_heads": 8, "vocab_size": 128256}
 QWEN = {"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28}
 QWEN |= {"num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 152064}
+QWEN_32 = QWEN | {"hidden_size": 5120, "intermediate_size": 27648, "num_hidden_layers": 64}
+QWEN_32 |= {"num_attention_heads": 40, "num_key_value_heads": 8}
 LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
 
 LANGUAGE = {
@@ -32,6 +34,7 @@ LANGUAGE = {
     "llama-2-7b": ("LlamaForCausalLM", LLAMA_2),
     "llama-3-8b": ("LlamaForCausalLM", LLAMA_3),
     "qwen2.5-7b": ("Qwen2ForCausalLM", QWEN),
+    "qwen2.5-32b": ("Qwen2ForCausalLM", QWEN_32),
 }
 
 
@@ -49,6 +52,7 @@ CIFAR_VIT |= {"hidden_size": 512, "num_attention_heads": 8, "intermediate_size":
 PICTURES = {
     "deit-tiny": ("ViTForImageClassification", vit(192, 3) | {"num_labels": 1000}, 224),
     "deit-base": ("ViTForImageClassification", vit(768, 12) | {"num_labels": 1000}, 224),
+    "vit-large": ("ViTForImageClassification", LARGE | {"num_labels": 1000}, 224),
     "vit-cifar": ("ViTForImageClassification", CIFAR_VIT, 32),
     "swin-tiny": ("SwinForImageClassification", {"num_labels": 1000}, 224),
     "resnet-18": (

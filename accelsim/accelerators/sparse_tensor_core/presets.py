@@ -1,0 +1,74 @@
+"""GPUs by name, and a tiny machine for tests; a preset of another machine of this kind is put in here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from accelsim.accelerators.base import Accelerator
+from accelsim.accelerators.sparse_tensor_core.boards import (
+    A100_HBM2E,
+    A100_L2,
+    H100_HBM2E,
+    H100_HBM3,
+    H100_L2,
+    H200_HBM3E,
+)
+from accelsim.accelerators.sparse_tensor_core.machine import SparseTensorCore
+from accelsim.accelerators.sparse_tensor_core.sparseloop import (
+    SPARSELOOP,
+    SPARSELOOP_DENSE,
+    SPARSELOOP_FLEXIBLE,
+)
+
+A100 = SparseTensorCore()
+
+A100_PCIE = replace(A100, dram=A100_HBM2E)
+
+H100 = SparseTensorCore(
+    generation="hopper",
+    sms=132,
+    clock_hz=1.83e9,
+    tile_activations=256,
+    readers_m=2,
+    readers_n=1,
+    pipeline_stages=4,
+    fill_on_port=False,
+    shared_memory=227 << 10,
+    blocks_limit=1,
+    launch_seconds=4.4e-6,
+    l2=H100_L2,
+    dram=H100_HBM3,
+)
+
+H100_PCIE = replace(
+    H100,
+    sms=114,
+    clock_hz=1.62e9,
+    l2=replace(H100_L2, bandwidth=3942 * 1.62e9),
+    dram=H100_HBM2E,
+)
+
+H200 = replace(H100, dram=H200_HBM3E)
+
+TINY = SparseTensorCore(
+    sms=2,
+    tile_weights=32,
+    tile_activations=32,
+    tile_k_bits=512,
+    readers_m=1,
+    readers_n=1,
+    l2=replace(A100_L2, bytes=1 << 16, bandwidth=256e9),
+    dram=replace(A100.dram, channels=2),
+)
+
+PRESETS: dict[str, Accelerator] = {
+    "a100": A100,
+    "a100_pcie": A100_PCIE,
+    "h100": H100,
+    "h100_pcie": H100_PCIE,
+    "h200": H200,
+    "sparseloop": SPARSELOOP,
+    "sparseloop_dense": SPARSELOOP_DENSE,
+    "sparseloop_flexible": SPARSELOOP_FLEXIBLE,
+    "tiny": TINY,
+}
