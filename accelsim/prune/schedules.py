@@ -117,13 +117,15 @@ def by_layer(name: str, kept: Kept, layers: int, start: float) -> tuple[float, .
 class Counts:
     """What is kept, layer by layer and pass by pass; pass 0 is an encoder's, or that over a prompt.
 
-    `tokens`, `heads`: fractions by layer; `values`: of a row's keys. `at_end`: fractions are of the `end`
-    tokens that there will be, else of those so far. `spared`: so many passes keep every token.
+    `tokens`, `heads`: fractions by layer; `values`: of a row's keys, from the pass `values_from` on.
+    `at_end`: fractions are of the `end` tokens that there will be, else of those so far. `spared`: so many
+    passes keep every token.
     """
 
     tokens: tuple[float, ...]
     heads: tuple[float, ...]
     values: float
+    values_from: int = 0
     at_end: bool = False
     spared: int = 0
 
@@ -139,6 +141,8 @@ class Counts:
 
     def value_count(self, layer: int, passed: int, keys: int, length: int, end: int = 0) -> int:
         """V vectors of `keys` that a row keeps."""
+        if self.values == 1 or passed < self.values_from:
+            return keys
         if not self.at_end:
             return keep_count(keys, self.values)
         kept = 1.0 if passed < self.spared else self.tokens[layer]
