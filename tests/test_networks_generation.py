@@ -117,6 +117,8 @@ def test_channels_narrow_the_keys_and_nothing_else() -> None:
         ("bert-base --prune spatten,schedule=gpt2-medium", "steps for 12 layers, not for 24"),
         ("gpt2-small --prune spatten,tokens=0*12", "must be above 0 and at most 1, not 0"),
         ("gpt2-small --prune spatten,values=0.5,values_in=prompt", "values_in must be one of"),
+        ("bert-base --prune spatten,values=0.5,values_in=generation", "must be all for this network"),
+        ("gpt2-small --prune spatten,tokens=0.05", "tokens of the recipe: average_keep must be above 0.08"),
     ],
 )
 def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: str, expected: str) -> None:

@@ -46,6 +46,8 @@ def cascaded(
     if -1 in attentions:
         raise ValueError("spatten needs attention of all tokens with themselves, and here it is in windows")
     first = attentions[0]
+    if recipe.values_from and len(passes) == 1 and not first.causal and first.keys > 1:
+        raise ValueError("values_in must be all for this network, an encoder, not generation")
     if recipe.prunes_heads and first.kv_heads < first.heads:
         raise ValueError("spatten prunes no heads that share their keys; leave heads= out of the recipe")
     cascade = _Cascade(recipe, first, len(attentions), len(passes) - 1, generator)

@@ -107,7 +107,10 @@ def check_fraction(name: str, value: float) -> None:
 def by_layer(name: str, kept: Kept, layers: int, start: float) -> tuple[float, ...]:
     """One fraction for each layer: the steps, or the paper's rule with `start` of the layers unpruned."""
     if not isinstance(kept, tuple):
-        return schedule(layers, kept, start)
+        try:
+            return schedule(layers, kept, start)
+        except ValueError as error:
+            raise ValueError(f"{name} of the recipe: {error}") from None
     if len(kept) != layers:
         raise ValueError(f"{name} of the recipe must be steps for {layers} layers, not for {len(kept)}")
     return kept
