@@ -275,6 +275,7 @@ def _report(
         device=accelerator.dram.device,
         peak_bytes_per_second=accelerator.dram.peak_bandwidth,
         launch_seconds=accelerator.launch_seconds,
+        start_cycles=getattr(accelerator, "start_cycles", 0),
         area_mm2=None if accelerator.energy.fabric == "fpga" else area_mm2(accelerator.parts()),
         layers=layers,
         synthetic=workload.synthetic,

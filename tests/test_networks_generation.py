@@ -88,6 +88,18 @@ def test_what_a_prompt_dropped_is_not_there_and_a_pass_only_loses(recipe: str) -
                 assert 39 + step in ids[step * 12 + place][sample]
 
 
+def test_local_values_of_generation_alone_leave_the_prompt_as_it_is() -> None:
+    made, whole = (
+        network("gpt2-small", f"spatten,tokens=0.5{more}", tokens=40, generate=3)
+        for more in (",values=0.3,values_in=generation", "")
+    )
+    layers = [layer for layer in made.layers if isinstance(layer, Attention)]
+    assert [layer.values is None and layer.scores is None for layer in layers[:12]] == [True] * 12
+    assert all((layer.values == max(1, int(layer.keys * 0.3))).all() for layer in layers[12:])
+    prompt = [layer.keys for layer in whole.layers[: len(whole.layers) // 4] if isinstance(layer, Attention)]
+    assert [layer.keys for layer in layers[:12]] == prompt
+
+
 def test_channels_narrow_the_keys_and_nothing_else() -> None:
     made = network("gpt2-small", "spatten,channels=0.6", tokens=16, generate=2)
     for layer in made.layers:
@@ -104,6 +116,9 @@ def test_channels_narrow_the_keys_and_nothing_else() -> None:
         ("gpt2-small --generate 0", "must be >= 1, not 0"),
         ("bert-base --prune spatten,schedule=gpt2-medium", "steps for 12 layers, not for 24"),
         ("gpt2-small --prune spatten,tokens=0*12", "must be above 0 and at most 1, not 0"),
+        ("gpt2-small --prune spatten,values=0.5,values_in=prompt", "values_in must be one of"),
+        ("bert-base --prune spatten,values=0.5,values_in=generation", "must be all for this network"),
+        ("gpt2-small --prune spatten,tokens=0.05", "tokens of the recipe: average_keep must be above 0.08"),
     ],
 )
 def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: str, expected: str) -> None:

@@ -4,9 +4,10 @@ Every text is cut from its start into windows that do not overlap, and what is l
 windows some are drawn from the seed. A window's score is the mean of -log p of its tokens, and perplexity
 is exp of the mean over windows.
 
-A cascade that prunes tokens has no prediction at a token that it pruned. It is scored on the last tokens of
-each window alone, fed one by one with the KV cache behind a pass over the others, as it runs in generation
-(the SpAtten paper generates 32 tokens behind 992); the dense model is scored on the same tokens.
+A cascade that prunes tokens has no prediction at a token that it pruned, and one may prune in generation
+alone. These are scored on the last tokens of each window, fed one by one with the KV cache behind a pass over
+the others, as they run in generation (the SpAtten paper generates 32 tokens behind 992); the dense model is
+scored on the same tokens.
 """
 
 from __future__ import annotations
@@ -105,14 +106,14 @@ def perplexity(model: Model, recipes: Sequence[Recipe], *, seed: int, samples: i
     count = WINDOWS if samples is None else samples
     if count < 2:
         raise AccuracyError(f"--samples must be at least 2 windows, not {count}")
-    prunes_tokens = any(isinstance(recipe, Spatten) and recipe.prunes_tokens for recipe in recipes)
+    cascades = [recipe for recipe in recipes if isinstance(recipe, Spatten)]
     texts = {"the Brown corpus": brown, "Shakespeare": shakespeare}
     windows = {
         corpus: drawn_windows(model, list(read().values()), seed=seed, count=count)
         for corpus, read in texts.items()
     }
     generated = 0
-    if prunes_tokens:
+    if any(each.prunes_tokens or each.values_from for each in cascades):
         generated = min(GENERATED, next(iter(windows.values())).shape[1] // 2)
     return Perplexity(windows=windows, generated=generated, seed=seed)
 

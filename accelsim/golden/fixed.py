@@ -122,18 +122,22 @@ def divide(numerator: Raw, denominator: Raw, rounding: Rounding) -> Raw:
     return rounded
 
 
-def symmetric_quantise(values: npt.ArrayLike, bits: int) -> tuple[Raw, float]:
+def symmetric_quantise(
+    values: npt.ArrayLike, bits: int, *, over: tuple[int, ...] | None = None
+) -> tuple[Raw, Any]:
     """Integers in +-(2^(bits-1) - 1) and the scale that gives values = integers * scale, half to even.
 
-    Linear and symmetric over the whole array (SpAtten, section 3): no zero point, the most negative code is
-    unused. All zeros have scale 1. Error at most scale / 2.
+    Linear and symmetric (SpAtten, section 3): no zero point, the most negative code is unused. One scale
+    for the whole array, a float, or for all that differ only on the axes `over`, which it keeps at length
+    1. All zeros have scale 1. Error at most scale / 2.
     """
     check_between("bits", bits, 2, 32)
     real = np.asarray(values, dtype=np.float64)
     if not np.isfinite(real).all():
         raise ValueError("numbers to quantise must be finite")
     highest = (1 << (bits - 1)) - 1
-    scale = float(np.abs(real).max(initial=0.0)) / highest or 1.0
+    largest = np.abs(real).max(axis=over, keepdims=over is not None, initial=0.0)
+    scale = np.where(largest > 0, largest / highest, 1.0)[()]
     raw = np.rint(real / scale).astype(np.int64)
     return np.clip(raw, -highest, highest), scale
 

@@ -46,6 +46,8 @@ def cascaded(
     if -1 in attentions:
         raise ValueError("spatten needs attention of all tokens with themselves, and here it is in windows")
     first = attentions[0]
+    if recipe.values_from and len(passes) == 1 and not first.causal and first.keys > 1:
+        raise ValueError("values_in must be all for this network, an encoder, not generation")
     if recipe.prunes_heads and first.kv_heads < first.heads:
         raise ValueError("spatten prunes no heads that share their keys; leave heads= out of the recipe")
     cascade = _Cascade(recipe, first, len(attentions), len(passes) - 1, generator)
@@ -211,7 +213,7 @@ class _Cascade:
 
         Equal shapes share them in a pass over many tokens; the rows of a step are few, and each its own.
         """
-        if not self.recipe.decides_rows:
+        if not self.recipe.decides_rows(self.passed):
             return {}
         keys = self.tokens.shape[1]
         if self.passed:
@@ -225,8 +227,8 @@ class _Cascade:
         kept = self._kept(shape[1], shape[2], keys)
         decided: dict[str, Any] = {"scores": _scores((*shape, keys), kept, causal, self.generator)}
         decided["score_rows"] = None if kept is None else kept.astype(np.int32)
-        if self.recipe.values < 1:
-            count = self.counts.value_count(block, self.passed, keys, self.length, self.end)
+        count = self.counts.value_count(block, self.passed, keys, self.length, self.end)
+        if count < keys:
             decided["values"] = np.full(shape, count, np.int32)
         if self.recipe.bits is not None and self.recipe.bits[1]:
             decided["refetch"] = self._refetch(block, shape)
@@ -248,7 +250,7 @@ class _Cascade:
 
     def _check_size(self) -> None:
         """Refuse what would not fit a memory, before anything is drawn."""
-        if not self.recipe.decides_rows:
+        if not self.recipe.decides_rows(passed=1):
             return
         batch, heads, length = self.layer.batch, self.layer.heads, self.layer.keys
         rows = batch * heads * length
@@ -259,7 +261,7 @@ class _Cascade:
             for block in range(self.blocks)
         }
         scores = self.steps * self.blocks * batch * heads * self.end
-        for some, tokens in shapes:
+        for some, tokens in shapes if self.recipe.decides_rows(passed=0) else ():
             kept = self._kept(some, tokens, tokens)
             scores += batch * some * tokens * (tokens if kept is None else kept.size)
         if scores > MOST_SCORES:

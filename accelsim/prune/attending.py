@@ -136,8 +136,10 @@ def attend(
     batch, heads, queries, keys = *Q.shape[:3], K.shape[2]
     score_rows = kept_rows(queries, batch * heads * keys)
     kept = np.arange(queries) if score_rows is None else score_rows
-    scores = np.empty((batch, heads, kept.size, keys), np.uint16) if recipe.decides_rows else None
+    prunes = count < keys
     refetch = np.zeros(Q.shape[:3], np.bool_) if recipe.bits and recipe.bits[1] else None
+    decides = prunes or refetch is not None
+    scores = np.empty((batch, heads, kept.size, keys), np.uint16) if decides else None
     output = np.empty((*Q.shape[:3], V.shape[3]), np.float32)
     rows = _Rows(Q, K, mask, scale, recipe, left.heads)
     for place in _blocks(batch, heads, queries, keys):
@@ -149,7 +151,7 @@ def attend(
         if scores is not None:
             recorded = slice(*np.searchsorted(kept, (several.start, several.stop)))
             scores[samples, some, recorded] = rounded[:, :, kept[recorded] - several.start]
-        if recipe.values < 1:
+        if prunes:
             probabilities = np.where(local_values(rounded, count), probabilities, 0)
         output[place] = probabilities @ V[samples, some]
         left.token_scores[samples] = token_importance(left.token_scores[samples], rounded)
@@ -160,7 +162,7 @@ def attend(
     np.put_along_axis(whole, left.heads[:, :, None, None], output, axis=1)
     attended = torch.from_numpy(whole.swapaxes(1, 2).copy()).to(query.device, query.dtype)
     return attended, Decisions(
-        values=np.full(Q.shape[:3], count, np.int32) if recipe.values < 1 else None,
+        values=np.full(Q.shape[:3], count, np.int32) if prunes else None,
         refetch=refetch,
         scores=scores,
         score_rows=score_rows.astype(np.int32) if score_rows is not None and scores is not None else None,
@@ -252,9 +254,9 @@ class _Rows:
 
 def _quantised(vectors: Array, msb: int, lsb: int = 0) -> tuple[Array, Array]:
     """What all bits and what the MSBs alone stand for; the vectors of a head share a scale."""
-    whole, coarse = np.empty_like(vectors), np.empty_like(vectors)
-    for place in np.ndindex(vectors.shape[:2]):
-        raw, scale = symmetric_quantise(vectors[place], msb + lsb)
-        whole[place] = raw * scale
-        coarse[place] = join_lsb(split_lsb(raw, lsb)[0], 0, lsb) * scale
+    raw, scale = symmetric_quantise(vectors, msb + lsb, over=(-2, -1))
+    whole: Array = (raw * scale).astype(vectors.dtype)
+    if not lsb:
+        return whole, whole
+    coarse: Array = (join_lsb(split_lsb(raw, lsb)[0], 0, lsb) * scale).astype(vectors.dtype)
     return whole, coarse

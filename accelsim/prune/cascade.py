@@ -54,6 +54,8 @@ def cascade(
     encoder, layers, causal = _repeated_layers(module)
     kind = DecoderCascade if causal else Cascade
     name = type(encoder).__name__
+    if recipe.values_from and not causal:
+        raise ValueError(f"values_in must be all for {name}, an encoder, not generation")
     plain = decided or (lambda compute: compute()[0])
     state = kind(encoder, recipe, len(layers), plain, heads_per_sample, end)
     stored = getattr(encoder.config, "num_key_value_heads", None)

@@ -25,6 +25,9 @@ def generation_notes(steps: int, recipes: Sequence[Recipe]) -> tuple[str, ...]:
     for recipe in recipes:
         if isinstance(recipe, Spatten) and recipe.prunes_tokens:
             notes.append(cascade_note(recipe))
+        if isinstance(recipe, Spatten) and recipe.values < 1:
+            where = "in generation alone" if recipe.values_from else "in the prompt's pass, too"
+            notes.append(f"local values are pruned {where} (values_in={recipe.values_in})")
     return tuple(notes)
 
 

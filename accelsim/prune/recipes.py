@@ -28,7 +28,7 @@ SENTENCES = {
     "spatten": "Cascade pruning inside attention: spatten,tokens=0.5,heads=0.9,values=0.3,bits=6+4 keeps "
     "those fractions, averaged over the layers; tokens=1*2/0.5*4 layer by layer; schedule="
     f"{'|'.join(PUBLISHED)} as published; channels=0.6 of K; value_bits=8; threshold=0.1 for the LSBs; "
-    "recent=8 new tokens stay; scores=mean|sum.",
+    "recent=8 new tokens stay; scores=mean|sum; values_in=all|generation.",
     "bdwp": "Bidirectional N:M pruning of training: bdwp,2:8 prunes the weights of the forward product along "
     "input channels and those of the backward product along output channels; decay=0.0002 adds SR-STE's "
     "term; first=1 and last=1 prune these layers, too.",
@@ -54,7 +54,7 @@ DEFAULT_RECENT = 8
 """Generated tokens that are not pruned yet; the paper protects none and does not say how they survive."""
 
 
-WORDS = {"scores": ("mean", "sum"), "of": ("now", "end")}
+WORDS = {"scores": ("mean", "sum"), "of": ("now", "end"), "values_in": ("all", "generation")}
 """Settings that are words: which ones there are."""
 
 LINEAR = "linear"
@@ -92,6 +92,8 @@ class Spatten:
     In generation: `recent` newest tokens are kept whatever their importance, which is divided by the rows
     that could see the token (`scores`: mean; sum: as it adds up). `of`: fractions are of the tokens so far
     (now), or of those there will be (end). `spared`: passes that keep every token, the prompt's first.
+    `values_in`: passes whose rows prune V; the paper drops them in every row (all), but saves their fetch in
+    generation alone, and a prompt's many rows wait for the one selection.
     """
 
     tokens: Kept = 1.0
@@ -105,6 +107,7 @@ class Spatten:
     scores: str = "mean"
     of: str = "now"
     spared: int = 0
+    values_in: str = "all"
     schedule: str = ""
 
     def __post_init__(self) -> None:
@@ -145,10 +148,18 @@ class Spatten:
         prunes = self.prunes_tokens or self.prunes_heads or self.values < 1 or self.channels < 1
         return not prunes and self.bits is None
 
+    def decides_rows(self, passed: int) -> bool:
+        """Row by row, something is decided on the scores: which values, or whether to fetch LSBs.
+
+        `passed`: passes before this one since the prompt's.
+        """
+        prunes_values = self.values < 1 and passed >= self.values_from
+        return prunes_values or (self.bits is not None and self.bits[1] > 0)
+
     @property
-    def decides_rows(self) -> bool:
-        """Row by row, something is decided on the scores: which values, or whether to fetch LSBs."""
-        return self.values < 1 or (self.bits is not None and self.bits[1] > 0)
+    def values_from(self) -> int:
+        """The first pass whose rows prune V."""
+        return 1 if self.values_in == "generation" else 0
 
     def counts(self, layers: int) -> Counts:
         """What a model of so many layers keeps. ValueError for steps that are not for so many."""
@@ -156,6 +167,7 @@ class Spatten:
             tokens=by_layer("tokens", self.tokens, layers, TOKEN_START),
             heads=by_layer("heads", self.heads, layers, HEAD_START),
             values=self.values,
+            values_from=self.values_from,
             at_end=self.of == "end",
             spared=self.spared,
         )

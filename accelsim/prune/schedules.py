@@ -107,7 +107,10 @@ def check_fraction(name: str, value: float) -> None:
 def by_layer(name: str, kept: Kept, layers: int, start: float) -> tuple[float, ...]:
     """One fraction for each layer: the steps, or the paper's rule with `start` of the layers unpruned."""
     if not isinstance(kept, tuple):
-        return schedule(layers, kept, start)
+        try:
+            return schedule(layers, kept, start)
+        except ValueError as error:
+            raise ValueError(f"{name} of the recipe: {error}") from None
     if len(kept) != layers:
         raise ValueError(f"{name} of the recipe must be steps for {layers} layers, not for {len(kept)}")
     return kept
@@ -117,13 +120,15 @@ def by_layer(name: str, kept: Kept, layers: int, start: float) -> tuple[float, .
 class Counts:
     """What is kept, layer by layer and pass by pass; pass 0 is an encoder's, or that over a prompt.
 
-    `tokens`, `heads`: fractions by layer; `values`: of a row's keys. `at_end`: fractions are of the `end`
-    tokens that there will be, else of those so far. `spared`: so many passes keep every token.
+    `tokens`, `heads`: fractions by layer; `values`: of a row's keys, from the pass `values_from` on.
+    `at_end`: fractions are of the `end` tokens that there will be, else of those so far. `spared`: so many
+    passes keep every token.
     """
 
     tokens: tuple[float, ...]
     heads: tuple[float, ...]
     values: float
+    values_from: int = 0
     at_end: bool = False
     spared: int = 0
 
@@ -139,6 +144,8 @@ class Counts:
 
     def value_count(self, layer: int, passed: int, keys: int, length: int, end: int = 0) -> int:
         """V vectors of `keys` that a row keeps."""
+        if self.values == 1 or passed < self.values_from:
+            return keys
         if not self.at_end:
             return keep_count(keys, self.values)
         kept = 1.0 if passed < self.spared else self.tokens[layer]

@@ -23,8 +23,8 @@ class Report:
     """What a machine makes of a workload, and of the same workload unpruned (`baseline`).
 
     `preset` is None for parameters that have no name; `changes` are those that differ from the preset.
-    `area_mm2` is that of the parts whose energy is counted; None on an FPGA. `ablation`: techniques one
-    by one.
+    `area_mm2` is that of the parts whose energy is counted; None on an FPGA. `start_cycles`: before the first
+    layer. `ablation`: techniques one by one.
     """
 
     model: str
@@ -36,6 +36,7 @@ class Report:
     peak_bytes_per_second: float
     launch_seconds: float
     layers: tuple[LayerRow, ...]
+    start_cycles: int = 0
     area_mm2: float | None = None
     synthetic: bool = False
     notes: tuple[str, ...] = ()
@@ -47,13 +48,16 @@ class Report:
 
     @property
     def cycles(self) -> int:
-        """Cycles of the simulated layers, one after the other."""
-        return _sum(row.cycles for row in self.layers)
+        """Cycles of the simulated layers, one after the other, and of the start before them."""
+        return self._started(_sum(row.cycles for row in self.layers))
 
     @property
     def compute_cycles(self) -> int:
         """The same with unlimited memory."""
-        return _sum(row.compute_cycles for row in self.layers)
+        return self._started(_sum(row.compute_cycles for row in self.layers))
+
+    def _started(self, cycles: int) -> int:
+        return self.start_cycles + cycles if cycles else 0
 
     @property
     def launches(self) -> int:
@@ -239,6 +243,7 @@ class Report:
             "synthetic": self.synthetic,
             "cycles": self.cycles,
             "compute_cycles": self.compute_cycles,
+            **({"start_cycles": self.start_cycles} if self.start_cycles else {}),
             "seconds": self.seconds,
             "clock_hz": self.clock_hz,
             "dram": {

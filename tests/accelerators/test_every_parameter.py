@@ -92,7 +92,7 @@ def before(name: str) -> list[tuple[object, ...]]:
 
 def behaviour(machine: Accelerator, layers: tuple[Layer, ...]) -> list[tuple[object, ...]]:
     """What a report would show of each layer."""
-    shown: list[tuple[object, ...]] = []
+    shown: list[tuple[object, ...]] = [(getattr(machine, "start_cycles", 0),)]
     for layer in layers:
         if reason := machine.refuse(layer):
             shown.append((reason,))
@@ -221,6 +221,7 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "write_newest": "true",
             "store_scores": "true",
             "write_back": "true",
+            "clear_stores": "true",
             "launch_seconds": "1e-6",
         },
     ),

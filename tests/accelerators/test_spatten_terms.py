@@ -8,7 +8,8 @@ import pytest
 from accelsim.accelerators.base import memory_of
 from accelsim.accelerators.spatten import PRESETS, SpAtten
 from accelsim.machine import simulate
-from accelsim.workload import Attention
+from accelsim.run import run
+from accelsim.workload import Attention, Workload
 
 FULL = PRESETS["full"]
 TERMS = ("fetch_queries", "write_newest", "store_scores", "write_back")
@@ -79,6 +80,21 @@ def test_a_report_says_of_each_term_whether_it_is_on(name: str) -> None:
     off = set(FULL.assumptions()) - set(on)
     assert len(off) == 1
     assert f"{name} is off" in off.pop()
+
+
+@pytest.mark.parametrize(("preset", "cycles"), [("full", 128), ("eighth", 1024)])
+def test_the_stores_are_cleared_once_in_a_run_as_in_the_artefact(preset: str, cycles: int) -> None:
+    machine = PRESETS[preset]
+    work = Workload(model="two layers", layers=(attention(), attention(bits=None)))
+    plain, cleared = (run(work, replace(machine, clear_stores=on)) for on in (False, True))
+    assert cleared.cycles - plain.cycles == cleared.start_cycles == cycles
+    assert cleared.compute_cycles - plain.compute_cycles == cycles
+    assert plain.baseline is not None
+    assert cleared.baseline is not None
+    assert cleared.baseline.cycles - plain.baseline.cycles == cycles
+    assert cleared.dram_bytes == plain.dram_bytes
+    assert cleared.to_dict()["start_cycles"] == cycles
+    assert "start_cycles" not in plain.to_dict()
 
 
 def test_the_newest_token_is_written_where_it_lies() -> None:

@@ -109,6 +109,17 @@ def test_symmetric_quantisation_is_within_half_a_step_and_uses_the_ends(bits):
     assert np.array_equal(fixed.symmetric_quantise(-values, bits)[0], -raw)
 
 
+def test_scales_over_some_axes_are_those_of_each_part_alone():
+    values = np.random.default_rng(3).standard_normal((2, 3, 5, 4)).astype(np.float32)
+    values[1, 0] = 0
+    raw, scale = fixed.symmetric_quantise(values, 10, over=(-2, -1))
+    assert scale.shape == (2, 3, 1, 1)
+    for place in np.ndindex(2, 3):
+        alone, its_scale = fixed.symmetric_quantise(values[place], 10)
+        assert np.array_equal(raw[place], alone)
+        assert scale[place].item() == its_scale
+
+
 def test_all_zeros_quantise_to_zero():
     raw, scale = fixed.symmetric_quantise(np.zeros(3), 8)
     assert (raw.tolist(), scale) == ([0, 0, 0], 1.0)

@@ -284,8 +284,13 @@ def test_what_has_no_cascade_is_refused_in_one_line(make: Any, said: str) -> Non
 
 
 def test_a_fraction_below_what_the_first_layer_keeps_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"average_keep must be above 0\.2"):
+    with pytest.raises(ValueError, match=r"tokens of the recipe: average_keep must be above 0\.2"):
         trace(tiny(), {"input_ids": ids(8)}, "spatten,tokens=0.1")
+
+
+def test_an_encoder_has_no_generation_to_prune_values_in() -> None:
+    with pytest.raises(ValueError, match="values_in must be all for BertModel, an encoder"):
+        trace(tiny(), {"input_ids": ids(8)}, "spatten,values=0.5,values_in=generation")
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,9 @@ def turned(vector: Any, cosine: Any, sine: Any) -> Any:
     return vector * cosine + torch.cat([-vector[half:], vector[:half]]) * sine
 
 
-def row(q: Any, keys: Any, values: Any, seen: list[bool], recipe: Spatten, wide: Any) -> dict[str, Any]:
+def row(
+    q: Any, keys: Any, values: Any, seen: list[bool], recipe: Spatten, wide: Any, prunes_values: bool
+) -> dict[str, Any]:
     """One query row of one head: `q`, `keys` as in the first pass, `wide` the scores from all bits."""
     blocked = torch.tensor([0.0 if see else -torch.inf for see in seen])
     p = torch.softmax((keys @ q).float() / DIM**0.5 + blocked, 0)
@@ -80,7 +82,7 @@ def row(q: Any, keys: Any, values: Any, seen: list[bool], recipe: Spatten, wide:
     if again:
         p = torch.softmax(wide / DIM**0.5 + blocked, 0)
     rounded = [round(float(x) * 4096) for x in p]
-    if recipe.values < 1:
+    if prunes_values:
         count = max(1, int(len(p) * recipe.values + 1e-9))
         local = sorted(range(len(p)), key=lambda i: (-rounded[i], i))[:count]
         p = torch.tensor([float(p[i]) if i in local else 0.0 for i in range(len(p))])
@@ -133,8 +135,9 @@ def written_out(model: Any, prompt: list[int], recipe: Spatten) -> tuple[list[in
                     q, k = (torch.floor(x / 2**lsb) * 2**lsb * s for x, s in ((q, q_scale), (k, k_scale)))
                     v_raw, v_scale = quantised(v, msb)
                     v = (v_raw * v_scale).float()
+                prunes_values = recipe.values < 1 and (step > 0 or recipe.values_in == "all")
                 rows = [
-                    row(q[i], k, v, [other <= p for other in alive], recipe, wide[i])
+                    row(q[i], k, v, [other <= p for other in alive], recipe, wide[i], prunes_values)
                     for i, p in enumerate(here)
                 ]
                 attended[:, head * DIM : (head + 1) * DIM] = torch.stack([each["output"] for each in rows])
@@ -159,6 +162,7 @@ RECIPES = [
     "spatten,tokens=0.5",
     "spatten,tokens=0.6,recent=2",
     "spatten,values=0.3",
+    "spatten,tokens=0.6,values=0.4,values_in=generation",
     "spatten,bits=6+4",
     "spatten,tokens=0.6,values=0.4,bits=8+4,recent=1",
     "spatten,tokens=0.5,scores=sum,recent=1",
@@ -185,6 +189,8 @@ def test_tokens_and_decisions_are_the_algorithm(recipe: str) -> None:
         tokens = np.arange(layer.keys) if layer.tokens is None else layer.tokens[0]
         assert tokens.tolist() == decided["tokens"]
         assert (layer.refetch is not None) == bool(words.bits)
+        prunes_values = words.values < 1 and (step > 0 or words.values_in == "all")
+        assert (layer.values is not None) == prunes_values
         if layer.refetch is not None:
             assert layer.refetch[0].tolist() == decided["again"]
         if layer.scores is not None:

@@ -143,6 +143,9 @@ class SpAtten(Parameters):
             if self.write_back
             else "outputs stay on chip (write_back is off)",
             "a term is off by default because the artefact counts none: bytes are those of its traces",
+            f"the stores are cleared in {self.start_cycles} cycles before the first layer (clear_stores)"
+            if self.clear_stores
+            else "the stores are clear before the first layer (clear_stores is off: it is once in a run)",
         )
 
     def _selection(self) -> tuple[str, ...]:

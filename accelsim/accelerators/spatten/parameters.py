@@ -99,7 +99,8 @@ class Parameters:
     `share_kv`: query heads of one KV head use one fetch.
     `fetch_queries`: each row brings its Q, as wide as K. `write_newest`: in generation the token's own K and
     V go to memory. `store_scores`: tokens' cumulative scores are read before a layer and written behind it.
-    `write_back`: outputs go to memory. The artefact counts none of the four.
+    `write_back`: outputs go to memory. The artefact counts none of the four. `clear_stores`: the lines of K
+    and V are cleared once before the first layer, in both halves of a store at once, as in the artefact.
     `spilled_bits`: of an exponent that waits in memory, where a row is longer than the stores (a choice).
     `published_model`: cycles are the sums of the artefact's bert.cpp, and memory is one of its terms.
     `launch_seconds`: of each layer.
@@ -129,6 +130,7 @@ class Parameters:
     write_newest: bool = False
     store_scores: bool = False
     write_back: bool = False
+    clear_stores: bool = False
     dram: Dram = HBM2_X16
     launch_seconds: float = 0.0
     # TSMC 40 nm (section 5) at its nominal voltage.
@@ -167,6 +169,11 @@ class Parameters:
     def lines(self) -> int:
         """Lines of the K store, and of the V store."""
         return self.sram_bytes // self.line_bytes
+
+    @property
+    def start_cycles(self) -> int:
+        """Cycles before the first layer: a line of each half of a store is cleared in a cycle."""
+        return -(-self.lines // 2) if self.clear_stores and not self.published_model else 0
 
     @property
     def peak_ops_per_second(self) -> float:
