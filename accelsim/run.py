@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.accelerators import ACCELERATORS
-from accelsim.accelerators.base import Accelerator, LayerPlan, memory_of
+from accelsim.accelerators.base import Accelerator, LayerPlan, Scheduled, memory_of
 from accelsim.dram import Dram, Memory
 from accelsim.dram.energy import energy as dram_energy
 from accelsim.energy import area_mm2, energy_pj
@@ -58,6 +58,8 @@ def run(
     `progress(layer, done, total)` is called before each layer. Layers that the machine refuses are
     listed, stay out of the totals, and give one SkippedLayersWarning. Raises machine.Deadlock and BooksError.
     """
+    if isinstance(accelerator, Scheduled):
+        accelerator.require_layers(workload.layers)
     dense = workload.dense() if baseline else None
     reasons = [accelerator.refuse(layer) for layer in workload.layers]
     if dense is not None:
@@ -113,7 +115,7 @@ class _Bench:
         """The layer on the machine."""
         # A schedule pins layers by name; without one, layers that differ in nothing else are one.
         key = _layer_key(layer)
-        if getattr(self.accelerator, "schedule", ""):
+        if isinstance(self.accelerator, Scheduled) and self.accelerator.schedule:
             key += layer.name.encode()
         if key not in self.known_layers:
             self.known_layers[key] = self._simulate(layer)

@@ -1,23 +1,27 @@
 """Long plans without every burst: windows of their jobs are simulated, the rest follows in proportion.
 
-`run` calls it for plans that say so. Inside a window every burst passes the banks. A segment of jobs may
-stand for several that are equal. Tests hold the result against all bursts simulated.
+`run` calls it for plans that say so. Inside a window every burst passes the banks; what a window stands for
+is measured in the time that `paced` expects, whose memory has no banks. A segment of jobs may stand for
+several that are equal. Tests hold the result against all bursts simulated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from accelsim.dram import Memory
 from accelsim.machine import CAUSES, Pins, Timeline, Traffic, simulate
-from accelsim.plan import Integers, Plan
+from accelsim.plan import RUN, Integers, Plan
 
-WINDOWS = 4  # of a segment that is too long
+WINDOWS = 6  # of a segment that is too long
 EDGE = 2  # jobs at either end of a segment that are counted for themselves
+GOLDEN = (5**0.5 - 1) / 2  # no plan repeats itself in its steps, so windows do not all meet the same phase
 WARM_UP = 0.25  # of a window's bursts, simulated before it and not counted
+BESIDE = 2  # jobs, as many at least before a window and as many behind it, whose fetches share the memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,49 +47,72 @@ class Windowed:
 
 @dataclass(frozen=True, kw_only=True)
 class _Window:
-    """Jobs that are simulated from `warm` on and counted from `first` to before `last`, `weight` times."""
+    """Jobs `warm` to before `behind` are simulated, `first` to before `last` counted, `weight` times.
+
+    The first stage runs ahead, to before `until`.
+    """
 
     warm: int
     first: int
     last: int
+    behind: int
+    until: int
     weight: float
+
+
+def paced(plan: Plan, bytes_per_access: int, bytes_per_cycle: float) -> Plan:
+    """The plan with a memory that has no banks: one unit, access after access, each as long as its bytes.
+
+    To be simulated without a memory: stages, buffers and turns at the memory bind as they will.
+    """
+    layout = plan.layout
+    moves = np.array([bool(stage.port) for stage in layout.stages])
+    stages = tuple(
+        replace(stage, unit="memory", scope="machine", port="", write=False) if stage.port else stage
+        for stage in layout.stages
+    )
+    bursts = np.zeros(plan.busy.shape, np.int64)
+    np.add.at(bursts, (plan.runs["job"], plan.runs["stage"]), plan.runs["count"])
+    flat = copy(plan)
+    flat.layout = replace(layout, stages=stages)
+    moved = np.ceil(bursts * (bytes_per_access / bytes_per_cycle)).astype(np.int64)
+    flat.busy = np.maximum(plan.busy, moved)
+    # Nobody holds the memory and waits for data.
+    flat.whole = plan.whole | moves
+    flat.runs = np.zeros(0, RUN)
+    return flat
 
 
 def compute_cycles(plan: Plan, segments: Sequence[Segment]) -> int:
     """Cycles with unlimited memory."""
     timeline = simulate(plan, None)
     marks = _marks(plan, timeline)
-    paced = sum(segment.times * int(marks[segment.last] - marks[segment.first]) for segment in segments)
-    return paced + timeline.cycles - int(marks[-1])
+    counted = sum(segment.times * int(marks[segment.last] - marks[segment.first]) for segment in segments)
+    return counted + timeline.cycles - int(marks[-1])
 
 
 def simulate_windows(
     plan: Plan, memory: Memory, segments: Sequence[Segment], most_bursts: int
 ) -> tuple[Windowed, list[tuple[Plan, Timeline]]]:
     """The plan with its repeated segments, and each window's plan with its timeline, for its books."""
-    windows = list(_windows(plan, memory, segments, most_bursts))
+    guide = _guide(plan, memory) if most_bursts else None
+    windows = list(_windows(plan, guide, segments, most_bursts))
     total = _Sums(np.zeros((len(plan.layout.stages), len(CAUSES))))
-    simulated = []
-    last_slice: tuple[int, int, Plan, Timeline] | None = None
+    done: dict[tuple[int, int, int], tuple[Plan, Timeline]] = {}
     for window in windows:
-        if last_slice is None or last_slice[:2] != (window.warm, _end(plan, windows, window)):
-            last = _end(plan, windows, window)
-            piece = cut(plan, window.warm, last)
-            last_slice = (window.warm, last, piece, simulate(piece, memory))
-            simulated.append((piece, last_slice[3]))
-        _, last, piece, timeline = last_slice
+        part = window.warm, window.behind, window.until
+        if part not in done:
+            piece = _running(plan, window, guide) if guide else cut(plan, window.warm, window.until)
+            done[part] = piece, simulate(piece, memory)
+        piece, timeline = done[part]
         marks = _marks(piece, timeline)
         cycles = window.weight * (marks[window.last - window.warm] - marks[window.first - window.warm])
         if window.last == plan.jobs:
             # What the other stages still do when the busiest is done comes once, at the very end.
             cycles += timeline.cycles - marks[-1]
         total.add(float(cycles), timeline)
+    simulated = list(done.values())
     return total.windowed(plan, segments, simulated), simulated
-
-
-def _end(plan: Plan, windows: Sequence[_Window], window: _Window) -> int:
-    """Windows of one simulation begin at one job and are simulated to the last of them."""
-    return max(other.last for other in windows if other.warm == window.warm)
 
 
 def cut(plan: Plan, first: int, last: int) -> Plan:
@@ -107,65 +134,114 @@ def cut(plan: Plan, first: int, last: int) -> Plan:
     return piece
 
 
-def _windows(plan: Plan, memory: Memory, segments: Sequence[Segment], most_bursts: int) -> Iterator[_Window]:
-    bursts = np.zeros(plan.jobs + 1, np.int64)
-    np.add.at(bursts, plan.runs["job"] + 1, plan.runs["count"])
-    paced = _expected(plan, memory, bursts[1:])
-    bursts, ends = np.cumsum(bursts), np.concatenate([[0.0], np.cumsum(paced)])
-    if not most_bursts or bursts[-1] <= most_bursts:
+@dataclass(frozen=True, kw_only=True)
+class _Guide:
+    """What is expected of a plan: a timeline without banks.
+
+    `ends`: cycles, `bursts`: accesses of the jobs before each (jobs + 1,); `fetched`: of their first stage.
+    """
+
+    bursts: Integers
+    fetched: Integers
+    ends: np.ndarray
+    timeline: Timeline
+
+    def before(self, first: int, room: int) -> int:
+        """A job from which about `room` bursts, and some jobs at least, lie before `first`."""
+        return max(0, min(first - BESIDE, int(np.searchsorted(self.bursts, self.bursts[first] - room))))
+
+    def window(self, first: int, last: int, room: int, weight: float) -> _Window:
+        """One that counts jobs `first` to before `last`, after a warm-up of about `room` bursts."""
+        jobs = self.bursts.size - 1
+        behind = min(jobs, last + BESIDE)
+        # The last job, and one, whose fetch shares the memory with a job before `last`.
+        fetched = int(np.searchsorted(self.timeline.start[:, 0], self.ends[last]))
+        return _Window(
+            warm=self.before(first, room),
+            first=first,
+            last=last,
+            behind=behind,
+            until=min(jobs, max(behind, fetched)),
+            weight=weight,
+        )
+
+    def cost(self, window: _Window) -> int:
+        """Bursts that are simulated for a window."""
+        there = int(np.searchsorted(self.timeline.end[:, 0], self.ends[window.warm], "right"))
+        there = int(np.clip(there, window.warm, window.until)) if window.warm else 0
+        others = self.bursts - self.fetched
+        fetched = self.fetched[window.until] - self.fetched[there]
+        return int(fetched + others[window.behind] - others[window.warm])
+
+
+def _guide(plan: Plan, memory: Memory) -> _Guide:
+    bursts = np.zeros((plan.jobs + 1, 2), np.int64)
+    np.add.at(bursts, (plan.runs["job"] + 1, np.minimum(plan.runs["stage"], 1)), plan.runs["count"])
+    before = np.cumsum(bursts, axis=0)
+    bytes_per_cycle = memory.dram.stream_bandwidth / memory.clock_hz
+    timeline = simulate(paced(plan, memory.access_bytes, bytes_per_cycle), None)
+    ends = _marks(plan, timeline) + 1e-3 * np.arange(plan.jobs + 1)
+    return _Guide(bursts=before.sum(axis=1), fetched=before[:, 0], ends=ends, timeline=timeline)
+
+
+def _running(plan: Plan, window: _Window, guide: _Guide) -> Plan:
+    """The jobs of a window on a machine that runs: what it had fetched ahead by then is there."""
+    piece = cut(plan, window.warm, window.until)
+    job, stage = piece.runs["job"], piece.runs["stage"]
+    moves = (stage == 0) | (job < window.behind - window.warm)
+    if window.warm:
+        there = guide.timeline.end[window.warm : window.until] <= guide.ends[window.warm]
+        moves &= ~there[job, stage]
+    piece.runs = piece.runs[moves]
+    return piece
+
+
+def _windows(
+    plan: Plan, guide: _Guide | None, segments: Sequence[Segment], most_bursts: int
+) -> Iterator[_Window]:
+    if guide is None or guide.bursts[-1] <= most_bursts:
         for segment in segments:
-            yield _Window(warm=0, first=segment.first, last=segment.last, weight=segment.times)
+            first, last = segment.first, segment.last
+            yield _Window(
+                warm=0, first=first, last=last, behind=plan.jobs, until=plan.jobs, weight=segment.times
+            )
         return
+    bursts, ends = guide.bursts, guide.ends
     whole = sum(segment.times * (ends[segment.last] - ends[segment.first]) for segment in segments)
     for segment in segments:
         share = segment.times * (ends[segment.last] - ends[segment.first]) / whole
         room = int(most_bursts * max(0.05, share))
-        if bursts[segment.last] - bursts[segment.first] <= room or segment.last - segment.first <= 2 * EDGE:
-            warm = _before(bursts, segment.first, int(WARM_UP * room))
-            yield _Window(warm=warm, first=segment.first, last=segment.last, weight=segment.times)
-        else:
-            yield from _strata(bursts, ends, segment, room)
+        length = bursts[segment.last] - bursts[segment.first]
+        if length > room and segment.last - segment.first > 2 * EDGE:
+            windows = list(_strata(guide, segment, room))
+            if sum(map(guide.cost, windows)) < length:
+                yield from windows
+                continue
+        yield guide.window(segment.first, segment.last, int(WARM_UP * room), segment.times)
 
 
-def _strata(bursts: Integers, ends: np.ndarray, segment: Segment, room: int) -> Iterator[_Window]:
-    """The edges of a segment, each for itself, and between them a window in the middle of each stratum."""
-    first, last = segment.first + EDGE, segment.last - EDGE
-    warm = _before(bursts, last, int(WARM_UP * room) // WINDOWS)
-    yield _Window(warm=max(0, segment.first - EDGE), first=segment.first, last=first, weight=segment.times)
-    yield _Window(warm=warm, first=last, last=segment.last, weight=segment.times)
-    span = (ends[last] - ends[first]) / WINDOWS
-    inner = Segment(first=first, last=last)
+def _strata(guide: _Guide, segment: Segment, room: int) -> Iterator[_Window]:
+    """The edges of a segment, each for itself, and between them a window in each stratum."""
+    ends, warm_up = guide.ends, int(WARM_UP * room) // WINDOWS
+    inner = replace(segment, first=segment.first + EDGE, last=segment.last - EDGE)
+    for first, last in ((segment.first, inner.first), (inner.last, segment.last)):
+        yield guide.window(first, last, warm_up, segment.times)
+    span = (ends[inner.last] - ends[inner.first]) / WINDOWS
     for stratum in range(WINDOWS):
-        at = ends[first] + (stratum + 0.5) * span
-        begin, end = _around(bursts, ends, inner, at, room // WINDOWS)
-        yield _Window(
-            warm=_before(bursts, begin, int(WARM_UP * room) // WINDOWS),
-            first=begin,
-            last=end,
-            weight=segment.times * span / (ends[end] - ends[begin]),
-        )
+        at = ends[inner.first] + (stratum + (0.5 + stratum * GOLDEN) % 1) * span
+        begin, end = _around(guide, inner, at, room // WINDOWS)
+        weight = segment.times * span / (ends[end] - ends[begin])
+        yield guide.window(begin, end, warm_up, weight)
 
 
-def _around(bursts: Integers, ends: np.ndarray, segment: Segment, at: float, room: int) -> tuple[int, int]:
+def _around(guide: _Guide, segment: Segment, at: float, room: int) -> tuple[int, int]:
     """Whole jobs of about `room` bursts around a point of the expected time, inside the segment."""
+    bursts, ends = guide.bursts, guide.ends
     middle = int(np.clip(np.searchsorted(ends, at, "right") - 1, segment.first, segment.last - 1))
     first = int(np.searchsorted(bursts, bursts[middle] - room // 2))
     first = int(np.clip(first, segment.first, middle))
     last = int(np.searchsorted(bursts, bursts[first] + room))
     return first, int(np.clip(last, middle + 1, segment.last))
-
-
-def _before(bursts: Integers, first: int, room: int) -> int:
-    """A job from which about `room` bursts, and two jobs at least, lie before `first`."""
-    return max(0, min(first - 2, int(np.searchsorted(bursts, bursts[first] - room))))
-
-
-def _expected(plan: Plan, memory: Memory, bursts: Integers) -> np.ndarray:
-    """Cycles of each job if nothing but its busiest unit or the pins counted; never 0."""
-    bytes_per_cycle = memory.dram.peak_bandwidth / memory.clock_hz
-    moved = bursts * memory.access_bytes / bytes_per_cycle
-    paced: np.ndarray = np.maximum(np.where(plan.skip, 0, plan.busy).max(axis=1), moved) + 1e-3
-    return paced
 
 
 def _marks(plan: Plan, timeline: Timeline) -> Integers:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from accelsim.dram import Cache, Dram, Memory
 from accelsim.energy import Energy, Part
@@ -73,6 +74,18 @@ class Accelerator(Protocol):
 
     def assumptions(self) -> tuple[str, ...]:
         """Lines for the report: what was chosen where the sources are silent."""
+
+
+@runtime_checkable
+class Scheduled(Protocol):
+    """An accelerator whose file `schedule` pins layers by name ("": none)."""
+
+    @property
+    def schedule(self) -> str:
+        """Path of the file."""
+
+    def require_layers(self, layers: Sequence[Layer]) -> None:
+        """ValueError if the file names a layer that is not there."""
 
 
 def memory_of(machine: Accelerator) -> Memory:

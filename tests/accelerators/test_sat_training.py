@@ -230,6 +230,19 @@ def test_a_malformed_schedule_is_refused_in_one_line(tmp_path: Path, text: str, 
         replace(PAPER, schedule=str(tmp_path / "missing.json"))
 
 
+def test_a_layer_that_the_model_lacks_is_refused_with_the_nearest_that_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "words.json"
+    path.write_text(json.dumps({**GOOD, "layers": {"layer.ff": "os", "layers.bp": "ws"}}))
+    with pytest.raises(
+        ValueError, match=r"layer 'layers\.bp' must be .* of the model; 'layer\.bp' is$"
+    ) as error:
+        run(step("2:8", "2:8"), replace(FAST, schedule=str(path)))
+    assert "\n" not in str(error.value)
+    path.write_text(json.dumps({**GOOD, "layers": {"layer.update": "os"}}))
+    with pytest.raises(ValueError, match=r"layer 'layer\.update' must be a matrix product"):
+        run(step("2:8", "2:8"), replace(FAST, schedule=str(path)))
+
+
 def test_a_word_whose_block_does_not_fit_is_refused_with_the_layer(tmp_path: Path) -> None:
     word = schedule.Choice(flow="os", rows=32 * 1000, steps=64).word(Pattern(), 32)
     path = tmp_path / "words.json"

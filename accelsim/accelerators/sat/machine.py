@@ -7,6 +7,7 @@ the described mechanism, not a table of the paper.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, Literal, get_args
@@ -25,7 +26,7 @@ from accelsim.energy import Energy, Part
 from accelsim.golden.momentum import Momentum
 from accelsim.plan import Integers
 from accelsim.units.wuve import Wuve
-from accelsim.workload import Layer, Matmul, Update
+from accelsim.workload import Attention, Layer, Matmul, Update
 
 SparseMode = Literal["time", "slot"]
 Reduction = Literal["pregenerated", "on-the-fly"]
@@ -146,6 +147,12 @@ class Sat(ArrayMachine):
             words = f"WUVE keeps one word of optimiser state (momentum), not {layer.state}"
             return words if layer.state > 1 else ""
         return refuse(layer)
+
+    def require_layers(self, layers: Sequence[Layer]) -> None:
+        """ValueError if the schedule names a layer that is not there."""
+        if self.pins:
+            runs = [layer for layer in layers if isinstance(layer, (Matmul, Attention))]
+            self.pins.require_layers({product.name for layer in runs for product in products(layer)})
 
     def plan(self, layer: Layer) -> LayerPlan:
         """The layer's products one after the other in the scheduled dataflow and blocks, or its update."""

@@ -12,20 +12,26 @@ from accelsim.accelerators.folds import Folds
 from accelsim.accelerators.gemm import Gemm
 from accelsim.accelerators.products import ELEMENT_BITS, Pattern
 from accelsim.accelerators.sat import passes
+from accelsim.accelerators.sat.layout import plan_of
 from accelsim.accelerators.sat.schedule import Choice
 from accelsim.accelerators.sat.tiling import Tiling, cuts, tiling
 from accelsim.plan import Integers
+from accelsim.windows import Segment, compute_cycles, paced
 from accelsim.workload import Matmul
 
 if TYPE_CHECKING:
     from accelsim.accelerators.sat.machine import Sat
 
 SUM_BITS = 32
+WORTH_IT = 0.999  # a cut is looked at if it may save a thousandth
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """What the scheduler found for a product. `expected`: cycles of the best of each dataflow."""
+    """What the scheduler found for a product.
+
+    `expected`: cycles of the best of each dataflow; of one that could not be faster, what it needs at least.
+    """
 
     flow: str
     tiling: Tiling
@@ -84,7 +90,7 @@ def choose(machine: Sat, product: Matmul, pattern: Pattern) -> Chosen:
         return Chosen(flow=pin.flow, tiling=made, pinned=True)
     flows = ("os", "ws") if machine.dataflow == "auto" else (machine.dataflow,)
     bytes_per_cycle = machine.dram.stream_bandwidth / machine.clock_hz
-    best: dict[str, tuple[float, Tiling]] = {}
+    options: list[tuple[float, str, Tiling]] = []
     refusals: list[ValueError] = []
     for flow in (pin.flow,) if pin else flows:
         for rows, steps in cuts(flow, gemm, array):
@@ -94,18 +100,27 @@ def choose(machine: Sat, product: Matmul, pattern: Pattern) -> Chosen:
             except ValueError as error:
                 refusals.append(error)
                 continue
-            expected = made.estimate(bytes_per_cycle)
-            if flow not in best or expected < best[flow][0]:
-                best[flow] = expected, made
-    if not best:
+            options.append((made.least_cycles(bytes_per_cycle), flow, made))
+    if not options:
         raise refusals[0]
-    flow = min(best, key=lambda name: best[name][0])
-    return Chosen(
-        flow=flow,
-        tiling=best[flow][1],
-        expected={name: expected for name, (expected, _) in best.items()},
-        pinned=pin is not None,
-    )
+    expected: dict[str, float] = {}
+    best = float("inf"), *options[0][1:]
+    # Those that may be the fastest first: most others need not be looked at.
+    for least, flow, made in sorted(options, key=lambda option: option[0]):
+        if least < best[0] * WORTH_IT:
+            cycles = expected_cycles(made, machine, bytes_per_cycle)
+            expected[flow] = min(cycles, expected.get(flow, cycles))
+            best = min(best, (cycles, flow, made), key=lambda option: option[0])
+        else:
+            expected.setdefault(flow, least)
+    return Chosen(flow=best[1], tiling=best[2], expected=expected, pinned=pin is not None)
+
+
+def expected_cycles(made: Tiling, machine: Sat, bytes_per_cycle: float) -> float:
+    """Cycles of the blocks in the machine's stages and buffers, at a memory without banks."""
+    plan, segments = plan_of(made.blocks, machine.array(), machine.dram.burst_bytes)
+    whole = segments or (Segment(first=0, last=plan.jobs),)
+    return float(compute_cycles(paced(plan, machine.dram.burst_bytes, bytes_per_cycle), whole))
 
 
 def beats(machine: Sat, product: Matmul, folds: Folds, pattern: Pattern) -> Integers:

@@ -4,9 +4,9 @@
      "layers": {"features.1.ff": {"dense": "0x...", "2:8": "0x..."}, "features.2.ff": "os"}}
 
 A layer has words by pattern, or one of `os` and `ws` that pins the dataflow and leaves the blocks open.
-Layers that are not named are scheduled as without a file. A word has 64 bits, from the lowest: dataflow (0
-output, 1 weight stationary), N - 1 and M - 1 (8 each), rows of a block in rows of the array (21), steps of a
-block (26).
+Layers that are not named are scheduled as without a file; a name that the model lacks is refused. A word has
+64 bits, from the lowest: dataflow (0 output, 1 weight stationary), N - 1 and M - 1 (8 each), rows of a block
+in rows of the array (21), steps of a block (26).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -71,6 +71,16 @@ class Schedule:
         known = self.choices.get(layer, {})
         return known.get(str(pattern), known.get(""))
 
+    def require_layers(self, names: Collection[str]) -> None:
+        """ValueError for a layer of the file that is none of these: what is pinned by mistake is not open."""
+        for name in self.choices:
+            if name not in names:
+                near = get_close_matches(name, names, 1)
+                instead = f"; {near[0]!r} is" if near else ""
+                raise ValueError(
+                    f"schedule {self.path}: layer {name!r} must be a matrix product of the model{instead}"
+                )
+
 
 class Rows(Protocol):
     """A report, as far as its words go."""
@@ -105,7 +115,6 @@ def save(path: str | os.PathLike[str], array: Shape, reports: Sequence[Rows]) ->
     unfinished.replace(path)
 
 
-@lru_cache(maxsize=8)
 def load(path: str, rows: int, cols: int) -> Schedule:
     """Read a schedule for an array of rows x cols. ValueError, with file and place, for anything else."""
     try:

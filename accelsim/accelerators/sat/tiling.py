@@ -22,15 +22,11 @@ MAKE = {"os": output_stationary, "ws": weight_stationary}
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """Blocks in execution order, each with how often it comes. `rows`, `steps`: their size; 0: all.
-
-    `serial_store`: sums fill more than half of the output buffer, so that the array waits while they leave.
-    """
+    """Blocks in execution order, each with how often it comes. `rows`, `steps`: their size; 0: all."""
 
     blocks: tuple[tuple[Folds, int], ...]
     rows: int = 0
     steps: int = 0
-    serial_store: bool = False
 
     def __str__(self) -> str:
         if self.steps:
@@ -51,15 +47,9 @@ class Tiling:
         """Sum of a column of the folds over all blocks."""
         return sum(int(getattr(folds, name).sum()) * times for folds, times in self.blocks)
 
-    def estimate(self, bytes_per_cycle: float) -> float:
-        """Expected cycles: of a single block as `Folds.estimate`; of many what is slower, array or memory."""
-        waits = self.total("outputs") / bytes_per_cycle if self.serial_store else 0.0
-        if len(self.blocks) == 1 and self.blocks[0][1] == 1:
-            return self.blocks[0][0].estimate(bytes_per_cycle) + waits
-        return waits + sum(
-            times * max(folds.compute_cycles, folds.traffic_bytes / bytes_per_cycle)
-            for folds, times in self.blocks
-        )
+    def least_cycles(self, bytes_per_cycle: float) -> float:
+        """What array and memory need each for itself."""
+        return max(float(self.compute_cycles), self.traffic_bytes / bytes_per_cycle)
 
 
 def cuts(flow: str, gemm: Gemm, array: Array) -> Iterator[tuple[int, int]]:
@@ -73,11 +63,9 @@ def tiling(flow: str, gemm: Gemm, array: Array, rows: int = 0, steps: int = 0) -
         if flow == "ws" or not rows:
             raise ValueError("blocks of steps must be output stationary, in panels of rows")
         return _by_reduction(gemm, array, rows, steps)
-    sums = min(rows or gemm.m, gemm.m) * min(gemm.n, array.cols) * ACCUMULATOR_BYTES
-    serial = flow == "ws" and array.output_buffer // 2 < sums <= array.output_buffer
     if rows and rows < gemm.m:
-        return replace(_by_rows(gemm, array, flow, rows), serial_store=serial)
-    return Tiling(blocks=((MAKE[flow](gemm, array), 1),), serial_store=serial)
+        return _by_rows(gemm, array, flow, rows)
+    return Tiling(blocks=((MAKE[flow](gemm, array), 1),))
 
 
 def _cuts_by_rows(gemm: Gemm, array: Array) -> Iterator[tuple[int, int]]:
