@@ -33,6 +33,8 @@ FORMS = (
     "spatten.zero_eliminator:full",
     "spatten.zero_eliminator:fast",
     "spatten.score_accumulator:full",
+    "spatten.crossbar:addresses",
+    "spatten.crossbar:data",
     "kit.fifo:distributed",
     "kit.fifo:block",
     "kit.arbiter:four",

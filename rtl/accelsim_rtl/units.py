@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from accelsim.words import unknown
-from accelsim_rtl.entries import arbiter, fifo, prefix_sum, score_accumulator, sore, topk, zero_eliminator
+from accelsim_rtl.entries import (
+    arbiter,
+    crossbar,
+    fifo,
+    prefix_sum,
+    score_accumulator,
+    sore,
+    topk,
+    zero_eliminator,
+)
 from accelsim_rtl.kit.unit import Unit
 
 UNITS: dict[str, Unit] = {
@@ -16,6 +25,7 @@ UNITS: dict[str, Unit] = {
         arbiter.UNIT,
         topk.UNIT,
         score_accumulator.UNIT,
+        crossbar.UNIT,
     )
 }
 

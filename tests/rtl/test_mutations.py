@@ -296,6 +296,46 @@ MUTATIONS = [
         [Bug("accelsim_rtl.score_accumulator", "promised != STORE_LINES", "1")],
         {"rows", "beats", "rule"},
     ),
+    (
+        "spatten.crossbar",
+        [],
+        "wrong side: the highest input goes first",
+        [
+            Bug(
+                "accelsim_rtl.crossbar",
+                "self.wants & (~self.wants + 1)[:inputs]",
+                "(self.wants[::-1] & (~self.wants[::-1] + 1)[:inputs])[::-1]",
+            )
+        ],
+        {"rows"},
+    ),
+    (
+        "spatten.crossbar",
+        [],
+        "back-pressure: a beat that waits does not keep its output",
+        [Bug("accelsim_rtl.crossbar", "Mux(self.locked, held, lowest)", "lowest")],
+        {"rows", "rule"},
+    ),
+    (
+        "spatten.crossbar",
+        ["outputs=3"],
+        "wrong side: a beat for an output that is not there goes nowhere",
+        [
+            Bug(
+                "accelsim_rtl.crossbar",
+                "Mux(field >= parameters.outputs, field - parameters.outputs, field)",
+                "field",
+            )
+        ],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.crossbar",
+        [],
+        "latency off by one in cycles()",
+        [Bug("accelsim.units.crossbar", "return int(_run(", "return 1 + int(_run(")],
+        {"cycles"},
+    ),
 ]
 
 

@@ -86,6 +86,29 @@ FLAWS = [
         Bug("accelsim_rtl.arbiter", "(self.grant == source) & self.granted.ready", "self.granted.ready"),
     ),
     (
+        catalogue.CROSSBAR,
+        "a lower input takes the output from a beat that waits",
+        Bug("accelsim_rtl.crossbar", "Mux(self.locked, held, lowest)", "lowest"),
+    ),
+    (
+        catalogue.CROSSBAR,
+        "every input that asks believes to have the output",
+        Bug(
+            "accelsim_rtl.crossbar",
+            "Mux(self.granted.ready, has, 0)",
+            "Mux(self.granted.ready, self.wants, 0)",
+        ),
+    ),
+    (
+        catalogue.CROSSBAR,
+        "a field beyond the last output is not brought back",
+        Bug(
+            "accelsim_rtl.crossbar",
+            "Mux(field >= parameters.outputs, field - parameters.outputs, field)",
+            "field",
+        ),
+    ),
+    (
         catalogue.ZERO_ELIMINATOR,
         "no room for the second row",
         Bug("accelsim_rtl.zero_eliminator", "& ~(second.valid & head_after.valid)", ""),

@@ -1,6 +1,7 @@
 """All proofs there are, by unit."""
 
 from accelsim.units.arbiter import Arbiter as ArbiterParameters
+from accelsim.units.crossbar import Crossbar as CrossbarParameters
 from accelsim.units.fifo import Fifo as FifoParameters
 from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
 from accelsim.units.score_accumulator import ScoreAccumulator as ScoreAccumulatorParameters
@@ -9,9 +10,11 @@ from accelsim.units.topk import TopK as TopKParameters
 from accelsim.units.zero_eliminator import ZeroEliminator as ZeroEliminatorParameters
 from accelsim.words import unknown
 from accelsim_rtl.arbiter import Arbiter
+from accelsim_rtl.crossbar import Crossbar
 from accelsim_rtl.fifo import Fifo
 from accelsim_rtl.prefix_sum import PrefixSum
 from accelsim_rtl.proofs.arbiter_grants import ArbiterGrants
+from accelsim_rtl.proofs.crossbar_beats import CrossbarBeats
 from accelsim_rtl.proofs.fifo_order import FifoOrder
 from accelsim_rtl.proofs.prover import Proof
 from accelsim_rtl.proofs.score_accumulator_store import ScoreAccumulatorStore
@@ -32,6 +35,7 @@ TOPK_THRESHOLD = "the stream rule holds for the threshold"
 SORE = "every group's result holds its N strongest numbers, their indices ascending"
 ZERO_ELIMINATOR = "kept elements leave complete and in order, and a group's last row with its last element"
 FIFO = "nothing is lost, overtaken or changed, and no more than the depth is inside"
+CROSSBAR = "a beat is offered by the output that it names, as it came, and stays there until it is taken"
 ARBITER = "a request is served within as many beats as there are sources"
 
 PROOFS = (
@@ -138,6 +142,22 @@ PROOFS = (
         claim=TOPK_THRESHOLD,
         bounds="quick, 2 lanes, 3 bits, 8 scores",
         harness=lambda: TopKThreshold(TopK(TopKParameters(width=2, bits=3, capacity=8))),
+    ),
+    Proof(
+        unit="spatten.crossbar",
+        claim=CROSSBAR,
+        bounds="4 inputs, 3 outputs, 5 bits, no FIFOs",
+        harness=lambda: CrossbarBeats(
+            Crossbar(CrossbarParameters(inputs=4, outputs=3, bits=5, position=1, input_depth=0))
+        ),
+    ),
+    Proof(
+        unit="spatten.crossbar",
+        claim=CROSSBAR,
+        bounds="3 inputs with FIFOs of 2, 2 outputs, 3 bits",
+        harness=lambda: CrossbarBeats(
+            Crossbar(CrossbarParameters(inputs=3, outputs=2, bits=3, position=0, input_depth=2))
+        ),
     ),
     Proof(
         unit="spatten.prefix_sum",
