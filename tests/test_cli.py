@@ -54,6 +54,12 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path / "small.npz"
 
 
+@pytest.fixture(autouse=True)
+def on_a_fast_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here takes long enough for a line of progress, not even where the engine is compiled first."""
+    monkeypatch.setattr("accelsim.cli.output.SECONDS_BETWEEN_LINES", 3600.0)
+
+
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """Stdout of a command that succeeds without a word on stderr."""
     assert main(arguments) == 0
