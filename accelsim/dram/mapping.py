@@ -45,7 +45,7 @@ def mapping(device: Device) -> npt.NDArray[np.int64]:
 
     Raises ValueError for a word that is neither a known name nor an order of all the fields.
     """
-    return _pack(_pieces(device), device)
+    return _pack(pieces(device), device)
 
 
 def cut(device: Device) -> Cut:
@@ -53,7 +53,7 @@ def cut(device: Device) -> Cut:
     if device.channels & device.channels - 1 == 0:
         return Cut(channels=device.channels, bits=0, below=1)
     below = 0
-    for which, width in _pieces(device):
+    for which, width in pieces(device):
         if which == CHANNEL:
             break
         below += width
@@ -73,13 +73,13 @@ spread = inlined(spread_all)
 
 def check_mapping(device: Device) -> None:
     """ValueError for a mapping that is none of the device."""
-    _pieces(device)
+    pieces(device)
 
 
 def run_length(device: Device) -> int:
     """Bursts of a channel, one behind the other in the order of addresses, that lie in one bank group."""
     length = 1
-    for which, width in _pieces(device):
+    for which, width in pieces(device):
         if which in (RANK, GROUP):
             break
         if which != CHANNEL:
@@ -112,8 +112,8 @@ def decode(m, line):
     return unit << shape.unit_bits | group << shape.group_bits | bank, row, column
 
 
-def _pieces(device: Device) -> list[tuple[int, int]]:
-    """(field, width) from the lowest bit up; the column may come in two pieces."""
+def pieces(device: Device) -> list[tuple[int, int]]:
+    """(field, width) of a burst's number from the lowest bit up; the column may come in two pieces."""
     bits = _bits(device)
     together = device.interleave // device.burst_bytes
     if device.interleave and (device.interleave % device.burst_bytes or together & together - 1):
@@ -133,11 +133,11 @@ def _pieces(device: Device) -> list[tuple[int, int]]:
             f"{device.device}: mapping {device.mapping} with interleave {device.interleave} needs "
             f">= {1 << low} columns, not {device.columns}"
         )
-    pieces = [(which, bits[which]) for which in order]
+    found = [(which, bits[which]) for which in order]
     if low:
         first, rest = (place for place, which in enumerate(order) if which == COLUMN)
-        pieces[first], pieces[rest] = (COLUMN, low), (COLUMN, bits[COLUMN] - low)
-    return pieces
+        found[first], found[rest] = (COLUMN, low), (COLUMN, bits[COLUMN] - low)
+    return found
 
 
 def _bits(device: Device) -> dict[int, int]:
@@ -162,12 +162,12 @@ def _order(name: str) -> list[int]:
     return [LETTERS[word] for word in reversed(words)]
 
 
-def _pack(pieces: list[tuple[int, int]], device: Device) -> npt.NDArray[np.int64]:
+def _pack(found: list[tuple[int, int]], device: Device) -> npt.NDArray[np.int64]:
     """A field's second piece lies above its first. MOP4CLXOR's banks are xored with column bits."""
     packed = np.zeros((6, 7), np.int64)
     position = 0
     below: dict[int, int] = {}
-    for which, width in pieces:
+    for which, width in found:
         if which in below:
             packed[which, HIGH], packed[which, HIGH_MASK] = position, (1 << width) - 1
             packed[which, PLACE] = below[which]

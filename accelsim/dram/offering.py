@@ -22,15 +22,20 @@ from accelsim.dram.mapping import CHANNEL, decode, field, spread
 
 
 @kernel
-def offer(m: Banks, lines: Integers, writes: Integers, earliest: Integers, begin: int, end: int) -> int:
+def offer(
+    m: Banks, lines: Integers, writes: Integers, earliest: Integers, begin: int, end: int, until: int
+) -> int:
     """Offer requests `begin` to `end` in order; gives the number of the first that is not done.
 
-    Less than `end` if the log is full. So many are offered in a clock; one that its queue has no room for
-    blocks all behind it, on every channel. A number beyond the last request means a channel: it is drained.
+    Less than `end` if the log is full, or if clock `until` has come. So many are offered in a clock; one that
+    its queue has no room for blocks all behind it, on every channel. A number beyond the last request means
+    a channel: it is drained.
     """
     clock, used = m.run[CLOCK], m.run[USED]
     requests, done = lines.shape[0], begin
     for i in range(begin, end):
+        if clock >= until:
+            break
         write, bank, row, column, channel = 0, 0, 0, 0, i - requests
         if i < requests:
             write, line = writes[i], spread(m.cut, lines[i])

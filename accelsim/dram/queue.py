@@ -84,7 +84,7 @@ def append(c, write, bank, row, column, owner, clock, hold):
             c[ROW_KEY + place] = key
             c[ROW_SLOT + place] = slot
     if order + 1 == LAST_ORDER:
-        _renumber(c, write)
+        renumber(c, write)
 
 
 @inlined
@@ -134,8 +134,8 @@ def no_next(c, write, bank):
 
 
 @inlined
-def _renumber(c, write):
-    """Ages from 0 again, in the same order: a key has few bits for them."""
+def renumber(c, write):
+    """Ages from 0 again, in the same order: a key has few bits for them, and snapshots compare them."""
     for order in range(c[SIZE + write]):
         oldest = 0
         for place in range(MOST_BANKS * write, MOST_BANKS * (write + 1)):

@@ -38,6 +38,17 @@ class Chunk:
     first_inside: int = 0
 
 
+def joined(first: Chunk, second: Chunk) -> Chunk:
+    """The requests of both, in order; without a copy if there are none in the first."""
+    if len(first.lines) == 0:
+        return second
+    return Chunk(
+        lines=np.concatenate([first.lines, second.lines]),
+        writes=np.concatenate([first.writes, second.writes]),
+        earliest=np.concatenate([first.earliest, second.earliest]),
+    )
+
+
 def blocks(file: BinaryIO, *, name: str = "trace") -> Iterator[bytes]:
     """A file in blocks of whole lines. Raises ValueError for a line without an end: that is no trace."""
     rest = b""
