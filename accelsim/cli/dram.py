@@ -20,7 +20,7 @@ from accelsim.dram.simulation import Totals, simulate
 from accelsim.dram.timing import Device
 from accelsim.dram.trace import blocks, read_trace
 from accelsim.parameters import parse_settings, replace_all
-from accelsim.report import as_json, write_atomically
+from accelsim.report import as_json, whole_file, write_atomically
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -127,7 +127,7 @@ def _commands(path: str | None) -> Iterator[Callable[[Integers], None] | None]:
     if path is None:
         yield None
         return
-    with Path(path).open("w", encoding="utf-8") as file:
+    with whole_file(path) as file:
         file.write("# clock channel command rank bank row_or_column\n")
         yield lambda rows: _write_commands(file, rows)
 

@@ -1,7 +1,17 @@
 """What came out of a run, as rows that add, print and save."""
 
-from accelsim.report.files import as_json, write_atomically
+from accelsim.report.files import as_json, whole_file, write_atomically
 from accelsim.report.report import Report
 from accelsim.report.rows import Accuracy, LayerRow, Spread, StageRow, ratio
 
-__all__ = ["Accuracy", "LayerRow", "Report", "Spread", "StageRow", "as_json", "ratio", "write_atomically"]
+__all__ = [
+    "Accuracy",
+    "LayerRow",
+    "Report",
+    "Spread",
+    "StageRow",
+    "as_json",
+    "ratio",
+    "whole_file",
+    "write_atomically",
+]

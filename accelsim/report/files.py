@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
 def as_json(values: Any) -> str:
@@ -15,20 +17,28 @@ def as_json(values: Any) -> str:
 
 
 def write_atomically(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file, whole or not at all: readers see the old file or the new one.
+    """Write a text file, whole or not at all: readers see the old file or the new one."""
+    with whole_file(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """A text file to write into, which is there whole afterwards, or not at all if anything is raised.
 
     A link is followed. What is no regular file (a pipe, /dev/stdout) is written into, never replaced.
     """
     path = Path(path)
     if path.exists() and (not path.is_file() or path.is_relative_to("/dev")):
-        path.write_text(text, encoding="utf-8")
+        with path.open("w", encoding="utf-8") as file:
+            yield file
         return
     path = Path(os.path.realpath(path))
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     draft = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+            yield file
         # A draft is private; the file must have the rights that any new file has.
         umask = os.umask(0)
         os.umask(umask)

@@ -76,6 +76,12 @@ def test_a_mapping_that_leaves_bits_out_is_refused(name: str) -> None:
         replace(HBM2_2000, mapping=name)
 
 
+@pytest.fixture(autouse=True)
+def on_a_fast_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No trace here takes long enough for a line of progress, not even where it is compiled first."""
+    monkeypatch.setattr("accelsim.cli.dram.SECONDS_BETWEEN_LINES", 3600.0)
+
+
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:
     path = tmp_path / "short.trace"
@@ -101,6 +107,35 @@ def test_commands_are_written_one_a_line(trace: Path, tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     assert lines[0] == "# clock channel command rank bank row_or_column"
     assert sum(line.split()[2] in ("RD", "WR") for line in lines[1:]) == 200
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (
+            "LD zork",
+            "bad line 41 must be 'LD 0x40', 'ST 0x40' or '0x40 READ', with an optional cycle, not 'LD zork'",
+        ),
+        ("LD 0x200000000", "bad line 41: address must be from 0 to 0x1ffffffff (DDR4-2400, 8192 MiB)"),
+    ],
+)
+def test_a_bad_line_is_one_line_with_its_number_and_no_file_of_commands(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    line: str,
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad").write_text("LD 0x40\n" * 40 + line + "\n")
+    Path("commands").write_text("as it was")
+    assert main(["dram", "--device", "DDR4-2400", "--trace", "bad", "--commands", "commands"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert words in err
+    assert Path("commands").read_text() == "as it was"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "commands"]
 
 
 def test_settings_reach_the_timings(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
