@@ -98,7 +98,8 @@ def wgmma_sp(
     a: (4, 32, registers) from registers, or (64, words) as its compressed rows stand in shared memory; b: the
     columns of B in shared memory, (n, words along k); c like D; metadata (4, 32). Warp w holds the metadata
     of rows 16 w to 16 w + 15 (PTX ISA 9.7.15.6.2); within a warp the lanes are taken as in mma.sp of the
-    same k, which is by analogy. Accumulators of columns 8 j to 8 j + 7 are elements 4 j to 4 j + 3.
+    same k, which is by analogy (public code for m64n8k32 agrees). Elements 4 j to 4 j + 3 of a lane's D are
+    accumulators of columns 8 j to 8 j + 7.
     """
     shape, n = multiply.shape, len(b)
     if n not in wgmma_columns(shape):
