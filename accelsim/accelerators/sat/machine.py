@@ -33,6 +33,7 @@ Reduction = Literal["pregenerated", "on-the-fly"]
 Gradients = Literal["stored", "on-chip"]
 
 HALF = ("fp16", "bf16")
+MOST_OF_INFERENCE = 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +51,8 @@ class Sat(ArrayMachine):
     time they are fetched; `transpose_buffer`: it takes both directions of groups at full rate. `gradients`
     of the weights are stored in FP32 and fetched by the update, or stay on chip. `wuve_lanes` weights are
     updated and `sore_lanes` reduced in a clock. `passes`: optional terms
-    (`accelsim.accelerators.sat.passes`). Stages of more than `most_bursts` are simulated through windows (0:
-    every burst).
+    (`accelsim.accelerators.sat.passes`). Stages of more than `most_bursts` are simulated through windows, as
+    are products outside training of more than 2^24 (0: every burst of all).
     """
 
     name: ClassVar[str] = "sat"
@@ -195,7 +196,7 @@ class Sat(ArrayMachine):
         return LayerPlan(
             plan=plan,
             segments=segments,
-            most_bursts=self.most_bursts if getattr(layer, "stage", "") else 0,
+            most_bursts=self.most_bursts if getattr(layer, "stage", "") else self._most_of_inference(),
             macs_dense=dense,
             macs_done=done,
             launches=launches,
@@ -203,6 +204,10 @@ class Sat(ArrayMachine):
             facts={**_joined(facts), "utilisation": done / (cycles * self.rows * self.cols)},
             events=events,
         )
+
+    def _most_of_inference(self) -> int:
+        """A product outside training has all its bursts simulated as long as that takes seconds."""
+        return max(self.most_bursts, MOST_OF_INFERENCE) if self.most_bursts else 0
 
     def _facts(self, product: Matmul, pattern: Pattern, chosen: Chosen) -> dict[str, int | float | str]:
         """Stage, pattern, what was scheduled and why, and the configuration word."""
@@ -312,7 +317,7 @@ class Sat(ArrayMachine):
         named = ", ".join(self.passes) or "none"
         turned = "with a transposing buffer" if self.transpose_buffer else "without transposing buffer"
         return (
-            "operands lie packed in memory in the order of their use",
+            "operands lie packed in memory in the order of first use",
             columns,
             f"training: N:M copies are made {where[self.reduction]}; gradients of weights {self.gradients}",
             f"training: {self.wuve_lanes} WUVE lanes; {self.sore_lanes} SORE lanes {turned}",
