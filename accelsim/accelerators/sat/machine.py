@@ -46,6 +46,7 @@ class Sat(ArrayMachine):
     every row of the array, once a fold. `multiplier_latency` is paid with every drain.
     `overlapped`: fill and drain hide behind the neighbouring fold, only the outermost of a block are paid.
     `schedule`: a file of configuration words (`accelsim.accelerators.sat.schedule`); "" schedules anew.
+    `expand`: where that ends sooner, N:M weights enter the array with their zeros, and it runs dense.
 
     Training: `reduction`, where SORE makes the N:M copies of the weights: once, after the update, or each
     time they are fetched; `transpose_buffer`: it takes both directions of groups at full rate. `gradients`
@@ -67,6 +68,7 @@ class Sat(ArrayMachine):
     interleave: int = 1
     overlapped: bool = False
     schedule: str = ""
+    expand: bool = True
     reduction: Reduction = "pregenerated"
     transpose_buffer: bool = True
     gradients: Gradients = "stored"
@@ -176,7 +178,7 @@ class Sat(ArrayMachine):
             blocks += own + beside
             idle = [folds.busy * 0 for folds, _ in (*own, *beside)]
             sored += idle if beats is None else [*beats, *idle[len(own) :]]
-            macs = product.m * product.n * min(self.gemm(product, pattern).stream, product.k) * product.count
+            macs = product.m * product.n * min(chosen.gemm.stream, product.k) * product.count
             for name, count in self._events(macs, chosen.tiling.total).items():
                 copies = product.count if "buffer" in name else 1
                 events[name] = events.get(name, 0.0) + copies * count
@@ -215,6 +217,7 @@ class Sat(ArrayMachine):
             "stage": product.stage,
             "pattern": str(pattern),
             "dataflow": chosen.flow,
+            "weights": "expanded" if chosen.expanded else "",
             "blocks": str(chosen.tiling),
             "why": chosen.why,
             "word": chosen.choice.word(pattern, self.rows),
@@ -302,6 +305,7 @@ class Sat(ArrayMachine):
             "weight stationary: a sum passes the adder of every row on its way down, once for each fold",
             f"fill and drain of the folds {'overlap' if self.overlapped else 'are exposed'}",
             f"N:M with stationary weights: {sparse}",
+            f"N:M weights {'enter' if self.expand else 'never enter'} the array with zeros where that is faster",
             *self._training_assumptions(),
             *super().assumptions()[1:],
         )
