@@ -173,14 +173,14 @@ class _Bench:
         except ValueError as error:
             raise BooksError(f"layer {name!r}: the plan breaks its own rules: {error}") from error
         bursts = plan.bursts(write=False) + plan.bursts(write=True)
+        self._require_addresses(name, plan)
+        if work.segments or 0 < work.most_bursts < bursts:
+            return self._windowed(name, work)
         if bursts > MOST_BURSTS:
             raise ValueError(
                 f"layer {name!r} on {self.accelerator.name} must move at most {MOST_BURSTS} bursts, not "
                 f"{bursts}: take a smaller product or larger buffers"
             )
-        self._require_addresses(name, plan)
-        if work.segments or 0 < work.most_bursts < bursts:
-            return self._windowed(name, work)
         timeline = simulate(plan, self.memory)
         check_books(name, plan, timeline, self.memory)
         return _Times(

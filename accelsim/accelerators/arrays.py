@@ -183,7 +183,7 @@ class ArrayMachine:
     def assumptions(self) -> tuple[str, ...]:
         """What every array machine here assumes."""
         return (
-            "operands lie packed in memory in the order of their use; convolutions read their im2col columns",
+            "operands lie packed in memory in the order of first use; convolutions read their im2col columns",
             "attention runs as QK^T and PV for each head; softmax, norms and activations are not counted",
             f"all operands are {self.dtype}, sums on chip 32 bits; every layer begins on an idle machine",
             *self.energy.assumptions(),

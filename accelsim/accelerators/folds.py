@@ -30,8 +30,9 @@ class Folds:
 
     `activations` and `weights` are fetched; `*_give` leave their buffer (later than with this piece, where
     an operand serves several folds). `partials`: sums that come back from memory; `outputs`: sums
-    that go there; `resume`: the piece whose partial sums this one continues, or -1. `*_read`: bytes that
-    leave a buffer for the array, however often; `sums_moved`: bytes of sums in and out of their buffer.
+    that go there; `resume`: the piece whose partial sums this one continues, or -1. `*_at`: which tile of an
+    operand that is, or of the sums, from 0. `*_read`: bytes that leave a buffer for the array, however
+    often; `sums_moved`: bytes of sums in and out of their buffer.
     """
 
     busy: Integers
@@ -44,6 +45,10 @@ class Folds:
     sums_take: Integers
     sums_give: Integers
     resume: Integers
+    activations_at: Integers
+    weights_at: Integers
+    partials_at: Integers
+    outputs_at: Integers
     activations_read: Integers
     weights_read: Integers
     sums_moved: Integers
@@ -82,18 +87,24 @@ class Folds:
         joined = {
             field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)
         }
-        offset = np.cumsum([0] + [part.busy.size for part in parts])
+        pieces = np.cumsum([0] + [part.busy.size for part in parts])
         joined["resume"] = np.concatenate(
             [
                 np.where(part.resume < 0, -1, part.resume + begin)
-                for part, begin in zip(parts, offset, strict=False)
+                for part, begin in zip(parts, pieces, strict=False)
             ]
         )
+        for operand in (("activations_at",), ("weights_at",), ("partials_at", "outputs_at")):
+            tiles = [max(int(getattr(part, name).max()) + 1 for name in operand) for part in parts]
+            own = np.repeat(np.cumsum(tiles) - tiles, np.diff(pieces))
+            for name in operand:
+                joined[name] = joined[name] + own
         return cls(**joined)
 
     def plan(self, array: Array, burst_bytes: int, layout: Layout | None = None) -> Plan:
-        """Rows for the engine. Operands lie packed in memory in the order in which they are fetched.
+        """Rows for the engine. Tiles lie packed in memory in the order in which they are first moved.
 
+        What is fetched again is read where it lies, and sums come back from where they went.
         `layout`: one with further stages, which the caller fills; default that of the array.
         """
         plan = Plan(layout=layout or array.layout(), jobs=self.busy.size)
@@ -106,17 +117,17 @@ class Folds:
         ):
             plan.take[:, plan.layout.buffer(name)] = take
             plan.give[:, plan.layout.buffer(name)] = give
-        jobs, address = np.arange(self.busy.size), 0
-        for stage, sizes in (
-            ("fetch", self.weights),
-            ("fetch", self.activations),
-            ("fetch", self.partials),
-            ("store", self.outputs),
+        jobs, base = np.arange(self.busy.size), 0
+        for moves in (
+            (("fetch", self.weights, self.weights_at),),
+            (("fetch", self.activations, self.activations_at),),
+            (("store", self.outputs, self.outputs_at), ("fetch", self.partials, self.partials_at)),
         ):
-            bursts = -(-sizes // burst_bytes)
-            begin = address + (np.cumsum(bursts) - bursts) * burst_bytes
-            plan.add_runs(stage, jobs, begin, bursts, burst_bytes)
-            address += int(bursts.sum()) * burst_bytes
+            bursts = [-(-sizes // burst_bytes) for _, sizes, _ in moves]
+            places, size = _places(np.concatenate([tiles for _, _, tiles in moves]), np.concatenate(bursts))
+            for (stage, _, _), count, begin in zip(moves, bursts, np.split(places, len(moves)), strict=True):
+                plan.add_runs(stage, jobs, base + begin * burst_bytes, count, burst_bytes)
+            base += size * burst_bytes
         resumed = self.resume >= 0
         plan.add_after("fetch", jobs[resumed], "store", self.resume[resumed])
         return plan
@@ -175,6 +186,10 @@ def weight_stationary(gemm: Gemm, array: Array) -> Folds:
         sums_take=summed[0],
         sums_give=summed[1],
         resume=np.where((spilled > 0) & (k > 0), pieces - streams.size, -1),
+        activations_at=k * streams.size + part,
+        weights_at=pieces,
+        partials_at=n * streams.size + part,
+        outputs_at=(np.where(final, n_sizes.size, 0) + n) * streams.size + part,
         activations_read=_read(streams[part] * row_bytes[k], gemm),
         weights_read=weights,
         sums_moved=summed_up + partials + outputs,
@@ -254,6 +269,10 @@ def _output_stationary(gemm: Gemm, array: Array, *, activations_stay: bool) -> F
         sums_take=elements * ACCUMULATOR_BYTES,
         sums_give=elements * ACCUMULATOR_BYTES,
         resume=nothing - 1,
+        activations_at=m * streams.size + part,
+        weights_at=n * streams.size + part,
+        partials_at=nothing,
+        outputs_at=pieces,
         activations_read=_read(activations, gemm),
         weights_read=weights,
         sums_moved=elements * ACCUMULATOR_BYTES + outputs,
@@ -308,6 +327,16 @@ def _shared(ids: Integers, sizes: Integers) -> tuple[Integers, Integers]:
     take[first] = sizes[first]
     give[ids.size - 1 - from_end] = sizes[first]
     return take, give
+
+
+def _places(tiles: Integers, bursts: Integers) -> tuple[Integers, int]:
+    """Where each tile begins, packed in the order of their first bursts, and how many bursts all have."""
+    moved = np.flatnonzero(bursts)
+    first = np.zeros(int(tiles.max()) + 1, np.int64)
+    # Of several numbers written to one place the last one stays.
+    first[tiles[moved[::-1]]] = moved[::-1]
+    new = np.where((first[tiles] == np.arange(tiles.size)) & (bursts > 0), bursts, 0)
+    return (np.cumsum(new) - new)[first[tiles]], int(new.sum())
 
 
 def _alone(sizes: Integers) -> tuple[Integers, Integers]:

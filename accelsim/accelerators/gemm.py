@@ -28,7 +28,7 @@ class Gemm:
     span: int = 0
     held: int = 1
     activation_bits: int = 16
-    weight_bits: int = 16
+    weight_bits: float = 16
     output_bits: float = 16
     fetch_share: float = 1.0
 

@@ -132,10 +132,11 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
     "systolic": (Systolic(**SMALL), GEMMS, {**ARRAY_VALUES, "dtype": "int8"}),
     "sat": (
         Sat(**SMALL, adder_latency=4, interleave=2),
-        (*GEMMS, *STEP),
+        (*GEMMS, matmul(2000, 24, 16, (2, 8)), *STEP),
         {
             **ARRAY_VALUES,
             "sparse_mode": "slot",
+            "expand": "false",
             "adder_latency": "5",
             "multiplier_latency": "3",
             "interleave": "3",

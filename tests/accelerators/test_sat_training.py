@@ -215,7 +215,7 @@ GOOD = {"kind": "sat schedule", "version": 1, "rows": 32, "cols": 32, "layers": 
         (json.dumps({**GOOD, "more": 1}), "nothing else"),
         (json.dumps({**GOOD, "layers": {"a": 3}}), "layer 'a' must have os, ws or words"),
         (json.dumps({**GOOD, "layers": {"a": {"2:8": "is"}}}), "word must be os, ws or 64 bits"),
-        (json.dumps({**GOOD, "layers": {"a": {"2:8": "0x0"}}}), "is one for 1:1, not for 2:8"),
+        (json.dumps({**GOOD, "layers": {"a": {"2:8": "0x602"}}}), "is one for 2:4, not for 2:8"),
         (json.dumps({**GOOD, "layers": {"a": {"x": "os"}}}), "pattern must be dense or N:M, not 'x'"),
         ("[" * 100000, "must be JSON"),
     ],

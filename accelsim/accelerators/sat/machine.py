@@ -33,6 +33,7 @@ Reduction = Literal["pregenerated", "on-the-fly"]
 Gradients = Literal["stored", "on-chip"]
 
 HALF = ("fp16", "bf16")
+MOST_OF_INFERENCE = 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +46,14 @@ class Sat(ArrayMachine):
     every row of the array, once a fold. `multiplier_latency` is paid with every drain.
     `overlapped`: fill and drain hide behind the neighbouring fold, only the outermost of a block are paid.
     `schedule`: a file of configuration words (`accelsim.accelerators.sat.schedule`); "" schedules anew.
+    `expand`: where that ends sooner, N:M weights enter the array with their zeros, and it runs dense.
 
     Training: `reduction`, where SORE makes the N:M copies of the weights: once, after the update, or each
     time they are fetched; `transpose_buffer`: it takes both directions of groups at full rate. `gradients`
     of the weights are stored in FP32 and fetched by the update, or stay on chip. `wuve_lanes` weights are
     updated and `sore_lanes` reduced in a clock. `passes`: optional terms
-    (`accelsim.accelerators.sat.passes`). Stages of more than `most_bursts` are simulated through windows (0:
-    every burst).
+    (`accelsim.accelerators.sat.passes`). Stages of more than `most_bursts` are simulated through windows, as
+    are products outside training of more than 2^24 (0: every burst of all).
     """
 
     name: ClassVar[str] = "sat"
@@ -66,6 +68,7 @@ class Sat(ArrayMachine):
     interleave: int = 1
     overlapped: bool = False
     schedule: str = ""
+    expand: bool = True
     reduction: Reduction = "pregenerated"
     transpose_buffer: bool = True
     gradients: Gradients = "stored"
@@ -175,7 +178,7 @@ class Sat(ArrayMachine):
             blocks += own + beside
             idle = [folds.busy * 0 for folds, _ in (*own, *beside)]
             sored += idle if beats is None else [*beats, *idle[len(own) :]]
-            macs = product.m * product.n * min(self.gemm(product, pattern).stream, product.k) * product.count
+            macs = product.m * product.n * min(chosen.gemm.stream, product.k) * product.count
             for name, count in self._events(macs, chosen.tiling.total).items():
                 copies = product.count if "buffer" in name else 1
                 events[name] = events.get(name, 0.0) + copies * count
@@ -195,7 +198,7 @@ class Sat(ArrayMachine):
         return LayerPlan(
             plan=plan,
             segments=segments,
-            most_bursts=self.most_bursts if getattr(layer, "stage", "") else 0,
+            most_bursts=self.most_bursts if getattr(layer, "stage", "") else self._most_of_inference(),
             macs_dense=dense,
             macs_done=done,
             launches=launches,
@@ -204,12 +207,17 @@ class Sat(ArrayMachine):
             events=events,
         )
 
+    def _most_of_inference(self) -> int:
+        """A product outside training has all its bursts simulated as long as that takes seconds."""
+        return max(self.most_bursts, MOST_OF_INFERENCE) if self.most_bursts else 0
+
     def _facts(self, product: Matmul, pattern: Pattern, chosen: Chosen) -> dict[str, int | float | str]:
         """Stage, pattern, what was scheduled and why, and the configuration word."""
         facts: dict[str, int | float | str] = {
             "stage": product.stage,
             "pattern": str(pattern),
             "dataflow": chosen.flow,
+            "weights": "expanded" if chosen.expanded else "",
             "blocks": str(chosen.tiling),
             "why": chosen.why,
             "word": chosen.choice.word(pattern, self.rows),
@@ -297,6 +305,7 @@ class Sat(ArrayMachine):
             "weight stationary: a sum passes the adder of every row on its way down, once for each fold",
             f"fill and drain of the folds {'overlap' if self.overlapped else 'are exposed'}",
             f"N:M with stationary weights: {sparse}",
+            f"N:M weights {'enter' if self.expand else 'never enter'} the array with zeros where that is faster",
             *self._training_assumptions(),
             *super().assumptions()[1:],
         )
@@ -312,7 +321,7 @@ class Sat(ArrayMachine):
         named = ", ".join(self.passes) or "none"
         turned = "with a transposing buffer" if self.transpose_buffer else "without transposing buffer"
         return (
-            "operands lie packed in memory in the order of their use",
+            "operands lie packed in memory in the order of first use",
             columns,
             f"training: N:M copies are made {where[self.reduction]}; gradients of weights {self.gradients}",
             f"training: {self.wuve_lanes} WUVE lanes; {self.sore_lanes} SORE lanes {turned}",

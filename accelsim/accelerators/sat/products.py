@@ -1,4 +1,9 @@
-"""One matrix product on SAT: its widths and pattern in its stage of training, its dataflow, its blocks."""
+"""One matrix product on SAT: its widths and pattern in its stage of training, its dataflow, its blocks.
+
+A group's N weights share an element, so that short reductions leave rows of the array empty: 2:8 along 32
+fills 4 of 32 rows, for 2 cycles. Such weights may be expanded on their way into the array, which then runs
+dense; they are stored N:M all the same.
+"""
 
 from __future__ import annotations
 
@@ -30,37 +35,41 @@ WORTH_IT = 0.999  # a cut is looked at if it may save a thousandth
 class Chosen:
     """What the scheduler found for a product.
 
-    `expected`: cycles of the best of each dataflow; of one that could not be faster, what it needs at least.
+    `expected`: cycles of the best of each way; of one that could not be faster, what it needs at least.
     """
 
     flow: str
+    gemm: Gemm
     tiling: Tiling
+    expanded: bool = False
     expected: Mapping[str, float] = field(default_factory=dict)
     pinned: bool = False
 
     @property
     def choice(self) -> Choice:
         """As a schedule says it."""
-        return Choice(flow=self.flow, rows=self.tiling.rows, steps=self.tiling.steps)
+        return Choice(flow=self.flow, rows=self.tiling.rows, steps=self.tiling.steps, expanded=self.expanded)
 
     @property
     def why(self) -> str:
-        """Why this dataflow, in words."""
+        """Why this way, in words."""
         if self.pinned:
             return "pinned by the schedule"
         if len(self.expected) == 1:
             return "the only one asked for or possible"
-        return (
-            ", ".join(f"{flow} {cycles:.4g}" for flow, cycles in self.expected.items()) + " cycles expected"
-        )
+        return ", ".join(f"{way} {cycles:.4g}" for way, cycles in self.expected.items()) + " cycles expected"
 
 
-def gemm_of(machine: Sat, product: Matmul, pattern: Pattern) -> Gemm:
+def gemm_of(machine: Sat, product: Matmul, pattern: Pattern, expanded: bool = False) -> Gemm:
     """Widths by stage: gradients of weights leave as FP32 or stay on chip; columns share inputs.
 
-    Reduced on the fly, weights come dense, and a group takes the room of all its weights.
+    Reduced on the fly, weights come dense, and a group takes the room of all its weights. `expanded`: they
+    are stored N:M and enter the array with their zeros.
     """
     gemm = machine.gemm(product, pattern)
+    if expanded:
+        bits = gemm.weight_bits * gemm.stream / gemm.k
+        gemm = replace(machine.gemm(product, Pattern()), weight_bits=bits)
     # The pass that writes the columns to memory makes each of them an element of its own.
     share = 1.0 if "im2col" in machine.passes else passes.input_share(product)
     if product.stage == "bp":
@@ -70,7 +79,7 @@ def gemm_of(machine: Sat, product: Matmul, pattern: Pattern) -> Gemm:
     if product.stage == "wu":
         gemm = replace(gemm, output_bits=SUM_BITS if machine.gradients == "stored" else 0)
     if on_the_fly(machine, product, pattern):
-        dense_bits = ELEMENT_BITS[machine.dtype] * gemm.group // gemm.kept
+        dense_bits = ELEMENT_BITS[machine.dtype] * gemm.group / gemm.kept
         gemm = replace(gemm, weight_bits=max(gemm.weight_bits, dense_bits))
     return gemm
 
@@ -82,38 +91,49 @@ def on_the_fly(machine: Sat, product: Matmul, pattern: Pattern) -> bool:
 
 
 def choose(machine: Sat, product: Matmul, pattern: Pattern) -> Chosen:
-    """A pinned choice, or the dataflow and blocks that are expected to end first. ValueError if none fits."""
-    gemm, array = gemm_of(machine, product, pattern), machine.array()
+    """A pinned choice, or the way and blocks that are expected to end first. ValueError if none fits."""
+    array = machine.array()
     pin = machine.pins.find(product.name, pattern) if machine.pins else None
     if pin and not pin.is_open:
+        gemm = gemm_of(machine, product, pattern, pin.expanded)
         made = tiling(pin.flow, gemm, array, pin.rows, pin.steps)
-        return Chosen(flow=pin.flow, tiling=made, pinned=True)
+        return Chosen(flow=pin.flow, gemm=gemm, tiling=made, expanded=pin.expanded, pinned=True)
     flows = ("os", "ws") if machine.dataflow == "auto" else (machine.dataflow,)
     bytes_per_cycle = machine.dram.stream_bandwidth / machine.clock_hz
-    options: list[tuple[float, str, Tiling]] = []
+    options: list[tuple[float, Chosen]] = []
     refusals: list[ValueError] = []
-    for flow in (pin.flow,) if pin else flows:
-        for rows, steps in cuts(flow, gemm, array):
-            # One cut may be impossible (a buffer too small for it) where another is not.
-            try:
-                made = tiling(flow, gemm, array, rows, steps)
-            except ValueError as error:
-                refusals.append(error)
-                continue
-            options.append((made.least_cycles(bytes_per_cycle), flow, made))
+    for expanded in (False, True) if machine.expand and not pattern.is_dense else (False,):
+        gemm = gemm_of(machine, product, pattern, expanded)
+        for flow in (pin.flow,) if pin else flows:
+            for rows, steps in cuts(flow, gemm, array):
+                # One cut may be impossible (a buffer too small for it) where another is not.
+                try:
+                    made = tiling(flow, gemm, array, rows, steps)
+                except ValueError as error:
+                    refusals.append(error)
+                    continue
+                option = Chosen(flow=flow, gemm=gemm, tiling=made, expanded=expanded, pinned=pin is not None)
+                options.append((made.least_cycles(bytes_per_cycle), option))
     if not options:
         raise refusals[0]
+    return _fastest(options, machine, bytes_per_cycle)
+
+
+def _fastest(options: list[tuple[float, Chosen]], machine: Sat, bytes_per_cycle: float) -> Chosen:
+    """The option expected to end first, of each what it needs at least is known."""
     expected: dict[str, float] = {}
-    best = float("inf"), *options[0][1:]
+    best, chosen = float("inf"), options[0][1]
     # Those that may be the fastest first: most others need not be looked at.
-    for least, flow, made in sorted(options, key=lambda option: option[0]):
-        if least < best[0] * WORTH_IT:
-            cycles = expected_cycles(made, machine, bytes_per_cycle)
-            expected[flow] = min(cycles, expected.get(flow, cycles))
-            best = min(best, (cycles, flow, made), key=lambda option: option[0])
+    for least, option in sorted(options, key=lambda option: option[0]):
+        way = f"{option.flow} expanded" if option.expanded else option.flow
+        if least < best * WORTH_IT:
+            cycles = expected_cycles(option.tiling, machine, bytes_per_cycle)
+            expected[way] = min(cycles, expected.get(way, cycles))
+            if cycles < best:
+                best, chosen = cycles, option
         else:
-            expected.setdefault(flow, least)
-    return Chosen(flow=best[1], tiling=best[2], expected=expected, pinned=pin is not None)
+            expected.setdefault(way, least)
+    return replace(chosen, expected=expected)
 
 
 def expected_cycles(made: Tiling, machine: Sat, bytes_per_cycle: float) -> float:

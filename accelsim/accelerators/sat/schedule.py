@@ -3,10 +3,10 @@
     {"kind": "sat schedule", "version": 1, "rows": 32, "cols": 32,
      "layers": {"features.1.ff": {"dense": "0x...", "2:8": "0x..."}, "features.2.ff": "os"}}
 
-A layer has words by pattern, or one of `os` and `ws` that pins the dataflow and leaves the blocks open.
+A layer has words by pattern, or one of `os` and `ws` that pins the dataflow and leaves the rest open.
 Layers that are not named are scheduled as without a file; a name that the model lacks is refused. A word has
-64 bits, from the lowest: dataflow (0 output, 1 weight stationary), N - 1 and M - 1 (8 each), rows of a block
-in rows of the array (21), steps of a block (26).
+64 bits, from the lowest: dataflow (0 output, 1 weight stationary), N - 1 and M - 1 of the array (8 each; 0
+and 0 under an N:M pattern: expanded), rows of a block in rows of the array (21), steps of a block (26).
 """
 
 from __future__ import annotations
@@ -32,17 +32,19 @@ MOST_BYTES = 1 << 24
 class Choice:
     """How one product runs. Blocks of `rows` rows and `steps` steps along k; 0: all of them.
 
-    A pinned dataflow alone has `is_open` blocks.
+    `expanded`: N:M weights enter the array with their zeros. A pinned dataflow alone `is_open` for the rest.
     """
 
     flow: str
     rows: int = 0
     steps: int = 0
+    expanded: bool = False
     is_open: bool = False
 
     def word(self, pattern: Pattern, array_rows: int) -> str:
         """The configuration word in hexadecimal. ValueError for a block that no word can say."""
-        kept, group = (1, 1) if pattern.is_dense else (pattern.kept, pattern.group)
+        dense = pattern.is_dense or self.expanded
+        kept, group = (1, 1) if dense else (pattern.kept, pattern.group)
         values = {
             "flow": FLOWS.index(self.flow),
             "kept": kept - 1,
@@ -174,8 +176,13 @@ def _pinned(name: str, word: str, rows: int, pattern: str = "") -> Choice:
         left >>= bits
     kept, group = values["kept"] + 1, values["group"] + 1
     said = "dense" if kept == group else f"{kept}:{group}"
-    if kept > group or said != pattern:
+    if kept > group or said not in (pattern, "dense" if pattern else ""):
         raise ValueError(
             f"layer {name!r}: word {word} is one for {kept}:{group}, not for {pattern or 'any pattern'}"
         )
-    return Choice(flow=FLOWS[values["flow"]], rows=values["rows"] * rows, steps=values["steps"])
+    return Choice(
+        flow=FLOWS[values["flow"]],
+        rows=values["rows"] * rows,
+        steps=values["steps"],
+        expanded=said != pattern,
+    )
