@@ -13,6 +13,7 @@ from accelsim.accelerators.sparse_tensor_core.boards import (
     H100_L2,
     H200_HBM3E,
 )
+from accelsim.accelerators.sparse_tensor_core.costs import H100_LAUNCH
 from accelsim.accelerators.sparse_tensor_core.machine import SparseTensorCore
 from accelsim.accelerators.sparse_tensor_core.sparseloop import (
     SPARSELOOP,
@@ -34,8 +35,7 @@ H100 = SparseTensorCore(
     pipeline_stages=4,
     fill_on_port=False,
     shared_memory=227 << 10,
-    blocks_limit=1,
-    launch_seconds=4.4e-6,
+    launch=H100_LAUNCH,
     l2=H100_L2,
     dram=H100_HBM3,
 )
@@ -52,6 +52,8 @@ H200 = replace(H100, dram=H200_HBM3E)
 
 TINY = SparseTensorCore(
     sms=2,
+    tiles="fixed",
+    most_splits=1,
     tile_weights=32,
     tile_activations=32,
     tile_k_bits=512,
