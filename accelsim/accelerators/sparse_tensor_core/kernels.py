@@ -143,11 +143,23 @@ class Kernel:
         return step.port_clocks(core.fill_on_port, core.shared_port_bytes)
 
     @property
+    def shares(self) -> tuple[int, int]:
+        """Blocks of a cluster that share weights, and activations: one each, or the larger operand."""
+        step, blocks = self.step, self.core.cluster
+        return (1, blocks) if step.b_bytes >= step.a_bytes else (blocks, 1)
+
+    @property
+    def asked_bytes(self) -> tuple[int, int]:
+        """Weights and activations that a block asks the L2 for in a k-step; others send the rest."""
+        weights, activations = self.shares
+        return -(-self.step.a_bytes // weights), -(-self.step.b_bytes // activations)
+
+    @property
     def copy_cycles(self) -> float:
         """Clocks in which the L2 sends a k-step to each SM, if all SMs ask at once."""
         core = self.core
-        shared = core.l2.bandwidth / core.clock_hz / core.sms
-        return self.stage_bytes / min(core.l2_port_bytes, shared)
+        asked = sum(self.asked_bytes) * core.clock_hz * core.sms / core.l2.bandwidth
+        return max(self.stage_bytes / core.l2_port_bytes, asked)
 
     @property
     def threads(self) -> int:

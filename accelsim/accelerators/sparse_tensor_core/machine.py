@@ -17,8 +17,8 @@ from accelsim.accelerators.products import ELEMENT_BITS, products, refuse
 from accelsim.accelerators.sparse_tensor_core import verdicts
 from accelsim.accelerators.sparse_tensor_core.boards import A100_HBM2, A100_L2
 from accelsim.accelerators.sparse_tensor_core.costs import A100_LAUNCH, UNLIMITED, Launch, Power
+from accelsim.accelerators.sparse_tensor_core.grids import padded
 from accelsim.accelerators.sparse_tensor_core.kernels import Kernel, Tile
-from accelsim.accelerators.sparse_tensor_core.rows import padded
 from accelsim.accelerators.sparse_tensor_core.sampling import samples
 from accelsim.accelerators.sparse_tensor_core.tiles import choose
 from accelsim.dram import Cache, Dram
@@ -38,6 +38,7 @@ class SparseTensorCore:
     `tiles`: `search` takes the best of the shapes that libraries are built of, `fixed` the one given here:
     tiles are weights x activations x k, `tile_k_bits` wide along k, read by `readers_m` x `readers_n` warps
     (or warp groups), `pipeline_stages` k-steps in shared memory. Up to `most_splits` parts of k.
+    A `cluster` of blocks shares its larger operand: each asks for a part and sends it to all (multicast).
     `fill_on_port`: the copy into shared memory uses the port of the operand reads (cp.async), else it does
     not (TMA). `weights_from`: where a wgmma finds the weights. `shared_port_bytes`, `shared_latency`: 128
     B/clk and 29 clk, measured (arXiv 2402.13499); `mma_latency`: 24.7 clk of m16n8k32, rounded up. Not
@@ -62,6 +63,7 @@ class SparseTensorCore:
     pipeline_stages: int = 3
     most_splits: int = 16
     swizzle: int = 0
+    cluster: int = 1
     fill_on_port: bool = True
     weights_from: Source = "shared"
     shared_memory: int = 164 << 10
@@ -85,7 +87,7 @@ class SparseTensorCore:
             require(getattr(self, name) > 0, name, "> 0", getattr(self, name))
         for name in ("pipeline_stages", "shared_port_bytes", "l2_port_bytes", "blocks_limit"):
             require(getattr(self, name) > 0, name, "> 0", getattr(self, name))
-        for name in ("most_splits", "registers"):
+        for name in ("most_splits", "registers", "cluster"):
             require(getattr(self, name) > 0, name, "> 0", getattr(self, name))
         for name in ("shared_latency", "mma_latency", "spare_registers", "swizzle", "most_bursts"):
             require(getattr(self, name) >= 0, name, ">= 0", getattr(self, name))
@@ -180,7 +182,7 @@ class SparseTensorCore:
         fill = 0 if self.fill_on_port else kernel.stage_bytes / self.shared_port_bytes
         return LayerPlan(
             plan=found[0].plan,
-            samples=() if len(found) == 1 else found,
+            samples=() if found[0].weight == 1 else found,
             macs_dense=dense,
             macs_done=done,
             launches=len(kernels),

@@ -1,26 +1,33 @@
 """A kernel as rows: every k-step of every thread block, with its bytes, addresses and clocks.
 
-Blocks follow each other through panels of tiles of activations, down all weights of a panel. If k
-is split, a block writes partial sums in FP32, and as many blocks again add them up.
+A block sends its results to the L2. They leave it during the block that comes a wave later, one tile of a
+wave after the other; those of the last wave stay, and what the same product left before goes during the
+first. If k is split, blocks send partial sums in FP32, and as many blocks again add them up, all in the L2.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from accelsim.accelerators.base import check_pieces
 from accelsim.accelerators.products import ELEMENT_BITS
-from accelsim.plan import Buffer, Integers, Layout, Plan, Stage
+from accelsim.accelerators.sparse_tensor_core.grids import (
+    Grid,
+    Part,
+    Place,
+    aligned,
+    grid_of,
+    padded,
+    strides,
+)
+from accelsim.plan import Buffer, Flags, Integers, Layout, Plan, Stage
 from accelsim.workload import Matmul
 
 if TYPE_CHECKING:
     from accelsim.accelerators.sparse_tensor_core.kernels import Kernel
-
-Length = TypeVar("Length", int, Integers)
 
 PARTIAL_BITS = 32
 COPY, OPERANDS, CORE, EPILOGUE = range(4)
@@ -41,61 +48,24 @@ def layout_of(kernel: Kernel) -> Layout:
     )
 
 
-class Grid(NamedTuple):
-    """Tiles of one product: weights by activations, and k-steps; of a block if k is split."""
-
-    copies: int
-    tall: int
-    wide: int
-    deep: int
-    block_steps: int
-
-    @property
-    def tiles(self) -> int:
-        """Of the result."""
-        return self.copies * self.tall * self.wide
-
-    @property
-    def splits(self) -> int:
-        """Parts of k that are not empty."""
-        return -(-self.deep // self.block_steps)
-
-
-def grid_of(kernel: Kernel, product: Matmul) -> Grid:
-    """How the kernel cuts a product."""
-    deep = -(-product.k // kernel.tile_k)
-    return Grid(
-        copies=product.count,
-        tall=-(-product.n // kernel.tile.weights),
-        wide=-(-product.m // kernel.tile.activations),
-        deep=deep,
-        block_steps=-(-deep // kernel.splits),
-    )
-
-
-class Part(NamedTuple):
-    """Of each product the first `tiles`, and of each block the first `steps`, with as much less to write.
-
-    `forgets`: a wave has operands of its own, as if the L2 had lost those of the wave before.
-    """
-
-    tiles: int
-    steps: int
-    forgets: bool
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Columns:
-    """Jobs of one product in order. `block`: which of its blocks; the last ones add up partial sums."""
+    """Jobs of one product in order; lines are counts, `_at` are addresses within the operand.
+
+    `block`: which of its blocks; the last ones add up partial sums. `copied`: bytes into shared memory,
+    `sent`: bytes of results to the L2. `after`: jobs, and jobs whose results they wait for.
+    """
 
     block: Integers
-    last: np.ndarray
-    adds: np.ndarray
-    weight_bytes: Integers
-    activation_bytes: Integers
-    output_bytes: Integers
+    last: Flags
+    adds: Flags
+    copied: Integers
+    sent: Integers
+    weight_lines: Integers
     weight_at: Integers
+    activation_lines: Integers
     activation_at: Integers
+    output_lines: Integers
     output_at: Integers
     after: Integers
 
@@ -103,67 +73,49 @@ class _Columns:
 def plan_of(kernel: Kernel, products: tuple[Matmul, ...], part: Part | None = None) -> Plan:
     """All products one after the other, or a part of each."""
     columns = [_columns(kernel, product, part) for product in products]
-    sizes = [found.block.size for found in columns]
-    plan = Plan(layout=layout_of(kernel), jobs=sum(sizes))
-    blocks = np.cumsum([0] + [int(found.block[-1]) + 1 for found in columns])
-    plan.group[:] = np.concatenate(
-        [found.block + begin for found, begin in zip(columns, blocks, strict=False)]
-    )
-    adds, last = (np.concatenate([getattr(found, name) for found in columns]) for name in ("adds", "last"))
-    _times(plan, kernel, columns, adds, last)
-    _addresses(plan, kernel, columns)
-    begin = 0
-    for found, size in zip(columns, sizes, strict=True):
-        after = found.after + begin
-        if after.size:
-            plan.add_after("copy", after[:, 0], "epilogue", after[:, 1])
-        begin += size
+    plan = Plan(layout=layout_of(kernel), jobs=sum(found.block.size for found in columns))
+    job = block = address = 0
+    for found in columns:
+        jobs = slice(job, job + found.block.size)
+        plan.group[jobs] = found.block + block
+        _times(plan, kernel, found, jobs)
+        address = _runs(plan, kernel, found, job, address)
+        if found.after.size:
+            plan.add_after("copy", found.after[:, 0] + job, "epilogue", found.after[:, 1] + job)
+        job, block = jobs.stop, block + int(found.block[-1]) + 1
     return plan
 
 
-def _times(plan: Plan, kernel: Kernel, columns: list[_Columns], adds: np.ndarray, last: np.ndarray) -> None:
-    core = kernel.core
-    copied, written = (
-        np.concatenate([sum((getattr(found, name) for name in names), np.int64(0)) for found in columns])
-        for names in (("weight_bytes", "activation_bytes"), ("output_bytes",))
-    )
-    plan.busy[:, COPY] = -(-copied // core.l2_port_bytes)
-    plan.busy[:, OPERANDS] = np.where(adds, 0, kernel.port_cycles)
-    plan.busy[:, CORE] = np.where(adds, 0, kernel.mma_cycles)
-    plan.busy[:, EPILOGUE] = -(-written // core.l2_port_bytes)
-    plan.whole[:, [OPERANDS, EPILOGUE]] = True
-    plan.lag[:, OPERANDS] = core.shared_latency
-    plan.drain[:, CORE] = core.mma_latency
-    plan.skip[:, OPERANDS] = plan.skip[:, CORE] = adds
-    plan.skip[:, EPILOGUE] = ~last
-    plan.take[:, 0] = plan.give[:, 0] = np.where(adds, 0, kernel.stage_bytes)
+def _times(plan: Plan, kernel: Kernel, found: _Columns, jobs: slice) -> None:
+    core, adds = kernel.core, found.adds
+    sends = min(core.l2_port_bytes, core.l2.bandwidth / core.clock_hz / core.sms)
+    plan.busy[jobs, COPY] = -(-found.copied // core.l2_port_bytes)
+    plan.busy[jobs, OPERANDS] = np.where(adds, 0, kernel.port_cycles)
+    plan.busy[jobs, CORE] = np.where(adds, 0, kernel.mma_cycles)
+    plan.busy[jobs, EPILOGUE] = np.ceil(found.sent / sends)
+    plan.whole[jobs, OPERANDS] = True
+    plan.whole[jobs, EPILOGUE] = found.last
+    plan.lag[jobs, OPERANDS] = core.shared_latency
+    plan.drain[jobs, CORE] = core.mma_latency
+    # Partial sums come from the L2, whose hits take this long.
+    plan.drain[jobs, COPY] = np.where(adds, round(core.l2.hit_latency * core.clock_hz), 0)
+    plan.skip[jobs, OPERANDS] = plan.skip[jobs, CORE] = adds
+    plan.skip[jobs, EPILOGUE] = ~found.last & (found.output_lines == 0)
+    plan.take[jobs, 0] = plan.give[jobs, 0] = np.where(adds, 0, kernel.stage_bytes)
 
 
-def _addresses(plan: Plan, kernel: Kernel, columns: list[_Columns]) -> None:
-    """Every operand of every product has its own part of memory, one behind the other."""
-    line, address, begin = kernel.core.l2.line_bytes, 0, 0
-    for found in columns:
-        base = {}
-        for name in ("weight", "activation", "output"):
-            own = ~found.adds | (name == "output")
-            base[name] = address
-            ends = (getattr(found, f"{name}_at") + getattr(found, f"{name}_bytes"))[own]
-            address += aligned(int(ends.max()), line)
-        # Partial sums are read where they were written.
-        read_from = np.where(found.adds, base["output"], base["activation"])
-        for stage, name, start in (
-            ("copy", "weight", base["weight"]),
-            ("copy", "activation", read_from),
-            ("epilogue", "output", base["output"]),
-        ):
-            place = (start + getattr(found, f"{name}_at")) // line * line
-            lines = -(-getattr(found, f"{name}_bytes") // line)
-            plan.add_runs(stage, begin + np.arange(found.block.size), place, lines, line)
-        begin += found.block.size
+def _runs(plan: Plan, kernel: Kernel, found: _Columns, job: int, address: int) -> int:
+    """Every operand has its own part of memory, one behind the other; gives the end of the last."""
+    line, jobs = kernel.core.l2.line_bytes, job + np.arange(found.block.size)
+    for stage, name in (("copy", "weight"), ("copy", "activation"), ("epilogue", "output")):
+        at, lines = getattr(found, f"{name}_at"), getattr(found, f"{name}_lines")
+        plan.add_runs(stage, jobs, address + at, lines, line)
+        address += int((at + lines * line).max())
+    return address
 
 
 def _columns(kernel: Kernel, product: Matmul, sample: Part | None) -> _Columns:
-    """Columns over (part of k, tile, k-step): bytes and addresses of the operands."""
+    """Columns over (part of k, tile, k-step)."""
     grid = grid_of(kernel, product)
     count = min(sample.tiles, grid.tiles) if sample else grid.tiles
     most = min(sample.steps, grid.block_steps) if sample else grid.block_steps
@@ -172,129 +124,88 @@ def _columns(kernel: Kernel, product: Matmul, sample: Part | None) -> _Columns:
     length = np.minimum(most, grid.deep - part * grid.block_steps)
     block = np.repeat(np.arange(part.size), length)
     step = np.arange(block.size) - np.repeat(np.cumsum(length) - length, length)
+    places = Place.of(kernel, product, grid, np.arange(count))
     last = step == length[block] - 1
-    place, step = _Place.of(kernel, product, grid, tile[block]), step + part[block] * grid.block_steps
-    found = _operands(kernel, product, grid, place, step, last)
-    # Of fewer steps there is as much less to write, so that memory and tensor core keep their balance.
-    found["output_bytes"] = -(-found["output_bytes"] * most // grid.block_steps)
+    bits = PARTIAL_BITS if grid.splits > 1 else kernel.out_bits
+    columns = {
+        "block": block,
+        "last": last,
+        "adds": np.zeros(block.size, np.bool_),
+        "sent": np.where(last, -(-places.results[tile[block]] * bits // 8), 0),
+        **_operands(kernel, product, grid, places, tile[block], step + part[block] * grid.block_steps),
+        # Of fewer steps there is as much less to write, so that memory and tensor core keep their balance.
+        **_results(kernel, grid, places, block, step == 0, length, most / grid.block_steps),
+    }
     if sample and sample.forgets:
-        wave = block // kernel.slots
-        weights, activations = _strides(kernel)
-        found["weight_at"] += wave * grid.copies * grid.tall * grid.deep * weights
-        found["activation_at"] += wave * grid.copies * grid.wide * grid.deep * activations
+        weights, activations = strides(kernel)
+        columns["weight_at"] += block // kernel.slots * grid.copies * grid.tall * grid.deep * weights
+        columns["activation_at"] += block // kernel.slots * grid.copies * grid.wide * grid.deep * activations
     if grid.splits == 1:
-        return _Columns(block=block, last=last, after=np.zeros((0, 2), np.int64), **found)
-    return _with_sums(kernel, product, grid, block, last, found)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Place:
-    """Where a tile lies, and how many rows of either operand it has."""
-
-    product: Integers
-    weight: Integers
-    activation: Integers
-    weight_rows: Integers
-    activation_rows: Integers
-
-    @staticmethod
-    def of(kernel: Kernel, product: Matmul, grid: Grid, tile: Integers) -> _Place:
-        """By the tile's number in the order of launch."""
-        which, inside = np.divmod(tile, grid.tall * grid.wide)
-        width = kernel.panel
-        panel, inside = np.divmod(inside, width * grid.tall)
-        # The last panel may be narrower.
-        weight, activation = np.divmod(inside, np.minimum(width, grid.wide - panel * width))
-        activation = activation + panel * width
-        shape = kernel.tile
-        return _Place(
-            product=which,
-            weight=weight,
-            activation=activation,
-            weight_rows=np.minimum(shape.weights, product.n - weight * shape.weights),
-            activation_rows=np.minimum(shape.activations, product.m - activation * shape.activations),
-        )
-
-    def number(self, grid: Grid) -> Integers:
-        """Of the tile, by its place."""
-        return (self.product * grid.wide + self.activation) * grid.tall + self.weight
+        return _Columns(after=np.zeros((0, 2), np.int64), **columns)
+    return _with_sums(kernel, grid, places, columns)
 
 
 def _operands(
-    kernel: Kernel, product: Matmul, grid: Grid, place: _Place, step: Integers, last: np.ndarray
-) -> dict[str, np.ndarray]:
+    kernel: Kernel, product: Matmul, grid: Grid, places: Place, tile: Integers, step: Integers
+) -> dict[str, Integers]:
+    """What each k-step reads: of a cluster's shared operand, each block asks for its part."""
     elements = np.minimum(kernel.tile_k, product.k - step * kernel.tile_k)
     # A ragged last group of weights is padded.
     stored_bits = padded(elements, kernel.group_elements) * kernel.weight_bits
-    line, tile = kernel.core.l2.line_bytes, kernel.tile
-    weight_stride, activation_stride = _strides(kernel)
-    split = grid.splits > 1
-    out_bits = PARTIAL_BITS if split else kernel.out_bits
-    output_stride = aligned(tile.weights * tile.activations * out_bits / 8, line)
-    number = place.number(grid) + (step // grid.block_steps * grid.tiles if split else 0)
-    outputs = place.weight_rows * place.activation_rows
-    return {
-        "adds": np.zeros(step.size, np.bool_),
-        "weight_bytes": np.ceil(place.weight_rows * stored_bits / 8).astype(np.int64),
-        "activation_bytes": -(-place.activation_rows * elements * ELEMENT_BITS[kernel.core.dtype] // 8),
-        "output_bytes": np.where(last, -(-outputs * out_bits // 8), 0),
-        "weight_at": ((place.product * grid.tall + place.weight) * grid.deep + step) * weight_stride,
-        "activation_at": ((place.product * grid.wide + place.activation) * grid.deep + step)
-        * activation_stride,
-        "output_at": number * output_stride,
-    }
-
-
-def _strides(kernel: Kernel) -> tuple[int, int]:
-    """From one k-step of weights, or of activations, to the next: whole lines."""
     line = kernel.core.l2.line_bytes
-    return aligned(kernel.step.a_bytes, line), aligned(kernel.step.b_bytes, line)
-
-
-def _with_sums(
-    kernel: Kernel,
-    product: Matmul,
-    grid: Grid,
-    block: Integers,
-    last: np.ndarray,
-    found: dict[str, np.ndarray],
-) -> _Columns:
-    """Behind the blocks as many that add: each reads one part's sums, and writes its share of the tile."""
-    ends = np.flatnonzero(last)
-    blocks, tiles = ends.size, ends.size // grid.splits
-    read = found["output_bytes"][ends]
-    share = -(-read * kernel.out_bits // (PARTIAL_BITS * grid.splits))
-    nothing = np.zeros(blocks, np.int64)
-    # Results lie behind the partial sums.
-    behind = int((found["output_at"][ends] + read).max())
-    slot = aligned(
-        kernel.tile.weights * kernel.tile.activations * kernel.out_bits / 8, kernel.core.l2.line_bytes
-    )
-    more = {
-        "adds": np.ones(blocks, np.bool_),
-        "weight_bytes": nothing,
-        "activation_bytes": read,
-        "output_bytes": share,
-        "weight_at": nothing,
-        "activation_at": found["output_at"][ends],
-        "output_at": aligned(behind, kernel.core.l2.line_bytes) + np.arange(blocks) % tiles * slot,
+    bytes_ = {
+        "weight": np.ceil(places.weight_rows[tile] * stored_bits / 8).astype(np.int64),
+        "activation": -(-places.activation_rows[tile] * elements * ELEMENT_BITS[kernel.core.dtype] // 8),
     }
-    jobs = block.size + np.arange(blocks)
-    waits = np.repeat(jobs, grid.splits)
-    others = ends[(np.arange(grid.splits)[None, :] * tiles + (np.arange(blocks) % tiles)[:, None])].ravel()
+    tiles = {
+        "weight": places.product * grid.tall + places.weight,
+        "activation": places.product * grid.wide + places.activation,
+    }
+    found = {"copied": bytes_["weight"] + bytes_["activation"]}
+    clusters = places.cluster(kernel, grid)
+    for name, cluster, stride in zip(bytes_, clusters, strides(kernel), strict=True):
+        blocks, mine = cluster[tile].T
+        lines = -(-bytes_[name] // line)
+        first, last = mine * lines // blocks, (mine + 1) * lines // blocks
+        found[f"{name}_lines"] = last - first
+        found[f"{name}_at"] = (tiles[name][tile] * grid.deep + step) * stride + first * line
+    return found
+
+
+def _results(
+    kernel: Kernel, grid: Grid, places: Place, block: Integers, first: Flags, length: Integers, share: float
+) -> dict[str, Integers]:
+    """Which lines of results leave the L2 in each job: a tile's at once, the tiles of a wave in turn."""
+    count, line = places.weight.size, kernel.core.l2.line_bytes
+    blocks = np.arange(length.size)
+    part, tile = np.divmod(blocks, count)
+    if grid.splits == 1:
+        tile = (tile - kernel.slots) % count
+    lines = np.ceil(places.results[tile] * kernel.out_bits * share / (8 * line)).astype(np.int64)
+    begin, end = lines * part // grid.splits, lines * (part + 1) // grid.splits
+    together = min(kernel.slots, length.size)
+    job = np.flatnonzero(first) + blocks % together * length // together
+    shape = kernel.tile
+    slot = aligned(shape.weights * shape.activations * kernel.out_bits / 8, line)
+    found = {name: np.zeros(block.size, np.int64) for name in ("output_lines", "output_at")}
+    found["output_lines"][job] = end - begin
+    found["output_at"][job] = places.number(grid)[tile] * slot + begin * line
+    return found
+
+
+def _with_sums(kernel: Kernel, grid: Grid, places: Place, columns: dict[str, np.ndarray]) -> _Columns:
+    """Behind the blocks as many that add: each reads one part's sums, and sends its share of the tile."""
+    ends = np.flatnonzero(columns["last"])
+    blocks, tiles = ends.size, ends.size // grid.splits
+    more = {name: np.zeros(blocks, column.dtype) for name, column in columns.items()}
+    more["block"] = blocks + np.arange(blocks)
+    more["last"] = more["adds"] = np.ones(blocks, np.bool_)
+    more["copied"] = columns["sent"][ends]
+    tile = np.arange(blocks) % tiles
+    more["sent"] = -(-places.results[tile] * kernel.out_bits // (8 * grid.splits))
+    waits = np.repeat(columns["block"].size + np.arange(blocks), grid.splits)
+    others = ends[np.arange(grid.splits)[None, :] * tiles + tile[:, None]].ravel()
     return _Columns(
-        block=np.concatenate([block, blocks + np.arange(blocks)]),
-        last=np.concatenate([last, np.ones(blocks, np.bool_)]),
         after=np.stack([waits, others], axis=1),
-        **{name: np.concatenate([column, more[name]]) for name, column in found.items()},
+        **{name: np.concatenate([column, more[name]]) for name, column in columns.items()},
     )
-
-
-def padded(length: Length, group: int) -> Length:
-    """The next multiple of `group`."""
-    return -(-length // group) * group
-
-
-def aligned(size: float, line: int) -> int:
-    """The next multiple of a line."""
-    return math.ceil(size / line) * line

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from accelsim.accelerators.sparse_tensor_core.rows import Grid, Part, grid_of, plan_of
+from accelsim.accelerators.sparse_tensor_core.grids import Grid, Part, grid_of
+from accelsim.accelerators.sparse_tensor_core.rows import plan_of
 from accelsim.samples import Sample
 from accelsim.workload import Matmul
 
@@ -49,7 +50,7 @@ def _lines(kernel: Kernel, grid: Grid) -> int:
 
 
 def _step_lines(kernel: Kernel) -> int:
-    return -(-kernel.stage_bytes // kernel.core.l2.line_bytes)
+    return sum(-(-asked // kernel.core.l2.line_bytes) for asked in kernel.asked_bytes)
 
 
 def _points(kernel: Kernel, grid: Grid, most: int) -> Iterator[_Point]:

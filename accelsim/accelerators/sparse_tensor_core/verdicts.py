@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from accelsim.accelerators.sparse_tensor_core.rows import PARTIAL_BITS, grid_of
+from accelsim.accelerators.sparse_tensor_core.grids import grid_of
+from accelsim.accelerators.sparse_tensor_core.rows import PARTIAL_BITS
 from accelsim.accelerators.sparse_tensor_core.tiles import count_tiles
 from accelsim.golden.two_four import FORMATS
 from accelsim.workload import Matmul
@@ -27,7 +28,7 @@ def work(kernel: Kernel, products: tuple[Matmul, ...]) -> tuple[int, int]:
     for product in products:
         grid = grid_of(kernel, product)
         steps += grid.tiles * grid.deep
-        operands = -(-kernel.step.a_bytes // line) + -(-kernel.step.b_bytes // line)
+        operands = sum(-(-asked // line) for asked in kernel.asked_bytes)
         lines += grid.tiles * grid.deep * operands
         result = kernel.tile.weights * kernel.tile.activations
         lines += grid.tiles * -(-result * kernel.out_bits // (8 * line))
