@@ -11,33 +11,26 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from accelsim.accelerators import ACCELERATORS
-from accelsim.accelerators.base import Accelerator, LayerPlan, Scheduled, memory_of
+from accelsim.accelerators.base import Accelerator, Explains, Scheduled, Timed, memory_of
 from accelsim.dram import Dram, Memory
 from accelsim.dram.energy import energy as dram_energy
 from accelsim.energy import area_mm2, energy_pj
 from accelsim.golden.formats import Bitmap
-from accelsim.machine import CAUSES, Timeline, Traffic, simulate
+from accelsim.layer_times import BooksError, Times, layer_times
+from accelsim.machine import Traffic
 from accelsim.parameters import as_dict, changes
 from accelsim.plan import Layout, Plan
-from accelsim.report import LayerRow, Report, StageRow
-from accelsim.windows import Segment, Windowed, compute_cycles, simulate_windows
+from accelsim.report import LayerRow, Report
 from accelsim.workload import Layer, Workload
 
 Progress = Callable[[str, int, int], None]
 
 MOST_REASONS = 3  # in one warning
-
-# A few minutes of simulation for one layer.
-MOST_BURSTS = 10**9
-
-
-class BooksError(RuntimeError):
-    """Counts that must be equal are not: a fault in the simulator, never in its input."""
 
 
 class SkippedLayersWarning(UserWarning):
@@ -69,21 +62,14 @@ def run(
             for why, layer in zip(reasons, dense.layers, strict=True)
         ]
     bench = _Bench(accelerator, progress, len(workload.layers) * (2 if baseline else 1))
-    report = _report(workload, accelerator, preset, bench.rows(workload, reasons))
-    if dense is not None:
-        report = replace(report, baseline=_report(dense, accelerator, preset, bench.rows(dense, reasons)))
+    rows = bench.rows(workload, reasons)
+    dense_rows = bench.rows(dense, reasons) if dense is not None else None
+    report = _report(workload, accelerator, preset, _explained(accelerator, rows, dense_rows))
+    if dense is not None and dense_rows is not None:
+        base = _report(dense, accelerator, preset, _explained(accelerator, dense_rows, None))
+        report = replace(report, baseline=base)
     _warn_of_skipped(report)
     return report
-
-
-class _Times(NamedTuple):
-    """What is kept of a plan's timelines, with the machine's memory and with an unlimited one."""
-
-    cycles: int
-    compute_cycles: int
-    traffic: Traffic
-    stages: tuple[StageRow, ...]
-    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -96,7 +82,7 @@ class _Bench:
     done: int = 0
     memory: Memory = field(init=False)
     known_layers: dict[bytes, LayerRow] = field(default_factory=dict)
-    known_plans: dict[bytes, _Times] = field(default_factory=dict)
+    known_plans: dict[bytes, Times] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.memory = memory_of(self.accelerator)
@@ -130,19 +116,30 @@ class _Bench:
             message = str(error).removeprefix(f"{place}: ")
             raise ValueError(f"{place} on {machine.name}: {message}") from None
         key = _plan_key(work.plan) + repr((work.segments, work.most_bursts)).encode()
+        for sample in work.samples:
+            key += _plan_key(sample.plan) + repr(sample.weight).encode()
         if key not in self.known_plans:
-            self.known_plans[key] = self._times(layer.name, work)
+            self.known_plans[key] = layer_times(layer.name, machine.name, work, self.memory)
         times = self.known_plans[key]
         # Recomputed products come on top of what the dense model needs.
         once = work.macs_done - int(work.facts.get("macs_again", 0))
         if not 0 <= once <= work.macs_dense:
             raise BooksError(f"layer {layer.name!r}: {work.macs_done} MACs done of {work.macs_dense}")
+        energy = self._energy(work.events)
+        dram_pj = _dram_pj(machine.dram, times.traffic)
+        launches = work.launch_seconds
+        if launches is None:
+            launches = work.launches * machine.launch_seconds
+        chip_pj = energy["sram_pj"] + energy["logic_pj"]
+        powered = work.power.seconds(chip_pj, dram_pj or 0.0) if work.power else 0.0
         return LayerRow(
             name=layer.name,
             op=layer.op,
             cycles=times.cycles,
             compute_cycles=times.compute_cycles,
-            seconds=times.cycles / machine.clock_hz + work.launches * machine.launch_seconds,
+            seconds=max(times.cycles / machine.clock_hz, powered) + launches,
+            launch_seconds=launches,
+            power_seconds=powered,
             read_bytes=times.traffic.read_bursts * machine.dram.burst_bytes,
             write_bytes=times.traffic.write_bursts * machine.dram.burst_bytes,
             traffic=times.traffic,
@@ -152,8 +149,8 @@ class _Bench:
             notes=(*work.notes, *times.notes),
             facts=work.facts,
             stages=times.stages,
-            dram_pj=_dram_pj(machine.dram, times.traffic),
-            **self._energy(work.events),
+            dram_pj=dram_pj,
+            **energy,
         )
 
     def _energy(self, events: Mapping[str, float]) -> dict[str, Any]:
@@ -166,57 +163,33 @@ class _Bench:
             sums[groups[name]] += pj
         return {"sram_pj": sums["sram"], "logic_pj": sums["logic"], "part_pj": by_part}
 
-    def _times(self, name: str, work: LayerPlan) -> _Times:
-        plan = work.plan
-        try:
-            plan.check()
-        except ValueError as error:
-            raise BooksError(f"layer {name!r}: the plan breaks its own rules: {error}") from error
-        bursts = plan.bursts(write=False) + plan.bursts(write=True)
-        self._require_addresses(name, plan)
-        if work.segments or 0 < work.most_bursts < bursts:
-            return self._windowed(name, work)
-        if bursts > MOST_BURSTS:
-            raise ValueError(
-                f"layer {name!r} on {self.accelerator.name} must move at most {MOST_BURSTS} bursts, not "
-                f"{bursts}: take a smaller product or larger buffers"
-            )
-        timeline = simulate(plan, self.memory)
-        check_books(name, plan, timeline, self.memory)
-        return _Times(
-            cycles=timeline.cycles,
-            compute_cycles=simulate(plan, None).cycles,
-            traffic=timeline.traffic,
-            stages=_stage_rows(plan.layout, timeline),
-        )
 
-    def _windowed(self, name: str, work: LayerPlan) -> _Times:
-        """A long plan: every simulated window closes its books, the sums follow in proportion."""
-        plan = work.plan
-        segments = work.segments or (Segment(first=0, last=plan.jobs),)
-        found, simulated = simulate_windows(plan, self.memory, segments, work.most_bursts)
-        for piece, timeline in simulated:
-            check_books(name, piece, timeline, self.memory)
-        share = f"{found.share:.2%} of the bursts were simulated, in windows; the rest follows them"
-        return _Times(
-            cycles=found.cycles,
-            compute_cycles=compute_cycles(plan, segments),
-            traffic=found.traffic,
-            stages=_stage_rows(plan.layout, found),
-            notes=(share,),
-        )
+def _explained(
+    accelerator: Accelerator, rows: tuple[LayerRow, ...], dense: tuple[LayerRow, ...] | None
+) -> tuple[LayerRow, ...]:
+    """The rows with the machine's verdicts, if it gives any."""
+    if not isinstance(accelerator, Explains):
+        return rows
+    others: tuple[LayerRow | None, ...] = dense or (None,) * len(rows)
+    return tuple(
+        replace(row, verdict=accelerator.verdict(_timed(row), _timed(other) if other else None))
+        if row.simulated
+        else row
+        for row, other in zip(rows, others, strict=True)
+    )
 
-    def _require_addresses(self, name: str, plan: Plan) -> None:
-        """Operands that lie beyond the memory are refused."""
-        if not len(plan.runs):
-            return
-        ends = plan.runs["address"] + np.maximum(0, (plan.runs["count"] - 1) * plan.runs["stride"])
-        needed, device = int(ends.max()) + self.memory.access_bytes, self.memory.dram
-        if needed > device.capacity_bytes:
-            raise ValueError(
-                f"layer {name!r} on {self.accelerator.name}: its operands must fit the "
-                f"{device.capacity_bytes >> 20} MiB of {device.device}, not {needed >> 20} MiB"
-            )
+
+def _timed(row: LayerRow) -> Timed:
+    return Timed(
+        facts=row.facts,
+        seconds=row.seconds or 0.0,
+        cycles=row.cycles or 0,
+        compute_cycles=row.compute_cycles or 0,
+        launch_seconds=row.launch_seconds or 0.0,
+        power_seconds=row.power_seconds or 0.0,
+        read_bytes=row.read_bytes or 0,
+        write_bytes=row.write_bytes or 0,
+    )
 
 
 def _dram_pj(device: Dram, traffic: Traffic) -> float | None:
@@ -231,32 +204,6 @@ def _dram_pj(device: Dram, traffic: Traffic) -> float | None:
         open_clocks=traffic.open_clocks,
     )
     return by_cause.total if by_cause else None
-
-
-def check_books(name: str, plan: Plan, timeline: Timeline, memory: Memory) -> None:
-    """Raise BooksError unless bytes asked = bytes moved and busy + stalled + idle = lanes x cycles.
-
-    Every burst that was moved is a row hit, miss or conflict, and the clocks of the pins are all spent.
-    """
-    done = timeline.traffic
-    bursts = memory.access_bytes // memory.dram.burst_bytes
-    asked = plan.bursts(write=False) * bursts, plan.bursts(write=True) * bursts
-    answered = done.read_bursts + done.forwarded + done.cache_hits * bursts, done.write_bursts + done.merged
-    if asked != answered:
-        raise BooksError(f"layer {name!r}: bursts asked (read, write) are {asked}, moved {answered}")
-    at_rows = done.row_hits + done.row_misses + done.row_conflicts
-    if at_rows != done.read_bursts + done.write_bursts or done.pins.idle < 0:
-        raise BooksError(f"layer {name!r}: {at_rows} bursts at rows, and the pins {done.pins}")
-    asked_busy = np.where(plan.skip, 0, plan.busy).sum(axis=0)
-    total = timeline.busy + timeline.stalled.sum(axis=1) + timeline.idle
-    for index, stage in enumerate(plan.layout.stages):
-        if total[index] != plan.layout.lanes * timeline.cycles or timeline.busy[index] != asked_busy[index]:
-            raise BooksError(
-                f"layer {name!r}, stage {stage.name!r}: busy {timeline.busy[index]} of {asked_busy[index]}, "
-                f"with stalled and idle {total[index]} of {plan.layout.lanes * timeline.cycles} cycles"
-            )
-        if min(timeline.idle[index], timeline.stalled[index].min()) < 0:
-            raise BooksError(f"layer {name!r}, stage {stage.name!r}: a negative count of cycles")
 
 
 def _report(
@@ -308,22 +255,6 @@ def _warn_of_skipped(report: Report) -> None:
         f"{', ...' if len(reasons) > MOST_REASONS else ''}",
         SkippedLayersWarning,
         stacklevel=3,
-    )
-
-
-def _stage_rows(layout: Layout, timeline: Timeline | Windowed) -> tuple[StageRow, ...]:
-    copies = {"lane": layout.lanes, "site": layout.sites, "machine": 1}
-    return tuple(
-        StageRow(
-            name=stage.name,
-            unit=stage.unit,
-            instances=copies[stage.scope],
-            memory=bool(stage.port),
-            busy=int(timeline.busy[index]),
-            idle=int(timeline.idle[index]),
-            stalled=dict(zip(CAUSES, (int(n) for n in timeline.stalled[index]), strict=True)),
-        )
-        for index, stage in enumerate(layout.stages)
     )
 
 

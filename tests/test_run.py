@@ -13,13 +13,14 @@ from accelsim.accelerators.base import LayerPlan
 from accelsim.dram import DDR4_2400, Cache, Dram, Memory
 from accelsim.energy import Energy, Part
 from accelsim.golden.formats import Bitmap
+from accelsim.layer_times import BooksError
 from accelsim.machine import Timeline, Traffic
 from accelsim.plan import Layout, Plan, Stage
-from accelsim.run import BooksError, run
+from accelsim.run import run
 from accelsim.workload import Layer, Matmul, Unknown, Workload
 
-# `accelsim.run` names the function once `accelsim` is imported.
-run_module = importlib.import_module("accelsim.run")
+# The module, not the function in it.
+layer_times = importlib.import_module("accelsim.layer_times")
 
 LAYOUT = Layout(
     stages=(
@@ -93,13 +94,13 @@ def workload(*layers: Layer) -> Workload:
 def simulations(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """One entry for each call of `simulate`: whether it had a memory."""
     calls: list[bool] = []
-    real = run_module.simulate
+    real = layer_times.simulate
 
     def counted(plan: Plan, memory: Any) -> Any:
         calls.append(memory is not None)
         return real(plan, memory)
 
-    monkeypatch.setattr(run_module, "simulate", counted)
+    monkeypatch.setattr(layer_times, "simulate", counted)
     return calls
 
 
@@ -220,7 +221,7 @@ def test_nothing_simulated_is_no_error_and_has_no_speedup() -> None:
     "field", ["read_bursts", "write_bursts", "cache_hits", "row_hits", "busy", "idle", "stalled", "cycles"]
 )
 def test_books_that_do_not_close_are_an_internal_error(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
-    real = run_module.simulate
+    real = layer_times.simulate
 
     def broken(plan: Plan, memory: Memory | None) -> Timeline:
         timeline = real(plan, memory)
@@ -228,7 +229,7 @@ def test_books_that_do_not_close_are_an_internal_error(monkeypatch: pytest.Monke
         wrong = replace(whole, **{field: getattr(whole, field) + 1})
         return replace(timeline, traffic=wrong) if isinstance(wrong, Traffic) else wrong
 
-    monkeypatch.setattr(run_module, "simulate", broken)
+    monkeypatch.setattr(layer_times, "simulate", broken)
     with pytest.raises(BooksError, match="layer 'a'"):
         run(workload(matmul("a")), Toy())
 

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
 from accelsim.dram import Cache, Dram, Memory
 from accelsim.energy import Energy, Part
 from accelsim.plan import Plan
+from accelsim.samples import Sample
 from accelsim.windows import Segment
 from accelsim.workload import Layer
 
 MOST_PIECES = 2**22
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerLimit:
+    """The energy of the counted events times `factor`, and that of the memory, draw `watts` at most."""
+
+    watts: float
+    factor: float
+
+    def seconds(self, chip_pj: float, memory_pj: float) -> float:
+        """The least time of so much energy."""
+        return (chip_pj * self.factor + memory_pj) * 1e-12 / self.watts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +37,9 @@ class LayerPlan:
     `facts`: further figures for the layer's report line (pattern, dataflow, tiles). `events`: how often each
     of the machine's parts, by name, does what its energy is counted for. `segments`: jobs of the plan that
     stand for several equal ones (empty: each for itself); everything else here counts all of them.
-    `most_bursts`: of a plan with more, windows are simulated (0: every burst).
+    `most_bursts`: of a plan with more, windows are simulated (0: every burst). `samples`: plans whose
+    weighted sum stands for the layer; `plan` is one of them. `launch_seconds`: of all launches, if they
+    differ from the machine's. `power`: a limit under which the clock drops.
     """
 
     plan: Plan
@@ -36,6 +51,31 @@ class LayerPlan:
     events: dict[str, float] = field(default_factory=dict)
     segments: tuple[Segment, ...] = ()
     most_bursts: int = 0
+    samples: tuple[Sample, ...] = ()
+    launch_seconds: float | None = None
+    power: PowerLimit | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """What a layer took, for a machine that says why. `power_seconds`: the least that its energy takes."""
+
+    facts: Mapping[str, int | float | str]
+    seconds: float
+    cycles: int
+    compute_cycles: int
+    launch_seconds: float
+    power_seconds: float
+    read_bytes: int
+    write_bytes: int
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A machine that says in words why a layer takes its time."""
+
+    def verdict(self, layer: Timed, dense: Timed | None) -> str:
+        """One sentence with figures; `dense`: the same layer unpruned."""
 
 
 class Accelerator(Protocol):

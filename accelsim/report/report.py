@@ -66,8 +66,8 @@ class Report:
 
     @property
     def seconds(self) -> float:
-        """Cycles at the clock, and the launches."""
-        return self.cycles / self.clock_hz + self.launches * self.launch_seconds
+        """Of the layers, one after the other, with their launches."""
+        return math.fsum(row.seconds or 0.0 for row in self.layers)
 
     @property
     def read_bytes(self) -> int:
@@ -222,7 +222,7 @@ class Report:
                 work[key] = work.get(key, 0.0) + cycles / stage.instances
         shares = {key: cycles / self.clock_hz / self.seconds for key, cycles in work.items()}
         if self.launches:
-            shares["launch", ""] = self.launches * self.launch_seconds / self.seconds
+            shares["launch", ""] = math.fsum(row.launch_seconds or 0.0 for row in self.layers) / self.seconds
         return shares
 
     def pairs(self) -> list[tuple[LayerRow, LayerRow | None]]:
@@ -338,5 +338,6 @@ def _layer_dict(row: LayerRow, dense: LayerRow | None, all_macs: int) -> dict[st
         "dense_cycles": dense.cycles if dense else None,
         "speedup": ratio(dense.seconds, row.seconds) if dense else None,
         "notes": list(row.notes),
+        **({"verdict": row.verdict} if row.verdict else {}),
         "facts": dict(row.facts),
     }

@@ -33,8 +33,10 @@ class LayerRow:
 
     `compute_cycles` are with unlimited memory. Bytes are those that DRAM moved; `traffic` says how.
     `macs_dense` are the multiply-accumulates of the unpruned layer, of which `macs_done` were executed.
-    `part_pj`: energy of the machine's parts, by name; `sram_pj` and `logic_pj` are its sums. `dram_pj`: that
-    of the memory devices; None for one whose currents are not known.
+    `seconds`: the cycles at the clock, or `power_seconds` if a limit of power makes them longer, and
+    `launch_seconds`. `verdict`: why, in words, from machines that say so. `part_pj`: energy of the machine's
+    parts, by name; `sram_pj` and `logic_pj` are its sums. `dram_pj`: that of the memory devices; None for one
+    whose currents are not known.
     """
 
     name: str
@@ -49,6 +51,9 @@ class LayerRow:
     traffic: Traffic | None = None
     macs_done: int | None = None
     launches: int | None = None
+    launch_seconds: float | None = None
+    power_seconds: float | None = None
+    verdict: str = ""
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Fact] = field(default_factory=dict)
     stages: tuple[StageRow, ...] = ()

@@ -310,6 +310,8 @@ def _write_accuracy(console: Console, accuracy: Accuracy) -> None:
 def _write_explanation(console: Console, report: Report) -> None:
     console.print("layers:")
     for row in report.layers:
+        if row.verdict:
+            console.print(f"  {_short(row.name)}: {row.verdict}")
         console.print(f"  {_facts(row)}")
     first = next((row.stages for row in report.layers if row.stages), ())
     table = _table(console, "stage", "busy", "idle", *(first[0].stalled if first else ()))

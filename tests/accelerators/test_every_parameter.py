@@ -103,13 +103,15 @@ def behaviour(machine: Accelerator, layers: tuple[Layer, ...]) -> list[tuple[obj
         sampled = 0 < work.most_bursts < bursts
         traffic = timeline.traffic
         moved = traffic.read_bursts, traffic.write_bursts, traffic.cache_hits
-        seconds = timeline.cycles / machine.clock_hz + work.launches * machine.launch_seconds
+        launches = work.launches * machine.launch_seconds
+        seconds = timeline.cycles / machine.clock_hz + (work.launch_seconds or launches)
         bytes_ = [count * machine.dram.burst_bytes for count in moved]
         energy = energy_pj(machine.parts(), work.events)
         area = area_mm2(machine.parts())
-        shown.append(
-            (timeline.cycles, bytes_, seconds, simulate(work.plan, None).cycles, energy, area, sampled)
-        )
+        power = work.power and work.power.seconds(sum(energy.values()), 0.0)
+        least = simulate(work.plan, None).cycles
+        sampled |= bool(work.samples)
+        shown.append((timeline.cycles, bytes_, seconds, least, energy, area, sampled, power))
     return shown
 
 
@@ -166,14 +168,29 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "readers_m": "2",
             "readers_n": "2",
             "pipeline_stages": "2",
+            "tiles": "search",
+            "most_splits": "4",
+            "swizzle": "1",
+            "cluster": "2",
             "fill_on_port": "false",
+            "weights_from": "registers",
             "shared_memory": "13000",
+            "registers": "8192",
+            "spare_registers": "200",
+            "most_bursts": "50",
             "shared_port_bytes": "64",
             "shared_latency": "60",
             "l2_port_bytes": "16",
             "mma_latency": "60",
             "blocks_limit": "1",
-            "launch_seconds": "1e-3",
+            "launch.wide": "1e-3",
+            "launch.wide_sparse": "1e-3",
+            "launch.narrow": "1e-3",
+            "launch.narrow_sparse": "1e-3",
+            "power.watts": "1",
+            "power.idle_watts": "0.5",
+            "power.wide": "2",
+            "power.narrow": "2",
             "l2.bytes": "16384",
             "l2.line_bytes": "64",
             "l2.ways": "1",
@@ -276,8 +293,29 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
 }
 
 
-# Quick-select takes the same time for words of any width.
-OF_RADIX = ("topk.bits", "topk.digit_bits", "importance_bits")
+# Parameters that need another one to matter: quick-select takes the same time for words of any width.
+RADIX, NARROW = {"topk.engine": "radix"}, {"dtype": "int8"}
+WITH: dict[str, dict[str, str]] = {
+    "topk.bits": RADIX,
+    "topk.digit_bits": RADIX,
+    "importance_bits": RADIX,
+    "launch.narrow": NARROW,
+    "launch.narrow_sparse": NARROW,
+    "power.idle_watts": {"power.watts": "1"},
+    "power.wide": {"power.watts": "1"},
+    "power.narrow": NARROW | {"power.watts": "1"},
+    "weights_from": {"generation": "hopper"},
+    "most_splits": {
+        "sms": "32",
+        "tile_k_bits": "128",
+        "shared_port_bytes": "32",
+        "dram.channels": "40",
+        "l2.hit_latency": "0",
+        "l2.miss_latency": "0",
+        "l2.bytes": "163840",
+    },
+    "most_bursts": {"blocks_limit": "1"},
+}
 
 
 def own_paths(machine: Accelerator) -> list[str]:
@@ -305,13 +343,12 @@ def test_every_parameter_has_a_value_to_try(name: str) -> None:
 )
 def test_a_changed_parameter_is_seen_from_outside(name: str, path: str) -> None:
     machine, layers, values = CASES[name]
-    if path in OF_RADIX:
-        machine = replace_by_path(machine, "topk.engine", "radix")
+    needs = WITH.get(path, {}) if name == "stc" or path != "most_bursts" else {}
+    for other, value in needs.items():
+        machine = replace_by_path(machine, other, value)
     changed = replace_by_path(machine, path, values[path])
-    if path in OF_RADIX:
-        assert behaviour(changed, layers) != behaviour(machine, layers)
-    else:
-        assert behaviour(changed, layers) != before(name)
+    known = behaviour(machine, layers) if needs else before(name)
+    assert behaviour(changed, layers) != known
 
 
 def test_sat_takes_types_of_16_bits_alone() -> None:

@@ -17,7 +17,7 @@ def gpu_memory(device: str, clock_ps: int, channels: int) -> Dram:
         channels=channels,
         interleave=128,
         mapping="RoBaCoBgRaCh",
-        queue=64,
+        queue=256,
     )
 
 

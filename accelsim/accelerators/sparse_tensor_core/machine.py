@@ -8,33 +8,43 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from accelsim.accelerators.base import LayerPlan, require
+from accelsim.accelerators.base import LayerPlan, Timed, require
 from accelsim.accelerators.products import ELEMENT_BITS, products, refuse
+from accelsim.accelerators.sparse_tensor_core import verdicts
 from accelsim.accelerators.sparse_tensor_core.boards import A100_HBM2, A100_L2
-from accelsim.accelerators.sparse_tensor_core.formats import FORMATS, METADATA_BITS, RATES, Generation
-from accelsim.accelerators.sparse_tensor_core.rows import padded, plan_of
+from accelsim.accelerators.sparse_tensor_core.costs import A100_LAUNCH, UNLIMITED, Launch, Power
+from accelsim.accelerators.sparse_tensor_core.grids import padded
+from accelsim.accelerators.sparse_tensor_core.kernels import Kernel, Tile
+from accelsim.accelerators.sparse_tensor_core.sampling import samples
+from accelsim.accelerators.sparse_tensor_core.tiles import choose
 from accelsim.dram import Cache, Dram
 from accelsim.energy import Energy, Part
 from accelsim.golden.formats import aligned_groups, nm_pattern
-from accelsim.plan import Buffer, Layout, Plan, Stage
+from accelsim.golden.two_four import FORMATS
+from accelsim.units.tensor_core import RATES, SHARED_PORT_BYTES, Generation, Source, check_dtype
 from accelsim.workload import Layer, Matmul
+
+Tiles = Literal["search", "fixed"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SparseTensorCore:
     """Thread blocks of `generation`'s kernels on `sms` SMs.
 
-    Tiles are weights x activations x k, `tile_k_bits` wide along k so that a row is 128 bytes at any type.
+    `tiles`: `search` takes the best of the shapes that libraries are built of, `fixed` the one given here:
+    tiles are weights x activations x k, `tile_k_bits` wide along k, read by `readers_m` x `readers_n` warps
+    (or warp groups), `pipeline_stages` k-steps in shared memory. Up to `most_splits` parts of k.
+    A `cluster` of blocks shares its larger operand: each asks for a part and sends it to all (multicast).
     `fill_on_port`: the copy into shared memory uses the port of the operand reads (cp.async), else it does
-    not (TMA). Each of `readers_m` x `readers_n` warps (or warp groups) reads its own part of both tiles.
-    `shared_port_bytes`, `shared_latency`: 128 B/clk and 29 clk, measured (arXiv 2402.13499); `mma_latency`:
-    24.7 clk of m16n8k32, rounded up; `launch_seconds`: a whole 64 x 64 x 64 product, 4.0 us dense FP16 on
-    A100 PCIe, 4.4 us dense INT8 on H100 PCIe (arXiv 2603.05232), taken for all boards. Not published:
-    `l2_port_bytes`, an SM's bytes a clock from L2, and `blocks_limit`, the blocks whose registers fit an SM.
+    not (TMA). `weights_from`: where a wgmma finds the weights. `shared_port_bytes`, `shared_latency`: 128
+    B/clk and 29 clk, measured (arXiv 2402.13499); `mma_latency`: 24.7 clk of m16n8k32, rounded up. Not
+    published: `l2_port_bytes`, an SM's bytes a clock from L2; `spare_registers` of a thread beside sums and
+    operands; `swizzle`, the tiles of activations that go side by side (0: a wave as square as it can be).
+    Products of more than `most_bursts` lines are sampled (0: every line).
     """
 
     name: ClassVar[str] = "stc"
@@ -44,20 +54,29 @@ class SparseTensorCore:
     dtype: str = "fp16"
     out_dtype: str = ""
     generation: Generation = "ampere"
+    tiles: Tiles = "search"
     tile_weights: int = 128
     tile_activations: int = 128
     tile_k_bits: int = 1024
     readers_m: int = 2
     readers_n: int = 2
     pipeline_stages: int = 3
+    most_splits: int = 16
+    swizzle: int = 0
+    cluster: int = 1
     fill_on_port: bool = True
+    weights_from: Source = "shared"
     shared_memory: int = 164 << 10
-    shared_port_bytes: int = 128
+    shared_port_bytes: int = SHARED_PORT_BYTES
     shared_latency: int = 29
+    registers: int = 1 << 16
+    spare_registers: int = 24
     l2_port_bytes: int = 64
     mma_latency: int = 25
-    blocks_limit: int = 2
-    launch_seconds: float = 4.0e-6
+    blocks_limit: int = 32
+    most_bursts: int = 1 << 23
+    launch: Launch = A100_LAUNCH
+    power: Power = UNLIMITED
     l2: Cache = A100_L2
     dram: Dram = A100_HBM2
     # TSMC N7; the voltage under load is not published. N4 is not in the table, so Hopper has the same.
@@ -68,22 +87,44 @@ class SparseTensorCore:
             require(getattr(self, name) > 0, name, "> 0", getattr(self, name))
         for name in ("pipeline_stages", "shared_port_bytes", "l2_port_bytes", "blocks_limit"):
             require(getattr(self, name) > 0, name, "> 0", getattr(self, name))
-        for name in ("shared_latency", "mma_latency", "launch_seconds"):
+        for name in ("most_splits", "registers", "cluster"):
+            require(getattr(self, name) > 0, name, "> 0", getattr(self, name))
+        for name in ("shared_latency", "mma_latency", "spare_registers", "swizzle", "most_bursts"):
             require(getattr(self, name) >= 0, name, ">= 0", getattr(self, name))
-        require(self.generation in RATES, "generation", f"one of {', '.join(RATES)}", self.generation)
-        known = RATES[self.generation]
-        require(self.dtype in known, "dtype", f"one of {', '.join(known)} on {self.generation}", self.dtype)
+        for name, kind in (("tiles", Tiles), ("weights_from", Source)):
+            known = get_args(kind)
+            require(getattr(self, name) in known, name, f"one of {', '.join(known)}", getattr(self, name))
+        check_dtype(self.generation, self.dtype)
         outputs = ("", *ELEMENT_BITS)
         require(self.out_dtype in outputs, "out_dtype", f"one of {', '.join(ELEMENT_BITS)}", self.out_dtype)
         steps = self.tile_k_bits // ELEMENT_BITS[self.dtype]
         require(steps >= 8 and steps % 8 == 0, "tile_k_bits", "8, 16, 24 ... elements wide", self.tile_k_bits)
-        block = self.pipeline_stages * self.stage_bytes(sparse=False)
-        require(
-            block <= self.shared_memory,
-            "shared_memory",
-            f">= the {block} bytes of one block",
-            self.shared_memory,
+        self._require_block()
+
+    def _require_block(self) -> None:
+        """One block of the fixed tile must fit an SM."""
+        dense = self.kernel(sparse=False)
+        block = dense.block_bytes
+        held = self.shared_memory
+        require(block <= held, "shared_memory", f">= the {block} bytes of one block", held)
+        needed = min(self.kernel(sparse=sparse).registers * dense.threads for sparse in (False, True))
+        require(dense.blocks_per_sm > 0, "registers", f">= the {needed} of one block", self.registers)
+
+    @property
+    def tile(self) -> Tile:
+        """The fixed tile."""
+        return Tile(
+            weights=self.tile_weights,
+            activations=self.tile_activations,
+            readers_m=self.readers_m,
+            readers_n=self.readers_n,
+            k_bits=self.tile_k_bits,
+            stages=self.pipeline_stages,
         )
+
+    def kernel(self, *, sparse: bool, tile: Tile | None = None) -> Kernel:
+        """A tile on this GPU: the fixed one, or another."""
+        return Kernel(core=self, tile=tile or self.tile, sparse=sparse)
 
     @property
     def cache(self) -> Cache:
@@ -91,49 +132,9 @@ class SparseTensorCore:
         return self.l2
 
     @property
-    def tile_k(self) -> int:
-        """Dense elements along k in one step."""
-        return self.tile_k_bits // ELEMENT_BITS[self.dtype]
-
-    def weight_bits(self, sparse: bool) -> float:
-        """Bits for each weight of the dense matrix: its value, or half a value and metadata if sparse."""
-        bits = ELEMENT_BITS[self.dtype]
-        return bits / 2 + METADATA_BITS[self.dtype] if sparse else bits
-
-    def weight_bytes(self, rows: int, sparse: bool) -> float:
-        """Bytes of `rows` weights over one k-step."""
-        return rows * self.tile_k * self.weight_bits(sparse) / 8
-
-    def group_elements(self, sparse: bool) -> int:
-        """Weights along k that share their metadata; 1 if dense."""
-        pair = 2 if self.dtype == "int4" else 1
-        return FORMATS[self.dtype][1] * pair if sparse else 1
-
-    def activation_bytes(self, rows: int) -> float:
-        """Bytes of `rows` activations over one k-step."""
-        return rows * self.tile_k * ELEMENT_BITS[self.dtype] / 8
-
-    def stage_bytes(self, sparse: bool) -> int:
-        """Shared memory that one k-step takes."""
-        return round(
-            self.weight_bytes(self.tile_weights, sparse) + self.activation_bytes(self.tile_activations)
-        )
-
-    def mma_cycles(self, sparse: bool) -> int:
-        """Tensor-core clocks of one k-step: half as many products if every second one is skipped."""
-        products_ = self.tile_weights * self.tile_activations * self.tile_k // (2 if sparse else 1)
-        return -(-products_ // RATES[self.generation][self.dtype])
-
-    def port_cycles(self, sparse: bool) -> int:
-        """Shared-memory clocks of one k-step: every reader reads its rows of both tiles, plus the fill."""
-        weights = self.weight_bytes(self.tile_weights, sparse) * self.readers_n
-        activations = self.activation_bytes(self.tile_activations) * self.readers_m
-        fill = self.stage_bytes(sparse) if self.fill_on_port else 0
-        return -int(-(weights + activations + fill) // self.shared_port_bytes)
-
-    def blocks_per_sm(self, sparse: bool) -> int:
-        """Thread blocks that fit an SM's shared memory, at most `blocks_limit` (registers)."""
-        return min(self.blocks_limit, self.shared_memory // (self.pipeline_stages * self.stage_bytes(sparse)))
+    def launch_seconds(self) -> float:
+        """Of a dense kernel; each layer states its own."""
+        return self.launch.seconds(self.dtype, False)
 
     def parts(self) -> tuple[Part, ...]:
         """Tensor cores, shared memories and the slices of the L2; nothing else of the chip."""
@@ -153,37 +154,6 @@ class SparseTensorCore:
             Part(name="L2", group="sram", cost=slice_cost, count=self.dram.channels),
         )
 
-    def _events(self, plan: Plan, sparse: bool, macs: int) -> dict[str, float]:
-        """Both sides of the shared memory, and every line that is asked of the L2 or filled into it."""
-        fill = 0 if self.fill_on_port else self.stage_bytes(sparse) / self.shared_port_bytes
-        return {
-            "multipliers": macs,
-            "adders": macs,
-            "shared memory": plan.jobs * (self.port_cycles(sparse) + fill),
-            "L2": plan.bursts(write=False) + plan.bursts(write=True),
-        }
-
-    def layout(self, sparse: bool) -> Layout:
-        """Slots are lanes, SMs are sites: what one SM's blocks share is the copy, the port and the core."""
-        return Layout(
-            lanes=self.sms * self.blocks_per_sm(sparse),
-            sites=self.sms,
-            stages=(
-                Stage(name="copy", scope="site", port="l2"),
-                Stage(name="operands", scope="site"),
-                Stage(name="tensor core", scope="site"),
-                Stage(name="epilogue", scope="site", port="l2 write", write=True),
-            ),
-            buffers=(
-                Buffer(
-                    name="shared memory",
-                    capacity=self.pipeline_stages * self.stage_bytes(sparse),
-                    take="copy",
-                    give="tensor core",
-                ),
-            ),
-        )
-
     def refuse(self, layer: Layer) -> str:
         """Everything that is a matrix product runs."""
         return refuse(layer)
@@ -192,31 +162,54 @@ class SparseTensorCore:
         """One kernel for each matrix product (attention: two, batched over heads)."""
         kernels = products(layer)
         sparse, note = self.is_sparse(kernels[0])
-        plan = plan_of(self, kernels, sparse)
-        kept, group = FORMATS[self.dtype] if sparse else (1, 1)
-        lengths = [padded(p.k, self.group_elements(sparse)) for p in kernels]
+        return self.plan_products(kernels, sparse, (note,) if note else ())
+
+    def plan_products(
+        self, kernels: tuple[Matmul, ...], sparse: bool, notes: tuple[str, ...] = ()
+    ) -> LayerPlan:
+        """Products one after the other, all dense or all 2:4, whatever their masks say."""
+        kernel = choose(self, kernels, sparse)
+        found = samples(kernel, kernels, self.most_bursts)
+        self._require_room(kernel, kernels)
         dense = sum(p.count * p.m * p.n * p.k for p in kernels)
+        group = kernel.group_elements
+        kept = group // 2 if sparse else 1
+        lengths = [padded(p.k, group) for p in kernels]
         done = sum(
             p.count * p.m * p.n * min(p.k, k // group * kept) for p, k in zip(kernels, lengths, strict=True)
         )
-        lanes = plan.layout.lanes
-        tiles = int(plan.group[-1]) + 1
+        steps, lines = verdicts.work(kernel, kernels)
+        fill = 0 if self.fill_on_port else kernel.stage_bytes / self.shared_port_bytes
         return LayerPlan(
-            plan=plan,
+            plan=found[0].plan,
+            samples=() if found[0].weight == 1 else found,
             macs_dense=dense,
             macs_done=done,
             launches=len(kernels),
-            notes=(note,) if note else (),
-            facts={
-                "pattern": f"{kept}:{group}" if sparse else "dense",
-                "tiles": tiles,
-                "waves": tiles / lanes,
-                "blocks_per_sm": lanes // self.sms,
-                "tile_cycles_mma": self.mma_cycles(sparse),
-                "tile_cycles_port": self.port_cycles(sparse),
+            launch_seconds=len(kernels) * self.launch.seconds(self.dtype, sparse),
+            power=self.power.limit(self.dtype),
+            notes=notes,
+            facts=verdicts.facts(kernel, kernels),
+            events={
+                "multipliers": done,
+                "adders": done,
+                "shared memory": steps * (kernel.port_cycles + fill),
+                "L2": lines,
             },
-            events=self._events(plan, sparse, done),
         )
+
+    def _require_room(self, kernel: Kernel, kernels: tuple[Matmul, ...]) -> None:
+        """Operands and results fit the board's memory."""
+        bits = sum(
+            p.count * (p.n * p.k * kernel.weight_bits + p.m * p.k * ELEMENT_BITS[self.dtype])
+            + p.count * p.m * p.n * kernel.out_bits
+            for p in kernels
+        )
+        if bits / 8 > self.dram.capacity_bytes:
+            raise ValueError(
+                f"operands must fit the {self.dram.capacity_bytes >> 20} MiB of {self.dram.device}, "
+                f"not {int(bits / 8) >> 20} MiB"
+            )
 
     def is_sparse(self, product: Matmul) -> tuple[bool, str]:
         """Does the mask fit the device's format? Else why the product runs dense."""
@@ -225,24 +218,34 @@ class SparseTensorCore:
         kept = product.mask.unpack()
         if kept.all():
             return False, "all weights are kept: dense mode"
-        most, group = FORMATS[self.dtype]
-        if self.dtype == "int4":
+        pairs = self.dtype == "int4"
+        group = FORMATS[self.dtype].group // (2 if pairs else 1)
+        most = group // 2
+        if pairs:
             kept = np.asarray(aligned_groups(kept, 2).any(axis=-1))
         if nm_pattern(kept, [group])[group] <= most:
             return True, ""
-        rule = "pairs in " * (self.dtype == "int4") + f"{most}:{group}"
+        rule = "pairs in " * pairs + f"{most}:{group}"
         zeros = 1 - product.mask.kept / math.prod(product.mask.shape)
         return False, f"{zeros:.1%} of the weights are zero, but not {rule}: dense cycles"
 
+    def verdict(self, layer: Timed, dense: Timed | None) -> str:
+        """Why the layer is as fast as it is, in words with figures."""
+        return verdicts.verdict(self, layer, dense)
+
     def assumptions(self) -> tuple[str, ...]:
         """What the model assumes, for the report."""
-        tile = f"{self.tile_weights} x {self.tile_activations} x {self.tile_k}"
+        tile = f"{self.tile_weights} x {self.tile_activations} x {self.kernel(sparse=False).tile_k}"
+        bits = FORMATS[self.dtype].metadata_bits
         return (
-            f"one tile shape, {tile} (weights x activations x k), and no split along k",
-            f"the weights are the sparse operand, {METADATA_BITS[self.dtype]:g} bit of metadata for each",
+            f"tiles of CUTLASS's kernels, the best by estimate; {tile} among them"
+            if self.tiles == "search"
+            else f"one tile shape, {tile} (weights x activations x k)",
+            f"the weights are the sparse operand, {bits:g} bit of metadata for each",
             "operands lie packed by tile; the L2 is one level of LRU lines in front of each channel",
             "attention runs as batched QK^T and PV; softmax, norms and activations are not counted",
-            f"seconds include {self.launch_seconds * 1e6:g} us for each kernel; the clock never drops",
+            *self.launch.assumptions(self.dtype),
+            *self.power.assumptions(self.dtype),
             "L2 lines go round channels, pseudo-channels and bank groups: NVIDIA's order is not published",
             *self.energy.assumptions(),
             "energy of a GPU: tensor cores, shared memories and L2 only, no registers, schedulers or wires",

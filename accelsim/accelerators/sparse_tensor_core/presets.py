@@ -13,6 +13,7 @@ from accelsim.accelerators.sparse_tensor_core.boards import (
     H100_L2,
     H200_HBM3E,
 )
+from accelsim.accelerators.sparse_tensor_core.costs import H100_LAUNCH, Power
 from accelsim.accelerators.sparse_tensor_core.machine import SparseTensorCore
 from accelsim.accelerators.sparse_tensor_core.sparseloop import (
     SPARSELOOP,
@@ -20,9 +21,14 @@ from accelsim.accelerators.sparse_tensor_core.sparseloop import (
     SPARSELOOP_FLEXIBLE,
 )
 
-A100 = SparseTensorCore()
+# Boards' limits; idle power is not published, so it is a choice. The factors are the fit of
+# `benchmarks/paper_stc.py` to the square products of the PCIe boards, one for a device and type.
+A100_POWER = Power(watts=400, idle_watts=70, wide=13.7, narrow=32.0)
+H100_POWER = Power(watts=700, idle_watts=70, wide=11.0, narrow=18.0)
 
-A100_PCIE = replace(A100, dram=A100_HBM2E)
+A100 = SparseTensorCore(power=A100_POWER)
+
+A100_PCIE = replace(A100, dram=A100_HBM2E, power=replace(A100_POWER, watts=300))
 
 H100 = SparseTensorCore(
     generation="hopper",
@@ -32,10 +38,11 @@ H100 = SparseTensorCore(
     readers_m=2,
     readers_n=1,
     pipeline_stages=4,
+    cluster=2,
     fill_on_port=False,
     shared_memory=227 << 10,
-    blocks_limit=1,
-    launch_seconds=4.4e-6,
+    launch=H100_LAUNCH,
+    power=H100_POWER,
     l2=H100_L2,
     dram=H100_HBM3,
 )
@@ -46,12 +53,15 @@ H100_PCIE = replace(
     clock_hz=1.62e9,
     l2=replace(H100_L2, bandwidth=3942 * 1.62e9),
     dram=H100_HBM2E,
+    power=replace(H100_POWER, watts=350),
 )
 
 H200 = replace(H100, dram=H200_HBM3E)
 
 TINY = SparseTensorCore(
     sms=2,
+    tiles="fixed",
+    most_splits=1,
     tile_weights=32,
     tile_activations=32,
     tile_k_bits=512,

@@ -1,94 +1,211 @@
-"""A kernel as rows: every k-step of every thread-block tile, with its bytes, addresses and clocks."""
+"""A kernel as rows: every k-step of every thread block, with its bytes, addresses and clocks.
+
+A block sends its results to the L2. They leave it during the block that comes a wave later, one tile of a
+wave after the other; those of the last wave stay, and what the same product left before goes during the
+first. If k is split, blocks send partial sums in FP32, and as many blocks again add them up, all in the L2.
+"""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from accelsim.accelerators.base import check_pieces
 from accelsim.accelerators.products import ELEMENT_BITS
-from accelsim.accelerators.sparse_tensor_core.formats import OUTPUTS
-from accelsim.plan import Integers, Plan
+from accelsim.accelerators.sparse_tensor_core.grids import (
+    Grid,
+    Part,
+    Place,
+    aligned,
+    grid_of,
+    padded,
+    strides,
+)
+from accelsim.plan import Buffer, Flags, Integers, Layout, Plan, Stage
 from accelsim.workload import Matmul
 
 if TYPE_CHECKING:
-    from accelsim.accelerators.sparse_tensor_core.machine import SparseTensorCore
+    from accelsim.accelerators.sparse_tensor_core.kernels import Kernel
 
-Length = TypeVar("Length", int, Integers)
+PARTIAL_BITS = 32
+COPY, OPERANDS, CORE, EPILOGUE = range(4)
 
 
-def plan_of(core: SparseTensorCore, kernels: tuple[Matmul, ...], sparse: bool) -> Plan:
-    """Every k-step of every tile, tile after tile, weights' tiles first; a tile is a group."""
-    steps = [_steps(core, kernel, sparse) for kernel in kernels]
-    sizes = [step["first"].size for step in steps]
-    plan = Plan(layout=core.layout(sparse), jobs=sum(sizes))
-    job = np.arange(plan.jobs)
-    column = {name: np.concatenate([step[name] for step in steps]) for name in steps[0]}
-    plan.group[:] = np.cumsum(column["first"]) - 1
-    copied = column["weight_bytes"] + column["activation_bytes"]
-    plan.busy[:, 0] = -(-copied // core.l2_port_bytes)
-    plan.busy[:, 1] = core.port_cycles(sparse)
-    plan.busy[:, 2] = core.mma_cycles(sparse)
-    plan.busy[:, 3] = -(-column["output_bytes"] // core.l2_port_bytes)
-    plan.whole[:, [1, 3]] = True
-    plan.lag[:, 1] = core.shared_latency
-    plan.drain[:, 2] = core.mma_latency
-    plan.skip[:, 3] = ~column["last"]
-    plan.take[:] = plan.give[:] = core.stage_bytes(sparse)
-    # Every operand of every kernel has its own part of memory, one behind the other.
-    kernel, line, address = np.repeat(np.arange(len(sizes)), sizes), core.l2.line_bytes, 0
-    for stage, name in (("copy", "weight"), ("copy", "activation"), ("epilogue", "output")):
-        ends = [int((step[f"{name}_at"] + step[f"{name}_bytes"]).max()) for step in steps]
-        room = [aligned(end, line) for end in ends]
-        begin = address + np.concatenate([[0], np.cumsum(room)])[kernel] + column[f"{name}_at"]
-        plan.add_runs(stage, job, begin // line * line, -(-column[f"{name}_bytes"] // line), line)
-        address += sum(room)
+def layout_of(kernel: Kernel) -> Layout:
+    """Slots are lanes, SMs are sites: what one SM's blocks share is the copy, the port and the core."""
+    return Layout(
+        lanes=kernel.slots,
+        sites=kernel.core.sms,
+        stages=(
+            Stage(name="copy", scope="site", port="l2"),
+            Stage(name="operands", scope="site"),
+            Stage(name="tensor core", scope="site"),
+            Stage(name="epilogue", scope="site", port="l2 write", write=True),
+        ),
+        buffers=(Buffer(name="shared memory", capacity=kernel.block_bytes, take="copy", give="tensor core"),),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Columns:
+    """Jobs of one product in order; lines are counts, `_at` are addresses within the operand.
+
+    `block`: which of its blocks; the last ones add up partial sums. `copied`: bytes into shared memory,
+    `sent`: bytes of results to the L2. `after`: jobs, and jobs whose results they wait for.
+    """
+
+    block: Integers
+    last: Flags
+    adds: Flags
+    copied: Integers
+    sent: Integers
+    weight_lines: Integers
+    weight_at: Integers
+    activation_lines: Integers
+    activation_at: Integers
+    output_lines: Integers
+    output_at: Integers
+    after: Integers
+
+
+def plan_of(kernel: Kernel, products: tuple[Matmul, ...], part: Part | None = None) -> Plan:
+    """All products one after the other, or a part of each."""
+    columns = [_columns(kernel, product, part) for product in products]
+    plan = Plan(layout=layout_of(kernel), jobs=sum(found.block.size for found in columns))
+    job = block = address = 0
+    for found in columns:
+        jobs = slice(job, job + found.block.size)
+        plan.group[jobs] = found.block + block
+        _times(plan, kernel, found, jobs)
+        address = _runs(plan, kernel, found, job, address)
+        if found.after.size:
+            plan.add_after("copy", found.after[:, 0] + job, "epilogue", found.after[:, 1] + job)
+        job, block = jobs.stop, block + int(found.block[-1]) + 1
     return plan
 
 
-def _steps(core: SparseTensorCore, kernel: Matmul, sparse: bool) -> dict[str, np.ndarray]:
-    """Columns over (product, activation tile, weight tile, k-step): bytes and addresses of the operands."""
-    tall, wide, deep = (
-        -(-size // tile)
-        for size, tile in (
-            (kernel.n, core.tile_weights),
-            (kernel.m, core.tile_activations),
-            (kernel.k, core.tile_k),
-        )
-    )
-    shape = (kernel.count, wide, tall, deep)
-    check_pieces(math.prod(shape))
-    product, a, w, step = (grid.ravel() for grid in np.indices(shape))
-    rows_w = np.minimum(core.tile_weights, kernel.n - w * core.tile_weights)
-    rows_a = np.minimum(core.tile_activations, kernel.m - a * core.tile_activations)
-    elements = np.minimum(core.tile_k, kernel.k - step * core.tile_k)
-    # A ragged last group of weights is padded.
-    stored_bits = padded(elements, core.group_elements(sparse)) * core.weight_bits(sparse)
-    out_bits = ELEMENT_BITS[core.out_dtype or OUTPUTS[core.dtype]]
-    last = step == deep - 1
-    line = core.l2.line_bytes
-    weight_stride = aligned(core.weight_bytes(core.tile_weights, sparse), line)
-    activation_stride = aligned(core.activation_bytes(core.tile_activations), line)
-    output_stride = aligned(core.tile_weights * core.tile_activations * out_bits / 8, line)
-    return {
-        "first": step == 0,
+def _times(plan: Plan, kernel: Kernel, found: _Columns, jobs: slice) -> None:
+    core, adds = kernel.core, found.adds
+    sends = min(core.l2_port_bytes, core.l2.bandwidth / core.clock_hz / core.sms)
+    plan.busy[jobs, COPY] = -(-found.copied // core.l2_port_bytes)
+    plan.busy[jobs, OPERANDS] = np.where(adds, 0, kernel.port_cycles)
+    plan.busy[jobs, CORE] = np.where(adds, 0, kernel.mma_cycles)
+    plan.busy[jobs, EPILOGUE] = np.ceil(found.sent / sends)
+    plan.whole[jobs, OPERANDS] = True
+    plan.whole[jobs, EPILOGUE] = found.last
+    plan.lag[jobs, OPERANDS] = core.shared_latency
+    plan.drain[jobs, CORE] = core.mma_latency
+    # Partial sums come from the L2, whose hits take this long.
+    plan.drain[jobs, COPY] = np.where(adds, round(core.l2.hit_latency * core.clock_hz), 0)
+    plan.skip[jobs, OPERANDS] = plan.skip[jobs, CORE] = adds
+    plan.skip[jobs, EPILOGUE] = ~found.last & (found.output_lines == 0)
+    plan.take[jobs, 0] = plan.give[jobs, 0] = np.where(adds, 0, kernel.stage_bytes)
+
+
+def _runs(plan: Plan, kernel: Kernel, found: _Columns, job: int, address: int) -> int:
+    """Every operand has its own part of memory, one behind the other; gives the end of the last."""
+    line, jobs = kernel.core.l2.line_bytes, job + np.arange(found.block.size)
+    for stage, name in (("copy", "weight"), ("copy", "activation"), ("epilogue", "output")):
+        at, lines = getattr(found, f"{name}_at"), getattr(found, f"{name}_lines")
+        plan.add_runs(stage, jobs, address + at, lines, line)
+        address += int((at + lines * line).max())
+    return address
+
+
+def _columns(kernel: Kernel, product: Matmul, sample: Part | None) -> _Columns:
+    """Columns over (part of k, tile, k-step)."""
+    grid = grid_of(kernel, product)
+    count = min(sample.tiles, grid.tiles) if sample else grid.tiles
+    most = min(sample.steps, grid.block_steps) if sample else grid.block_steps
+    check_pieces(count * most * grid.splits)
+    part, tile = (axis.ravel() for axis in np.indices((grid.splits, count)))
+    length = np.minimum(most, grid.deep - part * grid.block_steps)
+    block = np.repeat(np.arange(part.size), length)
+    step = np.arange(block.size) - np.repeat(np.cumsum(length) - length, length)
+    places = Place.of(kernel, product, grid, np.arange(count))
+    last = step == length[block] - 1
+    bits = PARTIAL_BITS if grid.splits > 1 else kernel.out_bits
+    columns = {
+        "block": block,
         "last": last,
-        "weight_bytes": np.ceil(rows_w * stored_bits / 8).astype(np.int64),
-        "activation_bytes": -(-rows_a * elements * ELEMENT_BITS[core.dtype] // 8),
-        "output_bytes": np.where(last, -(-rows_w * rows_a * out_bits // 8), 0),
-        "weight_at": ((product * tall + w) * deep + step) * weight_stride,
-        "activation_at": ((product * wide + a) * deep + step) * activation_stride,
-        "output_at": ((product * wide + a) * tall + w) * output_stride,
+        "adds": np.zeros(block.size, np.bool_),
+        "sent": np.where(last, -(-places.results[tile[block]] * bits // 8), 0),
+        **_operands(kernel, product, grid, places, tile[block], step + part[block] * grid.block_steps),
+        # Of fewer steps there is as much less to write, so that memory and tensor core keep their balance.
+        **_results(kernel, grid, places, block, step == 0, length, most / grid.block_steps),
     }
+    if sample and sample.forgets:
+        weights, activations = strides(kernel)
+        columns["weight_at"] += block // kernel.slots * grid.copies * grid.tall * grid.deep * weights
+        columns["activation_at"] += block // kernel.slots * grid.copies * grid.wide * grid.deep * activations
+    if grid.splits == 1:
+        return _Columns(after=np.zeros((0, 2), np.int64), **columns)
+    return _with_sums(kernel, grid, places, columns)
 
 
-def padded(length: Length, group: int) -> Length:
-    """The next multiple of `group`."""
-    return -(-length // group) * group
+def _operands(
+    kernel: Kernel, product: Matmul, grid: Grid, places: Place, tile: Integers, step: Integers
+) -> dict[str, Integers]:
+    """What each k-step reads: of a cluster's shared operand, each block asks for its part."""
+    elements = np.minimum(kernel.tile_k, product.k - step * kernel.tile_k)
+    # A ragged last group of weights is padded.
+    stored_bits = padded(elements, kernel.group_elements) * kernel.weight_bits
+    line = kernel.core.l2.line_bytes
+    bytes_ = {
+        "weight": np.ceil(places.weight_rows[tile] * stored_bits / 8).astype(np.int64),
+        "activation": -(-places.activation_rows[tile] * elements * ELEMENT_BITS[kernel.core.dtype] // 8),
+    }
+    tiles = {
+        "weight": places.product * grid.tall + places.weight,
+        "activation": places.product * grid.wide + places.activation,
+    }
+    found = {"copied": bytes_["weight"] + bytes_["activation"]}
+    clusters = places.cluster(kernel, grid)
+    for name, cluster, stride in zip(bytes_, clusters, strides(kernel), strict=True):
+        blocks, mine = cluster[tile].T
+        lines = -(-bytes_[name] // line)
+        first, last = mine * lines // blocks, (mine + 1) * lines // blocks
+        found[f"{name}_lines"] = last - first
+        found[f"{name}_at"] = (tiles[name][tile] * grid.deep + step) * stride + first * line
+    return found
 
 
-def aligned(size: float, line: int) -> int:
-    """The next multiple of a line."""
-    return -int(-size // line) * line
+def _results(
+    kernel: Kernel, grid: Grid, places: Place, block: Integers, first: Flags, length: Integers, share: float
+) -> dict[str, Integers]:
+    """Which lines of results leave the L2 in each job: a tile's at once, the tiles of a wave in turn."""
+    count, line = places.weight.size, kernel.core.l2.line_bytes
+    blocks = np.arange(length.size)
+    part, tile = np.divmod(blocks, count)
+    if grid.splits == 1:
+        tile = (tile - kernel.slots) % count
+    lines = np.ceil(places.results[tile] * kernel.out_bits * share / (8 * line)).astype(np.int64)
+    begin, end = lines * part // grid.splits, lines * (part + 1) // grid.splits
+    together = min(kernel.slots, length.size)
+    job = np.flatnonzero(first) + blocks % together * length // together
+    shape = kernel.tile
+    slot = aligned(shape.weights * shape.activations * kernel.out_bits / 8, line)
+    found = {name: np.zeros(block.size, np.int64) for name in ("output_lines", "output_at")}
+    found["output_lines"][job] = end - begin
+    found["output_at"][job] = places.number(grid)[tile] * slot + begin * line
+    return found
+
+
+def _with_sums(kernel: Kernel, grid: Grid, places: Place, columns: dict[str, np.ndarray]) -> _Columns:
+    """Behind the blocks as many that add: each reads one part's sums, and sends its share of the tile."""
+    ends = np.flatnonzero(columns["last"])
+    blocks, tiles = ends.size, ends.size // grid.splits
+    more = {name: np.zeros(blocks, column.dtype) for name, column in columns.items()}
+    more["block"] = blocks + np.arange(blocks)
+    more["last"] = more["adds"] = np.ones(blocks, np.bool_)
+    more["copied"] = columns["sent"][ends]
+    tile = np.arange(blocks) % tiles
+    more["sent"] = -(-places.results[tile] * kernel.out_bits // (8 * grid.splits))
+    waits = np.repeat(columns["block"].size + np.arange(blocks), grid.splits)
+    others = ends[np.arange(grid.splits)[None, :] * tiles + tile[:, None]].ravel()
+    return _Columns(
+        after=np.stack([waits, others], axis=1),
+        **{name: np.concatenate([column, more[name]]) for name, column in columns.items()},
+    )

@@ -1,0 +1,135 @@
+"""Which tile a product gets: those that libraries are built of, and the one with the shortest estimate.
+
+The shapes are those of CUTLASS's kernels for each generation, and narrow ones for few tokens. The estimate
+only chooses; time is simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from accelsim.accelerators.products import ELEMENT_BITS
+from accelsim.accelerators.sparse_tensor_core.kernels import Kernel, Tile
+from accelsim.workload import Matmul
+
+if TYPE_CHECKING:
+    from accelsim.accelerators.sparse_tensor_core.machine import SparseTensorCore
+
+# Weights, activations, readers along both; 64 x 64 to a warp where it fits.
+AMPERE = (
+    (256, 128, 4, 2),
+    (128, 256, 2, 4),
+    (128, 128, 2, 2),
+    (256, 64, 4, 1),
+    (64, 256, 1, 4),
+    (128, 64, 2, 2),
+    (64, 128, 2, 2),
+    (64, 64, 2, 2),
+    (128, 32, 4, 1),
+    (64, 32, 2, 1),
+    (128, 16, 4, 1),
+    (64, 16, 2, 1),
+)
+HOPPER = (
+    (128, 256, 2, 1),
+    (256, 128, 2, 1),
+    (128, 128, 2, 1),
+    (64, 256, 1, 1),
+    (64, 128, 1, 1),
+    (128, 64, 2, 1),
+    (64, 64, 1, 1),
+    (64, 32, 1, 1),
+    (64, 16, 1, 1),
+)
+SPLITS = (1, 2, 3, 4, 6, 8, 12, 16)
+DEEPEST = 10  # stages
+
+
+def choose(core: SparseTensorCore, products: tuple[Matmul, ...], sparse: bool) -> Kernel:
+    """The kernel for all products of a layer: the fixed tile, or the fastest by estimate."""
+    if core.tiles == "fixed":
+        kernels = list(_split(Kernel(core=core, tile=core.tile, sparse=sparse), core, products))
+    else:
+        kernels = list(_candidates(core, products, sparse))
+    return min(kernels, key=lambda kernel: estimate(kernel, products))
+
+
+def estimate(kernel: Kernel, products: tuple[Matmul, ...]) -> float:
+    """Clocks of all products, from the busiest unit of an SM, the start and end of its tiles, and DRAM."""
+    core, tile = kernel.core, kernel.tile
+    blocks = sum(count_tiles(kernel, product) for product in products) * kernel.splits
+    steps = max(-(-product.k // kernel.tile_k) for product in products)
+    steps = -(-steps // kernel.splits)
+    busiest = -(-blocks // core.sms)
+    together = min(busiest, kernel.blocks_per_sm)
+    latency = (core.l2.hit_latency + core.l2.miss_latency) * core.clock_hz
+    paced = max(kernel.mma_cycles, kernel.port_cycles, kernel.copy_cycles)
+    # A ring of few stages waits for its memory.
+    step = max(paced, (latency + paced) / tile.stages / together)
+    edge = latency + paced + core.shared_latency + core.mma_latency
+    out_bytes = tile.weights * tile.activations * (32 if kernel.splits > 1 else kernel.out_bits) / 8
+    end = out_bytes / min(core.l2_port_bytes, core.dram.peak_bandwidth / core.clock_hz / core.sms)
+    clocks = busiest * (steps * step + end) + -(-busiest // together) * edge
+    if kernel.splits > 1:
+        clocks += 2 * latency + busiest * end
+    bytes_a_clock = core.dram.peak_bandwidth / core.clock_hz
+    return max(clocks, _least_bytes(kernel, products) / bytes_a_clock + edge)
+
+
+def count_tiles(kernel: Kernel, product: Matmul) -> int:
+    """Tiles of the result."""
+    tile = kernel.tile
+    return product.count * -(-product.n // tile.weights) * -(-product.m // tile.activations)
+
+
+def _least_bytes(kernel: Kernel, products: tuple[Matmul, ...]) -> float:
+    """Each operand once, or for each wave if the L2 does not hold a wave's; partial sums twice."""
+    bits = ELEMENT_BITS[kernel.core.dtype]
+    total = 0.0
+    for p in products:
+        operands = p.n * p.k * kernel.weight_bits + p.m * p.k * bits
+        partial = 64 * kernel.splits * p.m * p.n if kernel.splits > 1 else 0
+        tall, wide = -(-p.n // kernel.tile.weights), -(-p.m // kernel.tile.activations)
+        a_wave = kernel.wave_bytes(tall, wide) * -(-p.k // kernel.tile_k)
+        waves = tall * wide / kernel.slots if a_wave > kernel.core.l2.bytes else 0.0
+        total += p.count * max(operands / 8, waves * a_wave)
+        total += p.count * (p.m * p.n * kernel.out_bits + partial) / 8
+    return total
+
+
+def _candidates(core: SparseTensorCore, products: tuple[Matmul, ...], sparse: bool) -> Iterator[Kernel]:
+    """Every shape that fits, the fixed one first."""
+    first = Kernel(core=core, tile=core.tile, sparse=sparse)
+    yield from _split(first, core, products)
+    room = core.pipeline_stages * Kernel(core=core, tile=core.tile, sparse=False).stage_bytes
+    for weights, activations, readers_m, readers_n in HOPPER if core.generation == "hopper" else AMPERE:
+        for k_bits in (core.tile_k_bits, core.tile_k_bits // 2):
+            shape = Tile(
+                weights=weights,
+                activations=activations,
+                readers_m=readers_m,
+                readers_n=readers_n,
+                k_bits=k_bits,
+                stages=core.pipeline_stages,
+            )
+            kernel = Kernel(core=core, tile=_deeper(core, shape, sparse, room), sparse=sparse)
+            if kernel.tile_k % 8 == 0 and kernel.blocks_per_sm:
+                yield from _split(kernel, core, products)
+
+
+def _deeper(core: SparseTensorCore, tile: Tile, sparse: bool, room: int) -> Tile:
+    """As many stages as fit the bytes of the fixed tile, at least as many as that has."""
+    bytes_ = Kernel(core=core, tile=tile, sparse=sparse).stage_bytes
+    return replace(tile, stages=max(tile.stages, min(DEEPEST, room // bytes_)))
+
+
+def _split(kernel: Kernel, core: SparseTensorCore, products: tuple[Matmul, ...]) -> Iterator[Kernel]:
+    """The kernel, and with k cut in parts while all parts run at once."""
+    yield kernel
+    blocks = sum(count_tiles(kernel, product) for product in products)
+    steps = -(-products[0].k // kernel.tile_k)
+    for splits in SPLITS[1:]:
+        if splits <= min(core.most_splits, steps // 2) and blocks * splits <= kernel.slots:
+            yield replace(kernel, splits=splits)

@@ -1,0 +1,343 @@
+"""Measured dense and 2:4 products beside ours, on A100 and H100: claim, ours, ratio, and why they differ.
+
+    python benchmarks/paper_stc.py [--fit] [--date YYYY-MM-DD] [--plot FILE.svg] [-o FILE.json]
+
+Sources: the tables of arXiv 2603.05232 (cuBLASLt dense, cuSPARSELt 2:4; INT8 dense writes INT32, 2:4 BF16)
+and public threads, named by row. One factor for a device and type is fitted, on square products alone: how
+much more energy a chip takes than is counted (`power.wide`, `power.narrow`). `--fit` prints the factors that
+fit best; the presets have them. With a GPU and torch the products are measured there as well. `--plot` needs
+matplotlib. Speed-ups of whole networks, and of GPUs that are not modelled, are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import accelsim
+from accelsim.accelerators import find
+from accelsim.accelerators.sparse_tensor_core import SparseTensorCore
+from accelsim.report import LayerRow
+from accelsim.workload import Matmul, Workload
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "paper_stc.json"
+CLAIMS = HERE / "paper_stc.csv"
+WORSE = 0.4
+LEAST = 1024  # of the squares that errors are taken of, and that the factor is fitted to
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoFour(SparseTensorCore):
+    """The machine with every product 2:4, so that no mask need be drawn."""
+
+    def is_sparse(self, product: Matmul) -> tuple[bool, str]:
+        return True, ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A measured product: microseconds dense and 2:4; 0 where not measured."""
+
+    table: str
+    machine: str
+    dtype: str
+    m: int
+    n: int
+    k: int
+    dense_us: float
+    sparse_us: float
+    source: str
+
+    @property
+    def square(self) -> bool:
+        return self.m == self.n == self.k
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A claim with both of ours, in which the limit of power can be set anew."""
+
+    claim: Claim
+    core: SparseTensorCore
+    dense: LayerRow
+    sparse: LayerRow
+
+    def microseconds(self, sparse: bool, factor: float | None = None) -> float:
+        """Ours; with `factor`, under that factor of the power."""
+        layer = self.sparse if sparse else self.dense
+        limit = self.core.power.limit(self.core.dtype)
+        if factor is None or limit is None:
+            return 1e6 * (layer.seconds or 0.0)
+        chip = (layer.sram_pj or 0.0) + (layer.logic_pj or 0.0)
+        least = replace(limit, factor=factor).seconds(chip, layer.dram_pj or 0.0)
+        clocks = (layer.cycles or 0) / self.core.clock_hz
+        return 1e6 * (max(clocks, least) + (layer.launch_seconds or 0.0))
+
+    def error(self, sparse: bool, factor: float | None = None) -> float | None:
+        """Ours over the claim, less one."""
+        claim = self.claim.sparse_us if sparse else self.claim.dense_us
+        return self.microseconds(sparse, factor) / claim - 1 if claim else None
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--fit", action="store_true", help="print the factors that fit best")
+    options.add_argument("--date", help="written into the results")
+    options.add_argument("--plot", type=Path, help="draw speed-up against size, ours and measured")
+    options.add_argument("-o", "--output", type=Path, default=RESULTS)
+    given = options.parse_args()
+    rows = [simulate(claim) for claim in read_claims()]
+    if given.fit:
+        show_fit(rows)
+    results = {
+        "command": "python benchmarks/paper_stc.py",
+        "date": given.date,
+        "machine": {"system": platform.system(), "python": platform.python_version()},
+        "versions": {"accelsim": accelsim.__version__, **{n: version(n) for n in ("numpy", "numba")}},
+        "fitted": fitted(rows),
+        "rows": [as_dict(row) for row in rows],
+        "errors": errors(rows),
+        "does_it_pay": paying(rows),
+        "gpu": measure(rows),
+    }
+    given.output.write_text(json.dumps(results, indent=2) + "\n")
+    print(f"written: {given.output}")
+    if given.plot:
+        draw(rows, given.plot)
+
+
+def read_claims() -> list[Claim]:
+    """The sheet of measured products."""
+    lines = [line for line in CLAIMS.read_text().splitlines() if line and not line.startswith("#")]
+    claims = []
+    for line in lines[1:]:
+        table, machine, dtype, m, n, k, dense, sparse, source = (word.strip() for word in line.split(",", 8))
+        claims.append(
+            Claim(
+                table=table,
+                machine=machine,
+                dtype=dtype,
+                m=int(m),
+                n=int(n),
+                k=int(k),
+                dense_us=float(dense),
+                sparse_us=float(sparse),
+                source=source,
+            )
+        )
+    return claims
+
+
+def simulate(claim: Claim) -> Row:
+    """Both products; dense and 2:4 pass the same code."""
+    core = find(claim.machine)[2]
+    assert isinstance(core, SparseTensorCore)
+    core = replace(core, dtype=claim.dtype)
+    twin = TwoFour(**{field.name: getattr(core, field.name) for field in fields(core)})
+    layer = Matmul(name="gemm", m=claim.m, n=claim.n, k=claim.k, dtype=claim.dtype)
+    work = Workload(model="gemm", layers=(layer,))
+    began = time.process_time()
+    dense, sparse = (accelsim.run(work, machine, baseline=False).layers[0] for machine in (core, twin))
+    row = Row(claim=claim, core=core, dense=dense, sparse=sparse)
+    shown = [f"{row.microseconds(which):>11.1f} {_percent(row.error(which)):>6}" for which in (False, True)]
+    print(
+        f"{claim.machine:<14} {claim.dtype:<5} {claim.m:>6}x{claim.n}x{claim.k:<6} "
+        f"dense {claim.dense_us:>10.1f} {shown[0]}  2:4 {claim.sparse_us:>10.1f} {shown[1]}  "
+        f"{time.process_time() - began:5.1f} s",
+        flush=True,
+    )
+    return row
+
+
+def groups(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
+    """Square products of the main tables by machine and type, from `LEAST` on."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.claim.table == "squares" and row.claim.m >= LEAST:
+            found.setdefault((row.claim.machine, row.claim.dtype), []).append(row)
+    return found
+
+
+def show_fit(rows: Sequence[Row]) -> None:
+    """For each device and type the factor with the least of the worse median error, dense and 2:4."""
+    for name, found in groups(rows).items():
+        factors = [1.02**power for power in range(50, 300)]
+        best = min(factors, key=lambda factor: max(_medians(found, factor)))
+        dense, sparse = _medians(found, best)
+        print(f"fit {name}: factor {best:.1f}, median error dense {dense:.1%}, 2:4 {sparse:.1%}")
+
+
+def fitted(rows: Sequence[Row]) -> dict[str, Any]:
+    """The factors in the presets."""
+    cores = {f"{row.claim.machine} {row.claim.dtype}": row.core for row in rows}
+    return {
+        "what": "chip energy for each counted joule; one for a device and type, on squares of 1024 and more",
+        **{name: core.power.factor(core.dtype) for name, core in cores.items()},
+    }
+
+
+def errors(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Median and worst error of each table."""
+    found = []
+    for (machine, dtype), group in groups(rows).items():
+        for sparse in (False, True):
+            values = [value for row in group if (value := row.error(sparse)) is not None]
+            entry = {
+                "machine": machine,
+                "dtype": dtype,
+                "product": "2:4" if sparse else "dense",
+                "median": median(map(abs, values)),
+                "worst": max(values, key=abs),
+            }
+            print(f"{machine} {dtype} {entry['product']}: median {entry['median']:.1%}, ", end="")
+            print(f"worst {entry['worst']:+.1%} of {len(values)} squares from {LEAST}")
+            found.append(entry)
+    return found
+
+
+def paying(rows: Sequence[Row]) -> dict[str, Any]:
+    """Is the sign of the gain right where it was measured to be above 10 %, from 512 tokens on?"""
+    right, wrong = 0, []
+    for row in rows:
+        claim = row.claim
+        if not (claim.dense_us and claim.sparse_us) or claim.m < 512:
+            continue
+        gain, ours = claim.dense_us / claim.sparse_us, row.microseconds(False) / row.microseconds(True)
+        if abs(gain - 1) <= 0.1:
+            continue
+        right += (gain > 1) == (ours > 1)
+        if (gain > 1) != (ours > 1):
+            wrong.append(
+                f"{claim.machine} {claim.dtype} {claim.m}x{claim.n}x{claim.k}: {gain:.2f}, {ours:.2f}"
+            )
+    print(
+        f"does 2:4 pay: {right} of {right + len(wrong)} right{''.join(f'; wrong: {name}' for name in wrong)}"
+    )
+    return {"right": right, "wrong": wrong}
+
+
+def as_dict(row: Row) -> dict[str, Any]:
+    """Claim, ours, ratio and why."""
+    claim, dense, sparse = row.claim, row.microseconds(False), row.microseconds(True)
+    return {
+        **vars(claim),
+        "ours_dense_us": dense,
+        "ours_sparse_us": sparse,
+        "error_dense": row.error(False),
+        "error_sparse": row.error(True),
+        "gain": claim.dense_us / claim.sparse_us if claim.dense_us and claim.sparse_us else None,
+        "ours_gain": dense / sparse,
+        "ours_why": row.sparse.verdict,
+        "why_different": [text for which in (False, True) if (text := why(row, which))],
+    }
+
+
+def why(row: Row, sparse: bool) -> str:
+    """The term that is missing from a row that is more than 40 % off."""
+    error = row.error(sparse)
+    if error is None or abs(error) <= WORSE:
+        return ""
+    name = "2:4" if sparse else "dense"
+    if error > 0:
+        return (
+            f"{name} {error:+.0%}: the library of the row has a better kernel, or the board drew less power"
+        )
+    if min(row.claim.m, row.claim.n, row.claim.k) >= 32768:
+        return f"{name} {error:+.0%}: no TLB, no partitions of the L2, and heat of a run of minutes"
+    if "early" in row.claim.source or "Ampere" in row.claim.source or "GEMV" in row.claim.source:
+        return f"{name} {error:+.0%}: a kernel that is not the best of this product ({row.claim.source})"
+    return f"{name} {error:+.0%}: the power of toggling data, and the choice of cuBLASLt or cuSPARSELt"
+
+
+def measure(rows: Sequence[Row]) -> list[dict[str, Any]] | str:
+    """The products of the sheet on a GPU at hand, through torch's semi-structured tensors."""
+    try:
+        import torch
+        from torch.sparse import to_sparse_semi_structured
+    except ImportError:
+        return "no torch"
+    if not torch.cuda.is_available():
+        return "no GPU at hand: nothing measured here"
+    device = torch.cuda.get_device_name()
+    made = {"device": device, "torch": torch.__version__, "cuda": torch.version.cuda}
+    found = []
+    for shape in sorted({(row.claim.m, row.claim.n, row.claim.k) for row in rows if row.claim.n <= 16384}):
+        m, n, k = shape
+        if min(shape) < 64 or max(shape) > 16384:
+            continue
+        x = torch.randn(m, k, device="cuda", dtype=torch.float16)
+        weight = torch.randn(n, k, device="cuda", dtype=torch.float16)
+        mask = torch.tensor([1, 1, 0, 0], device="cuda", dtype=torch.bool).tile(n, k // 4)
+        pruned = to_sparse_semi_structured(weight * mask)
+        entry = {"m": m, "n": n, "k": k, **made}
+        for name, operand in (("dense_us", weight), ("sparse_us", pruned)):
+            entry[name] = _timed(torch, lambda w=operand, x=x: torch.nn.functional.linear(x, w))
+        found.append(entry)
+        print(f"{device}: {m}x{n}x{k} dense {entry['dense_us']:.1f} us, 2:4 {entry['sparse_us']:.1f} us")
+    return found
+
+
+def _timed(torch: Any, work: Any) -> float:
+    """Microseconds, median of five runs of ten after warming up."""
+    for _ in range(5):
+        work()
+    times = []
+    for _ in range(5):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        for _ in range(10):
+            work()
+        end.record()
+        torch.cuda.synchronize()
+        times.append(100 * begin.elapsed_time(end))
+    return median(times)
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Speed-up against size of the squares; measured points are open."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4))
+    tables = sorted({(row.claim.machine, row.claim.dtype) for row in rows if row.claim.table == "squares"})
+    for number, name in enumerate(tables):
+        own = [row for row in rows if (row.claim.machine, row.claim.dtype) == name and row.claim.square]
+        own = [row for row in own if row.claim.table == "squares"]
+        sizes = [row.claim.m for row in own]
+        ours = [row.microseconds(False) / row.microseconds(True) for row in own]
+        axes.plot(sizes, ours, color=f"C{number}", label=f"{' '.join(name)}, ours")
+        measured = [row.claim.dense_us / row.claim.sparse_us for row in own]
+        axes.plot(sizes, measured, "o", color=f"C{number}", fillstyle="none", label="measured")
+    axes.axhline(1, color="grey", linewidth=0.5)
+    axes.set_xscale("log", base=2)
+    axes.set_xlabel("M = N = K")
+    axes.set_ylabel("speed-up of 2:4")
+    axes.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def _medians(rows: Sequence[Row], factor: float) -> tuple[float, float]:
+    dense, sparse = (
+        median(abs(value) for row in rows if (value := row.error(which, factor)) is not None)
+        for which in (False, True)
+    )
+    return dense, sparse
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:+.0%}"
+
+
+if __name__ == "__main__":
+    main()
