@@ -5,7 +5,7 @@ It knows a device's timings by their JEDEC names and looks, for every command, a
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +14,8 @@ from accelsim.dram.timing import Device
 ACT, PRE, PREA, RD, WR, REF, REFPB = range(7)
 NAMES = ("ACT", "PRE", "PREA", "RD", "WR", "REF", "REFpb")
 COLUMN_COMMANDS = (RD, WR)
+# What those are called that find a row open.
+OPENED = {ACT: "activate of an open bank", REFPB: "refresh of an open bank", REF: "refresh with an open row"}
 # Refreshes may be late: JEDEC lets eight of them wait.
 LATE_REFRESHES = 8
 
@@ -51,6 +53,14 @@ def violations(device: Device, commands: Iterable[Sequence[int]]) -> list[Violat
     return found
 
 
+# What a rule looks at: what was sent to the same bank, to its group, to its rank, or to another rank.
+BANK, GROUP, RANK, OTHERS = range(4)
+NEVER = -(1 << 60)
+
+# Name, the last clocks by place, which place, and the least clocks since then.
+_Rule = tuple[str, list[int], int, int]
+
+
 class _Channel:
     """What was sent to one channel so far: the last clock of each command by bank, group and rank.
 
@@ -58,54 +68,68 @@ class _Channel:
     """
 
     def __init__(self, device: Device) -> None:
-        self.device = device
-        d = device
-        self.clocks = {ACT: d.activate_clocks, RD: d.column_clocks, WR: d.column_clocks}
-        self.clocks |= {PRE: d.precharge_clocks, PREA: d.precharge_clocks}
-        self.clocks |= {REF: d.refresh_clocks, REFPB: d.refresh_clocks}
+        self.device = d = device
+        self.clocks = [d.activate_clocks, d.precharge_clocks, d.precharge_clocks]
+        self.clocks += [d.column_clocks, d.column_clocks, d.refresh_clocks, d.refresh_clocks]
+        self.group_banks, self.rank_banks = d.banks, d.banks * d.bank_groups
         self.rows: dict[tuple[int, int], int] = {}
-        never = -(1 << 60)
-        self.by_bank: dict[tuple[int, int, int], int] = defaultdict(lambda: never)
-        self.by_group: dict[tuple[int, int, int], int] = defaultdict(lambda: never)
-        self.by_rank: dict[tuple[int, int], int] = defaultdict(lambda: never)
-        self.activates: dict[int, deque[int]] = defaultdict(lambda: deque(maxlen=4))
-        self.refreshes: dict[tuple[int, int], int] = defaultdict(int)
-        self.row_bus_free = self.column_bus_free = never
+        counts = {
+            BANK: d.units * self.rank_banks,
+            GROUP: d.units * d.bank_groups,
+            RANK: d.units,
+            OTHERS: d.units,
+        }
+        # [place][command][its number]
+        self.last = [[[NEVER] * counts[place] for _ in NAMES] for place in range(4)]
+        self.activates = [deque([NEVER] * 4, maxlen=4) for _ in range(d.units)]
+        self.fourth = [NEVER] * d.units
+        # The clock by which each bank must have been refreshed once more.
+        self.refreshed_until = [(LATE_REFRESHES + 1) * d.tREFI] * counts[BANK]
+        self.is_open = [False] * counts[BANK]
+        self.others = [
+            [o for o in range(d.units) if o != r and d.pseudo_channels == 1] for r in range(d.units)
+        ]
+        self.on_column_bus = [command in COLUMN_COMMANDS and d.buses == 2 for command in range(len(NAMES))]
+        self.row_bus_free = self.column_bus_free = NEVER
+        self.rules = [self._rules(command) for command in range(len(NAMES))]
 
     def send(self, clock: int, command: int, rank: int, bank: int, place: int) -> list[str]:
         """Names of the rules that this command breaks; then it counts as sent."""
-        broken = [rule for rule, earliest in self.earliest(command, rank, bank) if clock < earliest]
-        is_open = (rank, bank) in self.rows
-        if command in COLUMN_COMMANDS and not is_open:
-            broken.append("column command to a closed bank")
-        elif command == ACT and is_open:
-            broken.append("activate of an open bank")
-        elif command == REFPB and is_open:
-            broken.append("refresh of an open bank")
-        elif command == REF and any(open_rank == rank for open_rank, _ in self.rows):
-            broken.append("refresh with an open row")
-        refreshed = (rank, bank if self.device.refresh == "per-bank" else 0)
-        if (clock // self.device.tREFI) - self.refreshes[refreshed] > LATE_REFRESHES:
+        broken = []
+        number = rank * self.rank_banks + bank
+        numbers = number, number // self.group_banks, rank, rank
+        if clock < (self.column_bus_free if self.on_column_bus[command] else self.row_bus_free):
+            broken.append(self.bus(command)[0])
+        at = clock + self.clocks[command] - 1
+        if command == PREA:
+            broken += [rule for rule, earliest in self.earliest(PREA, rank, bank)[1:] if clock < earliest]
+        else:
+            for rule, last, where, clocks in self.rules[command]:
+                if at < last[numbers[where]] + clocks:
+                    broken.append(rule)
+        if command in COLUMN_COMMANDS:
+            if not self.is_open[number]:
+                broken.append("column command to a closed bank")
+        elif command in OPENED and (self.is_open[number] or (command == REF and self._is_any_open(rank))):
+            broken.append(OPENED[command])
+        if clock >= self.refreshed_until[number]:
             broken.append("tREFI")
-        self._sent(clock, command, rank, bank, place)
+        self._sent(at, command, rank, bank, numbers, place)
         return broken
+
+    def _is_any_open(self, rank: int) -> bool:
+        return any(open_rank == rank for open_rank, _ in self.rows)
 
     def earliest(self, command: int, rank: int, bank: int) -> list[tuple[str, int]]:
         """Each rule's name and the first clock in which the command may begin."""
-        group = bank // self.device.banks
-        if command in COLUMN_COMMANDS:
-            rules = self._column(command, rank, group, bank)
-        elif command == ACT:
-            rules = self._activate(rank, group, bank)
-        elif command == REF:
-            rules = self._refresh(rank)
-        elif command == REFPB:
-            rules = self._refresh_bank(rank, group, bank)
-        else:
-            banks = [bank] if command == PRE else [b for r, b in self.rows if r == rank]
-            rules = [rule for one in banks for rule in self._precharge(rank, one)]
-        late = self.clocks[command] - 1
-        return [self.bus(command), *((rule, at - late) for rule, at in rules)]
+        late, found = self.clocks[command] - 1, [self.bus(command)]
+        banks = [bank] if command != PREA else [b for r, b in self.rows if r == rank]
+        for one in banks:
+            number = rank * self.rank_banks + one
+            numbers = number, number // self.group_banks, rank, rank
+            for rule, last, where, clocks in self.rules[command]:
+                found.append((rule, last[numbers[where]] + clocks - late))
+        return found
 
     def bus(self, command: int) -> tuple[str, int]:
         """The command's bus, and the first clock in which it is free."""
@@ -113,105 +137,120 @@ class _Channel:
             return "column bus", self.column_bus_free
         return "row bus" if self.device.buses == 2 else "command bus", self.row_bus_free
 
-    def _sent(self, clock: int, command: int, rank: int, bank: int, place: int) -> None:
-        group, at = bank // self.device.banks, clock + self.clocks[command] - 1
-        if command in COLUMN_COMMANDS and self.device.buses == 2:
+    def _sent(
+        self, at: int, command: int, rank: int, bank: int, numbers: tuple[int, int, int, int], place: int
+    ) -> None:
+        if self.on_column_bus[command]:
             self.column_bus_free = at + 1
         else:
             self.row_bus_free = at + 1
-        self.by_bank[command, rank, bank] = at
-        self.by_rank[command, rank] = at
-        if command in (ACT, REFPB):
+        by_bank, by_group, by_rank, by_others = self.last
+        by_bank[command][numbers[BANK]] = by_rank[command][rank] = at
+        if command in COLUMN_COMMANDS:
+            by_group[command][numbers[GROUP]] = at
+            for other in self.others[rank]:
+                by_others[command][other] = at
+        elif command in (ACT, REFPB):
             # To the other banks of its rank a bank's refresh is what an activate is.
-            self.by_group[ACT, rank, group] = self.by_rank[ACT, rank] = at
+            by_group[ACT][numbers[GROUP]] = by_rank[ACT][rank] = at
             self.activates[rank].append(at)
-        else:
-            self.by_group[command, rank, group] = at
-        if command == ACT:
-            self.rows[rank, bank] = place
-        elif command in (REF, REFPB):
-            self.refreshes[rank, bank if command == REFPB else 0] += 1
-        elif command in (PRE, PREA):
+            self.fourth[rank] = self.activates[rank][0]
+            if command == ACT:
+                self.rows[rank, bank], self.is_open[numbers[BANK]] = place, True
+        if command in (PRE, PREA):
             for one in [bank] if command == PRE else [b for r, b in self.rows if r == rank]:
+                number = rank * self.rank_banks + one
                 self.rows.pop((rank, one), None)
-                self.by_bank[PRE, rank, one] = at
+                self.is_open[number], by_bank[PRE][number] = False, at
+        elif command in (REF, REFPB):
+            banks = [bank] if command == REFPB else range(self.rank_banks)
+            for one in banks:
+                self.refreshed_until[rank * self.rank_banks + one] += self.device.tREFI
 
-    def _column(self, command: int, rank: int, group: int, bank: int) -> list[tuple[str, int]]:
+    def _rules(self, command: int) -> list[_Rule]:
+        if command in COLUMN_COMMANDS:
+            return self._column(command)
+        if command == ACT:
+            return self._activate()
+        if command == REF:
+            return self._refresh()
+        return self._refresh_bank() if command == REFPB else self._precharge()
+
+    def _rule(self, name: str, place: int, command: int, clocks: int) -> _Rule:
+        return name, self.last[place][command], place, clocks
+
+    def _column(self, command: int) -> list[_Rule]:
         """A read or write against activates, reads and writes. Data lies on the pins CL or CWL later."""
-        d = self.device
-        activated = self.by_bank[ACT, rank, bank]
-        read, write = self.by_rank[RD, rank], self.by_rank[WR, rank]
-        same = self.by_rank[command, rank]
+        d, rule = self.device, self._rule
+        written = d.CWL + d.BL
         rules = [
-            ("tCCD_L", self.by_group[command, rank, group] + d.tCCD_L),
-            ("tCCD_S", same + d.tCCD_S),
-            ("BL", same + d.BL),
+            rule("tCCD_L", GROUP, command, d.tCCD_L),
+            rule("tCCD_S", RANK, command, d.tCCD_S),
+            rule("BL", RANK, command, d.BL),
         ]
-        others = [r for r in range(d.units) if r != rank] if d.pseudo_channels == 1 else []
         if command == RD:
             rules += [
-                ("tRCDRD", activated + d.tRCDRD),
-                ("tWTR_S", write + d.CWL + d.BL + d.tWTR_S),
-                ("tWTR_L", self.by_group[WR, rank, group] + d.CWL + d.BL + d.tWTR_L),
+                rule("tRCDRD", BANK, ACT, d.tRCDRD),
+                rule("tWTR_S", RANK, WR, written + d.tWTR_S),
+                rule("tWTR_L", GROUP, WR, written + d.tWTR_L),
             ]
-            rules += [("tCS", self.by_rank[RD, other] + d.BL + d.tCS) for other in others]
-            rules += [("tCS", self.by_rank[WR, other] + d.CWL + d.BL + d.tCS - d.CL) for other in others]
         else:
             rules += [
-                ("tRCDWR", activated + d.tRCDWR),
-                ("tBTR", read + d.CL + d.BL + d.tBTR - d.CWL),
+                rule("tRCDWR", BANK, ACT, d.tRCDWR),
+                rule("tBTR", RANK, RD, d.CL + d.BL + d.tBTR - d.CWL),
             ]
-            rules += [("tCS", self.by_rank[RD, other] + d.BL + d.tCS) for other in others]
-            rules += [("BL", self.by_rank[WR, other] + d.BL) for other in others]
+        if d.units > 1 and d.pseudo_channels == 1:
+            rules.append(rule("tCS", OTHERS, RD, d.BL + d.tCS))
+            after_write = ("tCS", written + d.tCS - d.CL) if command == RD else ("BL", d.BL)
+            rules.append(rule(after_write[0], OTHERS, WR, after_write[1]))
         return rules
 
-    def _precharge(self, rank: int, bank: int) -> list[tuple[str, int]]:
-        d = self.device
+    def _precharge(self) -> list[_Rule]:
+        d, rule = self.device, self._rule
         return [
-            ("tRAS", self.by_bank[ACT, rank, bank] + d.tRAS),
-            ("tRTP", self.by_bank[RD, rank, bank] + d.tRTP),
-            ("tWR", self.by_bank[WR, rank, bank] + d.CWL + d.BL + d.tWR),
-            ("tPPD", max(self.by_rank[PRE, rank], self.by_rank[PREA, rank]) + d.tPPD),
+            rule("tRAS", BANK, ACT, d.tRAS),
+            rule("tRTP", BANK, RD, d.tRTP),
+            rule("tWR", BANK, WR, d.CWL + d.BL + d.tWR),
+            rule("tPPD", RANK, PRE, d.tPPD),
+            rule("tPPD", RANK, PREA, d.tPPD),
         ]
 
-    def _activate(self, rank: int, group: int, bank: int) -> list[tuple[str, int]]:
-        d = self.device
+    def _activate(self) -> list[_Rule]:
+        d, rule = self.device, self._rule
         return [
-            ("tRC", self.by_bank[ACT, rank, bank] + d.tRC),
-            ("tRP", self.by_bank[PRE, rank, bank] + d.tRP),
-            ("tRFC", self.by_rank[REF, rank] + d.tRFC),
-            ("tRFCpb", self.by_bank[REFPB, rank, bank] + d.tRFCpb),
-            ("tRREFD", self.by_rank[REFPB, rank] + d.tRREFD),
-            *self._together(rank, group),
+            rule("tRC", BANK, ACT, d.tRC),
+            rule("tRP", BANK, PRE, d.tRP),
+            rule("tRFC", RANK, REF, d.tRFC),
+            rule("tRFCpb", BANK, REFPB, d.tRFCpb),
+            rule("tRREFD", RANK, REFPB, d.tRREFD),
+            *self._together(),
         ]
 
-    def _together(self, rank: int, group: int) -> list[tuple[str, int]]:
+    def _together(self) -> list[_Rule]:
         """So many activates at once, of whatever banks."""
-        d = self.device
-        rules = [
-            ("tRRD_L", self.by_group[ACT, rank, group] + d.tRRD_L),
-            ("tRRD_S", self.by_rank[ACT, rank] + d.tRRD_S),
-        ]
-        if len(self.activates[rank]) == 4:
-            rules.append(("tFAW", self.activates[rank][0] + d.tFAW))
-        return rules
-
-    def _refresh(self, rank: int) -> list[tuple[str, int]]:
-        d = self.device
+        d, rule = self.device, self._rule
         return [
-            ("tRP", self.by_rank[PRE, rank] + d.tRP),
-            ("tRPab", self.by_rank[PREA, rank] + (d.tRPab or d.tRP)),
-            ("tRC", self.by_rank[ACT, rank] + d.tRC),
-            ("tRFC", self.by_rank[REF, rank] + d.tRFC),
+            rule("tRRD_L", GROUP, ACT, d.tRRD_L),
+            rule("tRRD_S", RANK, ACT, d.tRRD_S),
+            ("tFAW", self.fourth, RANK, d.tFAW),
         ]
 
-    def _refresh_bank(self, rank: int, group: int, bank: int) -> list[tuple[str, int]]:
-        d = self.device
+    def _refresh(self) -> list[_Rule]:
+        d, rule = self.device, self._rule
         return [
-            ("tRP", self.by_bank[PRE, rank, bank] + d.tRP),
-            ("tRC", self.by_bank[ACT, rank, bank] + d.tRC),
-            ("tRFCpb", self.by_bank[REFPB, rank, bank] + d.tRFCpb),
-            ("tRREFD", self.by_rank[REFPB, rank] + d.tRREFD),
-            ("tPBR2PBR", self.by_rank[REFPB, rank] + d.tPBR2PBR),
-            *self._together(rank, group),
+            rule("tRP", RANK, PRE, d.tRP),
+            rule("tRPab", RANK, PREA, d.tRPab or d.tRP),
+            rule("tRC", RANK, ACT, d.tRC),
+            rule("tRFC", RANK, REF, d.tRFC),
+        ]
+
+    def _refresh_bank(self) -> list[_Rule]:
+        d, rule = self.device, self._rule
+        return [
+            rule("tRP", BANK, PRE, d.tRP),
+            rule("tRC", BANK, ACT, d.tRC),
+            rule("tRFCpb", BANK, REFPB, d.tRFCpb),
+            rule("tRREFD", RANK, REFPB, d.tRREFD),
+            rule("tPBR2PBR", RANK, REFPB, d.tPBR2PBR),
+            *self._together(),
         ]
