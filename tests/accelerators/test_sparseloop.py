@@ -15,6 +15,7 @@ from accelsim.accelerators.sparse_tensor_core.sparseloop import (
     SPARSELOOP_FLEXIBLE,
     SparseloopCore,
 )
+from accelsim.accelerators.sparse_tensor_core.sparseloop_traffic import mappings
 from accelsim.energy import area_mm2
 from accelsim.golden.formats import Bitmap, select_nm
 from accelsim.machine import simulate
@@ -168,6 +169,16 @@ def test_an_operand_that_does_not_fit_shared_memory_is_fetched_again() -> None:
     fetched = [run(core, (512, 1024, 256)).read_bytes for core in (SPARSELOOP, small)]
     assert fetched[0] == 512 * 1024 + 2 * 512 * 1024 // 2 + 512 * 1024 // 2
     assert fetched[1] > fetched[0]
+
+
+def test_of_two_mappings_the_faster_is_taken_though_it_fetches_more() -> None:
+    # Narrow tiles of columns would be fetched least, and ask more of shared memory than it gives.
+    product = SPARSELOOP.product(matmul(197, 768, 3072, (2, 4)), 4)
+    chosen = SPARSELOOP.choose(product)
+    least = min(mapping.fetched(product) for mapping in mappings(product, 262_144, 65_536))
+    assert chosen.fetched(product) > least
+    report = run(SPARSELOOP, (768, 3072, 197), (2, 4))
+    assert report.cycles < 1.25 * 768 * 3072 * 197 / 2048
 
 
 def test_area_is_the_artefacts() -> None:

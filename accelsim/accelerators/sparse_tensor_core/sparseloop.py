@@ -236,12 +236,15 @@ class SparseloopCore:
         )
 
     def choose(self, product: Product) -> Mapping:
-        """The mapping with the fewest words from DRAM, then from shared memory; of equals the first."""
+        """The fastest mapping; of equals that with the fewest words from DRAM, then from shared memory."""
 
-        def words(mapping: Mapping) -> tuple[float, float]:
-            return mapping.fetched(product), mapping.read(product)
+        def cost(mapping: Mapping) -> tuple[float, float, float]:
+            fetched, read = mapping.fetched(product), mapping.read(product)
+            elements = product.row_tiles * product.steps * product.columns
+            cycles = max(elements, fetched / self.dram_read_words, read / self.shared_read_words)
+            return cycles, fetched, read
 
-        return min(mappings(product, self.shared_words, self.index_bytes), key=words)
+        return min(mappings(product, self.shared_words, self.index_bytes), key=cost)
 
     def events(self, product: Product, mapping: Mapping) -> dict[str, float]:
         """How often each part works for one product. Sums are written once more than read: to begin with."""
