@@ -134,7 +134,7 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
     "systolic": (Systolic(**SMALL), GEMMS, {**ARRAY_VALUES, "dtype": "int8"}),
     "sat": (
         Sat(**SMALL, adder_latency=4, interleave=2),
-        (*GEMMS, matmul(2000, 24, 16, (2, 8)), *STEP),
+        (*GEMMS, matmul(128, 8, 32, (3, 4)), *STEP),
         {
             **ARRAY_VALUES,
             "sparse_mode": "slot",

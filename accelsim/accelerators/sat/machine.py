@@ -305,7 +305,7 @@ class Sat(ArrayMachine):
             "weight stationary: a sum passes the adder of every row on its way down, once for each fold",
             f"fill and drain of the folds {'overlap' if self.overlapped else 'are exposed'}",
             f"N:M with stationary weights: {sparse}",
-            f"N:M weights {'may' if self.expand else 'never'} enter the array with zeros, if that is faster",
+            f"N:M weights {'may' if self.expand else 'never'} enter the array with their zeros, as dense",
             *self._training_assumptions(),
             *super().assumptions()[1:],
         )
