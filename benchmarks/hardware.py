@@ -35,6 +35,7 @@ FORMS = (
     "spatten.score_accumulator:full",
     "spatten.crossbar:addresses",
     "spatten.crossbar:data",
+    "spatten.bit_width_converter:full",
     "kit.fifo:distributed",
     "kit.fifo:block",
     "kit.arbiter:four",

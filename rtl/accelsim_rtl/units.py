@@ -5,6 +5,7 @@ from __future__ import annotations
 from accelsim.words import unknown
 from accelsim_rtl.entries import (
     arbiter,
+    bit_width_converter,
     crossbar,
     fifo,
     prefix_sum,
@@ -26,6 +27,7 @@ UNITS: dict[str, Unit] = {
         topk.UNIT,
         score_accumulator.UNIT,
         crossbar.UNIT,
+        bit_width_converter.UNIT,
     )
 }
 

@@ -336,6 +336,63 @@ MUTATIONS = [
         [Bug("accelsim.units.crossbar", "return int(_run(", "return 1 + int(_run(")],
         {"cycles"},
     ),
+    (
+        "spatten.bit_width_converter",
+        [],
+        "wrong side: a least significant part is signed",
+        [Bug("accelsim_rtl.bit_width_converter", "element[-1] & ~work.least", "element[-1]")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.bit_width_converter",
+        [],
+        "wrong side: the same in RTL and step model",
+        [
+            Bug("accelsim_rtl.bit_width_converter", "element[-1] & ~work.least", "element[-1]"),
+            Bug("accelsim.units.bit_width_converter", "if not request.least:", "if True:"),
+        ],
+        {"beats"},
+    ),
+    (
+        "spatten.bit_width_converter",
+        [],
+        "dropped beat: padding is kept and pushes out the next record",
+        [Bug("accelsim_rtl.bit_width_converter", "held_after.eq(Mux(ends, 0, ", "held_after.eq(Mux(0, 0, ")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.bit_width_converter",
+        [],
+        "back-pressure: a line is replaced before it is taken",
+        [
+            Bug(
+                "accelsim_rtl.bit_width_converter",
+                "free = ~self.operands.valid | self.operands.ready",
+                "free = 1",
+            )
+        ],
+        {"rows", "beats", "rule"},
+    ),
+    (
+        "spatten.bit_width_converter",
+        [],
+        "latency off by one: a line waits while the one before it leaves",
+        [
+            Bug(
+                "accelsim_rtl.bit_width_converter",
+                "free = ~self.operands.valid | self.operands.ready",
+                "free = ~self.operands.valid",
+            )
+        ],
+        {"rows"},
+    ),
+    (
+        "spatten.bit_width_converter",
+        [],
+        "latency off by one in cycles()",
+        [Bug("accelsim.units.bit_width_converter", "(records - 1) * (first - 1)", "(records - 1) * first")],
+        {"cycles"},
+    ),
 ]
 
 

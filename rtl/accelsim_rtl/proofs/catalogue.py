@@ -1,6 +1,7 @@
 """All proofs there are, by unit."""
 
 from accelsim.units.arbiter import Arbiter as ArbiterParameters
+from accelsim.units.bit_width_converter import BitWidthConverter as BitWidthConverterParameters
 from accelsim.units.crossbar import Crossbar as CrossbarParameters
 from accelsim.units.fifo import Fifo as FifoParameters
 from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
@@ -10,10 +11,12 @@ from accelsim.units.topk import TopK as TopKParameters
 from accelsim.units.zero_eliminator import ZeroEliminator as ZeroEliminatorParameters
 from accelsim.words import unknown
 from accelsim_rtl.arbiter import Arbiter
+from accelsim_rtl.bit_width_converter import BitWidthConverter
 from accelsim_rtl.crossbar import Crossbar
 from accelsim_rtl.fifo import Fifo
 from accelsim_rtl.prefix_sum import PrefixSum
 from accelsim_rtl.proofs.arbiter_grants import ArbiterGrants
+from accelsim_rtl.proofs.converter_beats import ConverterBeats
 from accelsim_rtl.proofs.crossbar_beats import CrossbarBeats
 from accelsim_rtl.proofs.fifo_order import FifoOrder
 from accelsim_rtl.proofs.prover import Proof
@@ -36,6 +39,7 @@ SORE = "every group's result holds its N strongest numbers, their indices ascend
 ZERO_ELIMINATOR = "kept elements leave complete and in order, and a group's last row with its last element"
 FIFO = "nothing is lost, overtaken or changed, and no more than the depth is inside"
 CROSSBAR = "a beat is offered by the output that it names, as it came, and stays there until it is taken"
+CONVERTER = "a record takes as many beats as its request says, and none without room for it"
 ARBITER = "a request is served within as many beats as there are sources"
 
 PROOFS = (
@@ -157,6 +161,16 @@ PROOFS = (
         bounds="3 inputs with FIFOs of 2, 2 outputs, 3 bits",
         harness=lambda: CrossbarBeats(
             Crossbar(CrossbarParameters(inputs=3, outputs=2, bits=3, position=0, input_depth=2))
+        ),
+    ),
+    Proof(
+        unit="spatten.bit_width_converter",
+        claim=CONVERTER,
+        bounds="4 lanes, 2, 3 and 6 bits, beats of 16",
+        harness=lambda: ConverterBeats(
+            BitWidthConverter(
+                BitWidthConverterParameters(beat_bits=16, lanes=4, operand_bits=8, widths=(2, 3, 6))
+            )
         ),
     ),
     Proof(
