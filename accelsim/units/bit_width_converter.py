@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import gcd
+from typing import Any
 
 from accelsim.units.checks import check_lanes
 from accelsim.units.step import Row, pack, unpack
@@ -194,7 +195,7 @@ def pack_request(request: Request) -> int:
 
 def unpack_request(parameters: BitWidthConverter, payload: int) -> Request:
     """The fields of a payload of `request`. ValueError for what the unit does not do."""
-    values = {}
+    values: dict[str, Any] = {}
     for name, bits in FIELDS:
         values[name] = payload & (1 << bits) - 1
         payload >>= bits

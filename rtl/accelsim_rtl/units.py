@@ -7,9 +7,11 @@ from accelsim_rtl.entries import (
     arbiter,
     bit_width_converter,
     crossbar,
+    exponent,
     fifo,
     prefix_sum,
     score_accumulator,
+    softmax,
     sore,
     topk,
     zero_eliminator,
@@ -28,6 +30,8 @@ UNITS: dict[str, Unit] = {
         score_accumulator.UNIT,
         crossbar.UNIT,
         bit_width_converter.UNIT,
+        exponent.UNIT,
+        softmax.UNIT,
     )
 }
 

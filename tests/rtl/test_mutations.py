@@ -393,6 +393,106 @@ MUTATIONS = [
         [Bug("accelsim.units.bit_width_converter", "(records - 1) * (first - 1)", "(records - 1) * first")],
         {"cycles"},
     ),
+    (
+        "spatten.exponent",
+        [],
+        "wrong tie: half goes up, not to the even neighbour",
+        [Bug("accelsim_rtl.arithmetic", "guard & (sticky | odd)", "guard")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.exponent",
+        [],
+        "wrong side: a distance beyond the farthest wraps",
+        [
+            Bug(
+                "accelsim_rtl.exponent_lane",
+                "Mux(self.distance > parameters.farthest, parameters.farthest, self.distance)",
+                "self.distance",
+            )
+        ],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.exponent",
+        [],
+        "dropped beat: more lines on their way than there is room for",
+        [Bug("accelsim_rtl.promised_store", "self.promised != self.depth", "1")],
+        {"rows", "beats", "rule"},
+    ),
+    (
+        "spatten.exponent",
+        [],
+        "latency off by one: a line is said to be there a clock later",
+        [
+            Bug(
+                "accelsim_rtl.exponent",
+                "delayed(m, issued, self.parameters.latency_cycles,",
+                "delayed(m, issued, self.parameters.latency_cycles + 1,",
+            )
+        ],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.softmax",
+        ["form.probability_fraction_bits=3"],
+        "wrong tie: a quotient of exactly a half goes up",
+        [Bug("accelsim_rtl.divider", "over | (tie & quotient[0])", "over | tie")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.softmax",
+        [],
+        "wrong side: a score that does not count may be the largest",
+        [
+            Bug(
+                "accelsim_rtl.softmax",
+                "Mux(payload.valid[lane], payload.scores[lane], lowest)",
+                "payload.scores[lane]",
+            )
+        ],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.softmax",
+        [],
+        "wrong side: the sum goes on into the next row",
+        [Bug("accelsim_rtl.softmax", "before.eq(Mux(last, 0, total))", "before.eq(total)")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.softmax",
+        [],
+        "dropped beat: exponents come without room for them",
+        [
+            Bug(
+                "accelsim_rtl.softmax",
+                "& (powered.level != parameters.store_lines)",
+                "",
+            )
+        ],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.softmax",
+        [],
+        "latency off by one: a row passes before its last exponent is in the sum",
+        [
+            Bug(
+                "accelsim_rtl.softmax",
+                "[total.eq(before + line), powered.knows.eq(last)",
+                "[total.eq(before + line), powered.knows.eq(ends)",
+            )
+        ],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.softmax",
+        [],
+        "latency off by one in cycles()",
+        [Bug("accelsim.units.softmax", "complete = passes[0][-1] +", "complete = 1 + passes[0][-1] +")],
+        {"cycles"},
+    ),
 ]
 
 

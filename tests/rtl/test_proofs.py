@@ -132,6 +132,20 @@ FLAWS = [
         ),
     ),
     (
+        catalogue.PROMISED,
+        "a line is on its way whether there is room or not",
+        Bug("accelsim_rtl.promised_store", "self.promised != self.depth", "1"),
+    ),
+    (
+        catalogue.PROMISED,
+        "a line in the store is passed over while the sink waits",
+        Bug(
+            "accelsim_rtl.promised_store",
+            "consume.eq(consume + taken)",
+            "consume.eq(consume + self.given.valid)",
+        ),
+    ),
+    (
         catalogue.ZERO_ELIMINATOR,
         "no room for the second row",
         Bug("accelsim_rtl.zero_eliminator", "& ~(second.valid & head_after.valid)", ""),
