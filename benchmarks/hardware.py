@@ -40,6 +40,7 @@ FORMS = (
     "spatten.exponent:narrow",
     "spatten.softmax:full",
     "spatten.softmax:narrow",
+    "spatten.decision:full",
     "kit.fifo:distributed",
     "kit.fifo:block",
     "kit.arbiter:four",

@@ -7,6 +7,7 @@ the store behind the pipeline has room for all that is under way and for it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 
 def store_depth(latency: int) -> int:
@@ -15,6 +16,12 @@ def store_depth(latency: int) -> int:
     latency: clocks from the one in which a beat enters to the first in which it is offered.
     """
     return 1 << (latency + 1).bit_length()
+
+
+def behind(clocks: Sequence[int], distance: int, number: int | None = None) -> int:
+    """The clock after that of the event `distance` before the next one, or before event `number`."""
+    place = (len(clocks) if number is None else number) - distance
+    return clocks[place] + 1 if place >= 0 else 0
 
 
 class Promises:

@@ -17,7 +17,7 @@ import numpy as np
 from accelsim.golden.softmax import SoftmaxFormat, softmax
 from accelsim.units.checks import check_lanes
 from accelsim.units.exponent import NARROW, Exponent
-from accelsim.units.promises import Promises, store_depth
+from accelsim.units.promises import Promises, behind, store_depth
 from accelsim.units.step import Row, pack, unpack
 
 ROWS = 64
@@ -247,22 +247,18 @@ def cycles(parameters: Softmax, rows: Sequence[int]) -> int:
     lines, places = parameters.store_lines, store_depth(parameters.divide_cycles)
     for number, length in enumerate(rows):
         for _ in range(length):
-            clock = max(_behind(enters, 1), _behind(passes[0], lines), _behind(ends[0], ROWS, number))
+            clock = max(
+                behind(enters, 1), behind(passes[0], lines, len(enters)), behind(ends[0], ROWS, number)
+            )
             enters.append(clock)
         complete = enters[-1] + parameters.largest_cycles
         for _ in range(length):
-            room = max(_behind(passes[1], lines, len(passes[0])), _behind(ends[1], ROWS, number))
-            passes[0].append(max(complete, _behind(passes[0], 1), room))
+            room = max(behind(passes[1], lines, len(passes[0])), behind(ends[1], ROWS, number))
+            passes[0].append(max(complete, behind(passes[0], 1), room))
         ends[0].append(passes[0][-1])
         complete = passes[0][-1] + parameters.sum_cycles
         for _ in range(length):
-            passes[1].append(max(complete, _behind(passes[1], 1), _behind(leaves, places)))
-            leaves.append(max(passes[1][-1] + parameters.divide_cycles, _behind(leaves, 1)))
+            passes[1].append(max(complete, behind(passes[1], 1), behind(leaves, places)))
+            leaves.append(max(passes[1][-1] + parameters.divide_cycles, behind(leaves, 1)))
         ends[1].append(passes[1][-1])
     return leaves[-1] + 1 if leaves else 0
-
-
-def _behind(clocks: Sequence[int], distance: int, number: int | None = None) -> int:
-    """The clock after that of the event `distance` before the next one, or before event `number`."""
-    place = (len(clocks) if number is None else number) - distance
-    return clocks[place] + 1 if place >= 0 else 0

@@ -7,6 +7,7 @@ from accelsim_rtl.entries import (
     arbiter,
     bit_width_converter,
     crossbar,
+    decision,
     exponent,
     fifo,
     prefix_sum,
@@ -32,6 +33,7 @@ UNITS: dict[str, Unit] = {
         bit_width_converter.UNIT,
         exponent.UNIT,
         softmax.UNIT,
+        decision.UNIT,
     )
 }
 

@@ -493,6 +493,74 @@ MUTATIONS = [
         [Bug("accelsim.units.softmax", "complete = passes[0][-1] +", "complete = 1 + passes[0][-1] +")],
         {"cycles"},
     ),
+    (
+        "spatten.decision",
+        [],
+        "wrong tie: a probability at the threshold does not reach it",
+        [
+            Bug(
+                "accelsim_rtl.decision",
+                "line.probabilities[lane] >= request",
+                "line.probabilities[lane] > request",
+            )
+        ],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.decision",
+        [],
+        "wrong tie: the same in RTL and step model",
+        [
+            Bug(
+                "accelsim_rtl.decision",
+                "line.probabilities[lane] >= request",
+                "line.probabilities[lane] > request",
+            ),
+            Bug("accelsim.units.decision", "probability >= request", "probability > request"),
+        ],
+        {"beats", "cycles"},
+    ),
+    (
+        "spatten.decision",
+        [],
+        "wrong side: only a row's last line is looked at",
+        [Bug("accelsim_rtl.decision", "before | reached.any()", "reached.any()")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.decision",
+        [],
+        "wrong side: a row of all bits is dropped too",
+        [Bug("accelsim_rtl.decision", "~(stays | decided.whole)", "~stays")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.decision",
+        [],
+        "dropped beat: a request for bits replaces the one before it",
+        [Bug("accelsim_rtl.decision", "free = ~self.refetch.valid | self.refetch.ready", "free = 1")],
+        {"rows", "beats", "rule"},
+    ),
+    (
+        "spatten.decision",
+        [],
+        "latency off by one: a request for rows waits for a clock",
+        [
+            Bug(
+                "accelsim_rtl.decision",
+                "free = ~self.refetch.valid | self.refetch.ready",
+                "free = ~self.refetch.valid",
+            )
+        ],
+        {"rows"},
+    ),
+    (
+        "spatten.decision",
+        [],
+        "latency off by one in cycles()",
+        [Bug("accelsim.units.decision", "enters[-1] + DECISION_CYCLES", "enters[-1] + 1 + DECISION_CYCLES")],
+        {"cycles"},
+    ),
 ]
 
 

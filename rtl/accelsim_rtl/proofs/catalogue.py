@@ -4,6 +4,8 @@ from accelsim.golden.softmax import SoftmaxFormat
 from accelsim.units.arbiter import Arbiter as ArbiterParameters
 from accelsim.units.bit_width_converter import BitWidthConverter as BitWidthConverterParameters
 from accelsim.units.crossbar import Crossbar as CrossbarParameters
+from accelsim.units.decision import KEPT_CYCLES
+from accelsim.units.decision import Decision as DecisionParameters
 from accelsim.units.exponent import Exponent as ExponentParameters
 from accelsim.units.fifo import Fifo as FifoParameters
 from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
@@ -16,6 +18,7 @@ from accelsim.words import unknown
 from accelsim_rtl.arbiter import Arbiter
 from accelsim_rtl.bit_width_converter import BitWidthConverter
 from accelsim_rtl.crossbar import Crossbar
+from accelsim_rtl.decision import Decision
 from accelsim_rtl.exponent import Exponent
 from accelsim_rtl.fifo import Fifo
 from accelsim_rtl.prefix_sum import PrefixSum
@@ -65,6 +68,11 @@ def _exponent() -> PromisedLines:
 def _softmax() -> PromisedLines:
     unit = Softmax(SoftmaxParameters(lanes=1, row_lines=2, store_rows=1, score_bits=3, form=COARSE))
     return PromisedLines(unit, unit.store, moving="divided", stages=unit.parameters.divide_cycles - 1)
+
+
+def _decision() -> PromisedLines:
+    unit = Decision(DecisionParameters(lanes=1, row_lines=2, store_rows=1, probability_bits=2, tag_bits=2))
+    return PromisedLines(unit, unit.store, moving="arrives", stages=KEPT_CYCLES - 1)
 
 
 PROOFS = (
@@ -215,6 +223,12 @@ PROOFS = (
         claim=PROMISED,
         bounds="1 lane, rows of 2 lines, scores and probabilities of 3 bits",
         harness=_softmax,
+    ),
+    Proof(
+        unit="spatten.decision",
+        claim=PROMISED,
+        bounds="1 lane, rows of 2 lines, probabilities of 2 bits",
+        harness=_decision,
     ),
     Proof(
         unit="spatten.prefix_sum",
