@@ -41,6 +41,7 @@ FORMS = (
     "spatten.softmax:full",
     "spatten.softmax:narrow",
     "spatten.decision:full",
+    "spatten.dot_product:eighth",
     "kit.fifo:distributed",
     "kit.fifo:block",
     "kit.arbiter:four",

@@ -8,6 +8,7 @@ from accelsim_rtl.entries import (
     bit_width_converter,
     crossbar,
     decision,
+    dot_product,
     exponent,
     fifo,
     prefix_sum,
@@ -34,6 +35,7 @@ UNITS: dict[str, Unit] = {
         exponent.UNIT,
         softmax.UNIT,
         decision.UNIT,
+        dot_product.UNIT,
     )
 }
 

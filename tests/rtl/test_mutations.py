@@ -561,6 +561,54 @@ MUTATIONS = [
         [Bug("accelsim.units.decision", "enters[-1] + DECISION_CYCLES", "enters[-1] + 1 + DECISION_CYCLES")],
         {"cycles"},
     ),
+    (
+        "spatten.dot_product",
+        [],
+        "wrong side: short vectors meet the wrong half of the query",
+        [Bug("accelsim_rtl.dot_product", "query.operands[place % (1 << level)]", "query.operands[place]")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.dot_product",
+        [],
+        "wrong side: the sums of the level above",
+        [Bug("accelsim_rtl.dot_product", "Mux(level == number, sums", "Mux(level + 1 == number, sums")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.dot_product",
+        [],
+        "wrong side: a sum loses its highest bit",
+        [Bug("accelsim_rtl.dot_product", "signed(len(one) + 1)", "signed(len(one) + (level < 2))")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.dot_product",
+        [],
+        "latency off by one: the next query waits for the last line",
+        [
+            Bug(
+                "accelsim_rtl.dot_product",
+                "self.queries.ready.eq(~there | ends)",
+                "self.queries.ready.eq(~there | delayed(m, ends, 1, name='late'))",
+            )
+        ],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.dot_product",
+        [],
+        "dropped beat: more lines on their way than there is room for",
+        [Bug("accelsim_rtl.promised_store", "self.promised != self.depth", "1")],
+        {"rows", "beats", "rule"},
+    ),
+    (
+        "spatten.dot_product",
+        [],
+        "latency off by one in cycles()",
+        [Bug("accelsim.units.dot_product", "return 1 + sum(lines)", "return sum(lines)")],
+        {"cycles"},
+    ),
 ]
 
 

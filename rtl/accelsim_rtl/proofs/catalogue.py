@@ -6,6 +6,7 @@ from accelsim.units.bit_width_converter import BitWidthConverter as BitWidthConv
 from accelsim.units.crossbar import Crossbar as CrossbarParameters
 from accelsim.units.decision import KEPT_CYCLES
 from accelsim.units.decision import Decision as DecisionParameters
+from accelsim.units.dot_product import DotProduct as DotProductParameters
 from accelsim.units.exponent import Exponent as ExponentParameters
 from accelsim.units.fifo import Fifo as FifoParameters
 from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
@@ -19,6 +20,7 @@ from accelsim_rtl.arbiter import Arbiter
 from accelsim_rtl.bit_width_converter import BitWidthConverter
 from accelsim_rtl.crossbar import Crossbar
 from accelsim_rtl.decision import Decision
+from accelsim_rtl.dot_product import DotProduct
 from accelsim_rtl.exponent import Exponent
 from accelsim_rtl.fifo import Fifo
 from accelsim_rtl.prefix_sum import PrefixSum
@@ -73,6 +75,11 @@ def _softmax() -> PromisedLines:
 def _decision() -> PromisedLines:
     unit = Decision(DecisionParameters(lanes=1, row_lines=2, store_rows=1, probability_bits=2, tag_bits=2))
     return PromisedLines(unit, unit.store, moving="arrives", stages=KEPT_CYCLES - 1)
+
+
+def _dot_product() -> PromisedLines:
+    unit = DotProduct(DotProductParameters(multipliers=2, operand_bits=2, tree_outputs=2))
+    return PromisedLines(unit, unit.store, moving="arrives", stages=unit.parameters.latency_cycles - 1)
 
 
 PROOFS = (
@@ -229,6 +236,12 @@ PROOFS = (
         claim=PROMISED,
         bounds="1 lane, rows of 2 lines, probabilities of 2 bits",
         harness=_decision,
+    ),
+    Proof(
+        unit="spatten.dot_product",
+        claim=PROMISED,
+        bounds="2 multipliers, operands of 2 bits",
+        harness=_dot_product,
     ),
     Proof(
         unit="spatten.prefix_sum",
