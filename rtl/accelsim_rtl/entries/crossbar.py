@@ -70,7 +70,7 @@ def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[st
 
 UNIT = Unit(
     name="spatten.crossbar",
-    sentence="Crossbar of SpAtten's fetcher: each beat to the output that it names, kept while it waits",
+    sentence="Crossbar of SpAtten's fetcher: a beat keeps the output that it names while it waits",
     presets=unit.PRESETS,
     component=Crossbar,
     model=unit.Model,
