@@ -5,10 +5,15 @@ from __future__ import annotations
 from accelsim.words import unknown
 from accelsim_rtl.entries import (
     arbiter,
+    bit_width_converter,
     crossbar,
+    decision,
+    dot_product,
+    exponent,
     fifo,
     prefix_sum,
     score_accumulator,
+    softmax,
     sore,
     topk,
     zero_eliminator,
@@ -26,6 +31,11 @@ UNITS: dict[str, Unit] = {
         topk.UNIT,
         score_accumulator.UNIT,
         crossbar.UNIT,
+        bit_width_converter.UNIT,
+        exponent.UNIT,
+        softmax.UNIT,
+        decision.UNIT,
+        dot_product.UNIT,
     )
 }
 

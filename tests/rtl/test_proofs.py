@@ -109,6 +109,43 @@ FLAWS = [
         ),
     ),
     (
+        catalogue.CONVERTER,
+        "a beat is taken whether there is room or not",
+        Bug("accelsim_rtl.bit_width_converter", "wants.eq(held_after < line)", "wants.eq(1)"),
+    ),
+    (
+        catalogue.CONVERTER,
+        "a record ends without its padding",
+        Bug(
+            "accelsim_rtl.bit_width_converter",
+            "Mux(last, beats_left == 0, self.held >= line)",
+            "self.held >= line",
+        ),
+    ),
+    (
+        catalogue.CONVERTER,
+        "a line is replaced before it is taken",
+        Bug(
+            "accelsim_rtl.bit_width_converter",
+            "free = ~self.operands.valid | self.operands.ready",
+            "free = 1",
+        ),
+    ),
+    (
+        catalogue.PROMISED,
+        "a line is on its way whether there is room or not",
+        Bug("accelsim_rtl.promised_store", "self.promised != self.depth", "1"),
+    ),
+    (
+        catalogue.PROMISED,
+        "a line in the store is passed over while the sink waits",
+        Bug(
+            "accelsim_rtl.promised_store",
+            "consume.eq(consume + taken)",
+            "consume.eq(consume + self.given.valid)",
+        ),
+    ),
+    (
         catalogue.ZERO_ELIMINATOR,
         "no room for the second row",
         Bug("accelsim_rtl.zero_eliminator", "& ~(second.valid & head_after.valid)", ""),

@@ -1,21 +1,34 @@
 """All proofs there are, by unit."""
 
+from accelsim.golden.softmax import SoftmaxFormat
 from accelsim.units.arbiter import Arbiter as ArbiterParameters
+from accelsim.units.bit_width_converter import BitWidthConverter as BitWidthConverterParameters
 from accelsim.units.crossbar import Crossbar as CrossbarParameters
+from accelsim.units.decision import KEPT_CYCLES
+from accelsim.units.decision import Decision as DecisionParameters
+from accelsim.units.dot_product import DotProduct as DotProductParameters
+from accelsim.units.exponent import Exponent as ExponentParameters
 from accelsim.units.fifo import Fifo as FifoParameters
 from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
 from accelsim.units.score_accumulator import ScoreAccumulator as ScoreAccumulatorParameters
+from accelsim.units.softmax import Softmax as SoftmaxParameters
 from accelsim.units.sore import Sore as SoreParameters
 from accelsim.units.topk import TopK as TopKParameters
 from accelsim.units.zero_eliminator import ZeroEliminator as ZeroEliminatorParameters
 from accelsim.words import unknown
 from accelsim_rtl.arbiter import Arbiter
+from accelsim_rtl.bit_width_converter import BitWidthConverter
 from accelsim_rtl.crossbar import Crossbar
+from accelsim_rtl.decision import Decision
+from accelsim_rtl.dot_product import DotProduct
+from accelsim_rtl.exponent import Exponent
 from accelsim_rtl.fifo import Fifo
 from accelsim_rtl.prefix_sum import PrefixSum
 from accelsim_rtl.proofs.arbiter_grants import ArbiterGrants
+from accelsim_rtl.proofs.converter_beats import ConverterBeats
 from accelsim_rtl.proofs.crossbar_beats import CrossbarBeats
 from accelsim_rtl.proofs.fifo_order import FifoOrder
+from accelsim_rtl.proofs.promised_lines import PromisedLines, ShortPipeline
 from accelsim_rtl.proofs.prover import Proof
 from accelsim_rtl.proofs.score_accumulator_store import ScoreAccumulatorStore
 from accelsim_rtl.proofs.sore_groups import SoreGroups
@@ -23,6 +36,7 @@ from accelsim_rtl.proofs.topk_streams import TopKStore, TopKThreshold
 from accelsim_rtl.proofs.watching import Harness
 from accelsim_rtl.proofs.zero_eliminator_order import ZeroEliminatorOrder
 from accelsim_rtl.score_accumulator import ScoreAccumulator
+from accelsim_rtl.softmax import Softmax
 from accelsim_rtl.sore import Sore
 from accelsim_rtl.topk.engine import TopK
 from accelsim_rtl.topk.store import Store
@@ -36,7 +50,37 @@ SORE = "every group's result holds its N strongest numbers, their indices ascend
 ZERO_ELIMINATOR = "kept elements leave complete and in order, and a group's last row with its last element"
 FIFO = "nothing is lost, overtaken or changed, and no more than the depth is inside"
 CROSSBAR = "a beat is offered by the output that it names, as it came, and stays there until it is taken"
+CONVERTER = "a record takes as many beats as its request says, and none without room for it"
+PROMISED = "room is promised before a line is on its way, so that the stream rule holds behind it"
 ARBITER = "a request is served within as many beats as there are sources"
+
+COARSE = SoftmaxFormat(score_fraction_bits=1, exp_fraction_bits=8, degree=1, probability_fraction_bits=2)
+
+
+def _short() -> PromisedLines:
+    unit = ShortPipeline()
+    return PromisedLines(unit, unit.store, moving="arrives", stages=1)
+
+
+def _exponent() -> PromisedLines:
+    unit = Exponent(ExponentParameters(lanes=1, distance_bits=4, form=COARSE))
+    return PromisedLines(unit, unit.store, moving="arrives", stages=unit.parameters.latency_cycles)
+
+
+def _softmax() -> PromisedLines:
+    unit = Softmax(SoftmaxParameters(lanes=1, row_lines=2, store_rows=1, score_bits=3, form=COARSE))
+    return PromisedLines(unit, unit.store, moving="divided", stages=unit.parameters.divide_cycles - 1)
+
+
+def _decision() -> PromisedLines:
+    unit = Decision(DecisionParameters(lanes=1, row_lines=2, store_rows=1, probability_bits=2, tag_bits=2))
+    return PromisedLines(unit, unit.store, moving="arrives", stages=KEPT_CYCLES - 1)
+
+
+def _dot_product() -> PromisedLines:
+    unit = DotProduct(DotProductParameters(multipliers=2, operand_bits=2, tree_outputs=2))
+    return PromisedLines(unit, unit.store, moving="arrives", stages=unit.parameters.latency_cycles - 1)
+
 
 PROOFS = (
     Proof(
@@ -158,6 +202,46 @@ PROOFS = (
         harness=lambda: CrossbarBeats(
             Crossbar(CrossbarParameters(inputs=3, outputs=2, bits=3, position=0, input_depth=2))
         ),
+    ),
+    Proof(
+        unit="spatten.bit_width_converter",
+        claim=CONVERTER,
+        bounds="4 lanes, 2, 3 and 6 bits, beats of 16",
+        harness=lambda: ConverterBeats(
+            BitWidthConverter(
+                BitWidthConverterParameters(beat_bits=16, lanes=4, operand_bits=8, widths=(2, 3, 6))
+            )
+        ),
+    ),
+    Proof(
+        unit="spatten.exponent",
+        claim=PROMISED,
+        bounds="its store alone, of 2 lines of 2 bits behind a register",
+        harness=_short,
+    ),
+    Proof(
+        unit="spatten.exponent",
+        claim=PROMISED,
+        bounds="1 lane, distances of 4 bits, powers of 9",
+        harness=_exponent,
+    ),
+    Proof(
+        unit="spatten.softmax",
+        claim=PROMISED,
+        bounds="1 lane, rows of 2 lines, scores and probabilities of 3 bits",
+        harness=_softmax,
+    ),
+    Proof(
+        unit="spatten.decision",
+        claim=PROMISED,
+        bounds="1 lane, rows of 2 lines, probabilities of 2 bits",
+        harness=_decision,
+    ),
+    Proof(
+        unit="spatten.dot_product",
+        claim=PROMISED,
+        bounds="2 multipliers, operands of 2 bits",
+        harness=_dot_product,
     ),
     Proof(
         unit="spatten.prefix_sum",

@@ -1,0 +1,181 @@
+"""SpAtten's QxK: an array of multipliers and a tree of adders that ends wherever a vector does.
+
+A line of keys comes each clock: `multipliers` operands, so vectors of D operands side by side, and as many
+scores leave. The tree gives its sums of every level from `tree_outputs` sums on. Sums are exact.
+Source: HPCA 2021 SpAtten, section 4 and Table I (512 multipliers of 12 bits, at most 8 outputs a cycle).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from accelsim.golden.matmul import matmul_integer
+from accelsim.units.promises import Promises, store_depth
+from accelsim.units.step import Row, pack, unpack
+
+LARGEST_MULTIPLIERS = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class DotProduct:
+    """`multipliers` of two signed operands of `operand_bits` bits; at most `tree_outputs` sums a clock.
+
+    Both are powers of two. A vector has as many operands as a multiplier for each of `tree_outputs` vectors
+    leaves it, or twice as many, or four times, up to all; a shorter one is padded with zeros.
+    """
+
+    multipliers: int = 512
+    operand_bits: int = 12
+    tree_outputs: int = 8
+
+    def __post_init__(self) -> None:
+        for name, value, most in (
+            ("multipliers", self.multipliers, LARGEST_MULTIPLIERS),
+            ("tree_outputs", self.tree_outputs, self.multipliers),
+        ):
+            if not 1 <= value <= most or value & (value - 1):
+                raise ValueError(f"{name} must be a power of two from 1 to {most}, not {value}")
+        if not 2 <= self.operand_bits <= 18:
+            raise ValueError(f"operand_bits must be from 2 to 18, not {self.operand_bits}")
+
+    @property
+    def levels(self) -> int:
+        """Of the whole tree."""
+        return (self.multipliers - 1).bit_length()
+
+    @property
+    def least_level(self) -> int:
+        """The first one whose sums can leave."""
+        return self.levels - (self.tree_outputs - 1).bit_length()
+
+    @property
+    def level_bits(self) -> int:
+        """Of a level's number."""
+        return max(1, self.levels.bit_length())
+
+    @property
+    def sum_bits(self) -> int:
+        """Of a sum of all products."""
+        return 2 * self.operand_bits + self.levels
+
+    @property
+    def latency_cycles(self) -> int:
+        """From a line of keys to its scores.
+
+        Operands; product; a clock for each level; the choice of the level; the store of the output.
+        """
+        return 1 + 1 + self.levels + 1 + 1
+
+
+PRESETS = {
+    "full": DotProduct(),
+    "eighth": DotProduct(multipliers=64),
+    "tiny": DotProduct(multipliers=8, operand_bits=5, tree_outputs=4),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """A payload of `queries`: operands (D of them, the rest of `multipliers` anything), D = 2^level."""
+
+    operands: tuple[int, ...]
+    level: int
+
+
+def pack_signed(values: Sequence[int], bits: int) -> int:
+    """Signed values of `bits` bits each as one integer, the first one lowest."""
+    return pack([value & (1 << bits) - 1 for value in values], bits)
+
+
+def unpack_signed(packed: int, bits: int, count: int) -> list[int]:
+    """The `count` lowest fields of `bits` bits each, signed."""
+    sign = 1 << (bits - 1)
+    return [(word ^ sign) - sign for word in unpack(packed, bits, count)]
+
+
+def pack_query(parameters: DotProduct, query: Query) -> int:
+    """Payload of `queries`."""
+    operands = pack_signed(query.operands, parameters.operand_bits)
+    return operands | query.level << parameters.multipliers * parameters.operand_bits
+
+
+def unpack_query(parameters: DotProduct, payload: int) -> Query:
+    """The fields of a payload of `queries`. ValueError for a level that the tree does not give."""
+    level = payload >> parameters.multipliers * parameters.operand_bits
+    if not parameters.least_level <= level <= parameters.levels:
+        raise ValueError(f"level must be from {parameters.least_level} to {parameters.levels}, not {level}")
+    return Query(operands=tuple(unpack_signed(payload, parameters.operand_bits, 1 << level)), level=level)
+
+
+def pack_keys(parameters: DotProduct, operands: Sequence[int], *, last: bool) -> int:
+    """Payload of `keys`: a line of operands, and whether it is the last one for its query."""
+    line = pack_signed(operands, parameters.operand_bits)
+    return line | int(last) << parameters.multipliers * parameters.operand_bits
+
+
+def unpack_keys(parameters: DotProduct, payload: int) -> tuple[list[int], bool]:
+    """The fields of a payload of `keys`."""
+    operands = unpack_signed(payload, parameters.operand_bits, parameters.multipliers)
+    return operands, bool(payload >> parameters.multipliers * parameters.operand_bits)
+
+
+def pack_scores(parameters: DotProduct, scores: Sequence[int], *, last: bool) -> int:
+    """Payload of `scores`: a line of sums, those that no vector has are zero."""
+    line = pack_signed(scores, parameters.sum_bits)
+    return line | int(last) << parameters.tree_outputs * parameters.sum_bits
+
+
+class Model:
+    """Streams: `queries`, `keys` in, `scores` out; probe `promised`: lines on their way or at the output.
+
+    A line of keys is taken after its query; the next query comes with the last line of the one before it.
+    """
+
+    def __init__(self, parameters: DotProduct) -> None:
+        self.parameters = parameters
+        self.reset()
+
+    def reset(self) -> None:
+        """No query, nothing under way."""
+        self._query: Query | None = None
+        latency = self.parameters.latency_cycles
+        self._promises = Promises(latency, store_depth(latency))
+
+    def step(self, inputs: Mapping[str, int]) -> Row:
+        """One clock: see `Model` in `accelsim.units.step`."""
+        parameters, promises, query = self.parameters, self._promises, self._query
+        row = {
+            "queries_ready": int(query is None),
+            "keys_ready": int(query is not None and promises.room),
+            "scores_valid": int(promises.offered is not None),
+            "scores_payload": promises.offered or 0,
+            "promised": promises.promised,
+        }
+        entering = None
+        if query is not None and row["keys_ready"] and inputs["keys_valid"]:
+            operands, last = unpack_keys(parameters, inputs["keys_payload"])
+            entering = pack_scores(parameters, line_scores(query, operands), last=last)
+            row["queries_ready"] = int(last)
+        promises.step(entering, inputs["scores_ready"])
+        if row["queries_ready"]:
+            valid, payload = inputs["queries_valid"], inputs["queries_payload"]
+            self._query = unpack_query(parameters, payload) if valid else None
+        return row
+
+
+def line_scores(query: Query, operands: Sequence[int]) -> list[int]:
+    """The exact products of a query with the vectors of a line."""
+    keys = np.array(operands, np.int32).reshape(-1, 1 << query.level)
+    scores: list[int] = matmul_integer(np.array([query.operands], np.int32), keys)[0].tolist()
+    return scores
+
+
+def cycles(parameters: DotProduct, lines: Sequence[int]) -> int:
+    """Clocks from the first query offered to the last line of scores taken; nobody ever waits.
+
+    lines: of keys, of each query. A line a clock; only the first query takes a clock of its own.
+    """
+    return 1 + sum(lines) + parameters.latency_cycles if lines else 0
