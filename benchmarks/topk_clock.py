@@ -102,7 +102,7 @@ def synthesise(parameters: TopK, folder: Path) -> dict[str, int]:
     frame = Framed(rtl.TopK(parameters, target="ecp5"))
     (folder / "top.il").write_text(rtlil.convert(frame, name="top", emit_src=False))
     script = (
-        "read_rtlil top.il; hierarchy -top top; proc; flatten; opt_clean -purge; "
+        "read_rtlil top.il; hierarchy -top top; proc; flatten; opt_clean -purge; setattr -set keep 1 a:keep=1 %ci1:+[Q] a:keep=1 %d; "
         f"synth_ecp5 -abc9 -top top -run begin:map_ffs; {LEGALIZE}; opt_clean; "
         "synth_ecp5 -abc9 -top top -run map_ffs: -json top.json; tee -o cells.json stat -json"
     )
