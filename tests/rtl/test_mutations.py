@@ -171,7 +171,7 @@ MUTATIONS = [
         "spatten.topk",
         [],
         "wrong tie: the equal ones of earlier lines are forgotten",
-        [Bug("accelsim_rtl.topk.filter", "Mux(starts, 0, seen + equals.total)", "0")],
+        [Bug("accelsim_rtl.topk.filter", "Mux(starts, 0, seen)", "0")],
         {"rows", "beats"},
     ),
     (
@@ -199,7 +199,13 @@ MUTATIONS = [
         "spatten.topk",
         ["width=1", "capacity=128"],
         "back-pressure: the filter reads a line for which the store has no room",
-        [Bug("accelsim_rtl.topk.store", "reaches(promised, self.depth - 3)", "reaches(promised, self.depth - 2)")],
+        [
+            Bug(
+                "accelsim_rtl.topk.store",
+                "reaches(promised, self.depth - 3)",
+                "reaches(promised, self.depth - 2)",
+            )
+        ],
         {"rows", "beats", "cycles"},
     ),
     (
@@ -223,8 +229,8 @@ MUTATIONS = [
         [
             Bug(
                 "accelsim_rtl.topk.sampler",
-                "~(line & ~below)[1:].any()",
-                "~(line & (line - 1)).any()",
+                "~line[0] & ~(line & ~below)[2:].any()",
+                "~(line & (line + 1)).any()",
             )
         ],
         {"rows"},

@@ -110,8 +110,8 @@ FLAWS = [
         "a line is passed over while the sink waits",
         Bug(
             "accelsim_rtl.topk.store",
-            "consume.eq(Mux(taken, incremented(consume), consume))",
-            "consume.eq(Mux(self.kept.valid, incremented(consume), consume))",
+            "filled & self.kept.ready",
+            "filled",
         ),
     ),
     (
@@ -122,7 +122,11 @@ FLAWS = [
     (
         catalogue.TOPK_THRESHOLD,
         "a threshold is presented whether the last one was taken or not",
-        Bug("accelsim_rtl.topk.engine", "presents.eq(presenting & ~self.threshold.valid)", "presents.eq(presenting)"),
+        Bug(
+            "accelsim_rtl.topk.engine",
+            "presents.eq(presenting & ~self.threshold.valid)",
+            "presents.eq(presenting)",
+        ),
     ),
     (
         catalogue.STREAM_RULE,

@@ -27,6 +27,7 @@ class TopKStore(Harness):
     def __init__(self, store: Store):
         # A store as narrow as this one has one copy of `consume`.
         pointers = {"produce": ("produce", range(store.depth)), "consume": ("consume_0", range(store.depth))}
+        pointers |= {"filled": ("filled_0", 1)}
         sums = {"promised": ("promised", range(store.depth + 1)), "change": ("change", range(-2, 3))}
         super().__init__(store, taps=pointers | sums)
 
@@ -48,6 +49,7 @@ class TopKStore(Harness):
             Assert(self.level + in_filter + owed <= depth),
             Assert(~self.room | (self.level + in_filter + owed < depth)),
             Assert(self.kept.valid == (self.level != 0)),
+            Assert(self.filled == self.kept.valid),
             Assert(self.produce == (self.consume + self.level) % depth),
             Assert(Mux(self.line_valid, self.level < depth, 1)),
         ]

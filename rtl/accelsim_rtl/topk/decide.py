@@ -48,13 +48,13 @@ class Decide(wiring.Component):
         room = Signal(signed_bits(bits), reset_less=True)
         m.d.sync += room.eq(self.count_less_one - self.target)
         nothing_over = Cat(~self.target, 1).as_signed()
-        for total, nothing, counted in (
-            (larger, -1, larger + self.larger_counted),
-            (smaller, -1, smaller + self.smaller_counted),
-            (over, nothing_over, over + self.larger_counted),
-            (under, room, under - self.smaller_counted),
-        ):
-            m.d.sync += total.eq(Mux(self.starts, nothing, counted))
+        # Nothing is counted in the cycle of `starts`.
+        m.d.sync += [
+            larger.eq(Mux(self.starts, -1, larger) + self.larger_counted),
+            smaller.eq(Mux(self.starts, -1, smaller) + self.smaller_counted),
+            over.eq(Mux(self.starts, nothing_over, over) + self.larger_counted),
+            under.eq(Mux(self.starts, room, under) - self.smaller_counted),
+        ]
 
         # Decide.
         counted = delayed(m, self.last, 1, name="counted", resets=True)

@@ -63,14 +63,12 @@ class TopK(wiring.Component):
         kth = Signal(shapes.bits, reset_less=True)
         quota = Signal(shapes.count_bits, reset_less=True)
         reads = Signal(reset_less=True)
-        # It is selected until its threshold is found, presented, and filtered until `ends`. The two phases that
-        # steer anything have a register each, because many wires leave them.
+        # It is selected until its threshold is found, presented, and filtered until `ends`. The two phases
+        # that steer anything have a register each, because many wires leave them.
         idle, presenting, take, presents = Signal(init=1), Signal(), Signal(), Signal()
         m.d.sync += [
             idle.eq(output.ends | (idle & ~take)),
-            presenting.eq(
-                (take & load.keeps_all) | select.found | (presenting & self.threshold.valid)
-            ),
+            presenting.eq((take & load.keeps_all) | select.found | (presenting & self.threshold.valid)),
         ]
         m.d.comb += [
             take.eq(idle & load.loaded),

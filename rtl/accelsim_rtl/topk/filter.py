@@ -139,7 +139,7 @@ class Filter(wiring.Component):
         seen, before_line = (
             Signal(shapes.count_bits, name=name, reset_less=True) for name in ("seen", "before")
         )
-        m.d.sync += [seen.eq(Mux(starts, 0, seen + equals.total)), before_line.eq(seen)]
+        m.d.sync += [seen.eq(Mux(starts, 0, seen) + equals.total), before_line.eq(seen)]
         tags = delayed(m, tags, 1, name="seen", resets=True)
         numbers = delayed(m, numbers, 1, name="numbers_seen")
 
@@ -191,9 +191,7 @@ class Filter(wiring.Component):
             store.retired.eq(delayed(m, retired, 2, name="retired_masked", resets=True)),
             store.line_valid.eq(delayed(m, compactor.line_valid, 2, name="masked_valid", resets=True)),
             store.line.last.eq(delayed(m, final, 1, name="final")),
-            store.line["count"].eq(
-                delayed(m, Mux(final, last_count, shapes.width), 1, name="masked_count")
-            ),
+            store.line["count"].eq(delayed(m, Mux(final, last_count, shapes.width), 1, name="masked_count")),
             self.stored.eq(store.level),
         ]
         for lane in range(shapes.width):

@@ -16,7 +16,7 @@ def delayed(m, value, cycles, *, name, resets=False):
 
 
 def copies(shape, number, *, name):
-    """Registers that are driven alike and stay apart, where the wires of a single one would be the longest."""
+    """Registers that are driven alike and stay apart: the wires of a single one would be the longest."""
     # Equal registers would be made one.
     return [
         Signal(shape, name=f"{name}_{index}", attrs={"keep": 1}, reset_less=True) for index in range(number)

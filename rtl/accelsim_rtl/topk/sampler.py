@@ -42,14 +42,17 @@ class Sampler(wiring.Component):
         lane_bits = (self.width - 1).bit_length()
         word = Signal(golden.LFSR_BITS, reset_less=True)
 
-        # Which line of the group is drawn. A group ends at a line whose number is ones alone; the next one
-        # has that many lines, and the bits above them in common.
+        # Which line of the group is drawn. A group ends at a line whose number is ones alone, which is known
+        # from the line before it; the next group has that many lines, and the bits above them in common.
         drawn_line, line = Signal(self.line.shape(), reset_less=True), self.line
-        below = Cat(Const(1, 1), line)[: len(line)]
-        ends = self.line_valid & ~(line & ~below)[1:].any()
+        below, ends = Cat(Const(1, 1), line)[: len(line)], Signal(reset_less=True)
+        with m.If(self.start):
+            m.d.sync += ends.eq(1)
+        with m.Elif(self.line_valid):
+            m.d.sync += ends.eq(~line[0] & ~(line & ~below)[2:].any())
         with m.If(self.start):
             m.d.sync += [word.eq(self.word), drawn_line.eq(0)]
-        with m.Elif(ends):
+        with m.Elif(self.line_valid & ends):
             m.d.sync += [word.eq(stepped(word)), drawn_line.eq((stepped(word) & line) | (below & ~line))]
         drawn = delayed(m, self.line_valid & (line == drawn_line), 1, name="drawn", resets=True)
 
