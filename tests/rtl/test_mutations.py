@@ -164,7 +164,7 @@ MUTATIONS = [
         "spatten.topk",
         [],
         "wrong tie: one equal score too many stays",
-        [Bug("accelsim_rtl.topk.filter", "before[lane] < room", "before[lane] <= room")],
+        [Bug("accelsim_rtl.topk.filter", "before[lane] < rooms", "before[lane] <= rooms")],
         {"rows", "beats"},
     ),
     (

@@ -36,6 +36,7 @@ class Compactor(wiring.Component):
                 "counted": Out(width.bit_length()),
                 "joining": Out(1),
                 "line_valid": Out(1),
+                "line_seen": Out(1),
                 "line": Out((lines - 1).bit_length()),
                 "line_lanes": Out(data.ArrayLayout(bits, width)),
                 "line_count": Out(width.bit_length()),
@@ -93,6 +94,6 @@ class Compactor(wiring.Component):
                 join.lanes[lane].eq(butterfly.routed[lane][: self.bits]),
                 join.wraps[lane].eq(butterfly.routed[lane][self.bits]),
             ]
-        for name in ("line_valid", "line", "line_lanes", "line_count"):
+        for name in ("line_valid", "line_seen", "line", "line_lanes", "line_count"):
             m.d.comb += getattr(self, name).eq(getattr(join, name))
         return m

@@ -13,7 +13,7 @@ from accelsim_rtl.topk.compact import Compactor
 from accelsim_rtl.topk.compare import Compare
 from accelsim_rtl.topk.count import PrefixCount
 from accelsim_rtl.topk.memory import READ_LATENCY
-from accelsim_rtl.topk.pipeline import delayed
+from accelsim_rtl.topk.pipeline import LANES_OF_A_COPY, copies, delayed
 from accelsim_rtl.topk.shapes import Shapes
 from accelsim_rtl.topk.store import Store
 
@@ -145,11 +145,10 @@ class Filter(wiring.Component):
 
         # Room: how many more equal ones may stay, as far as this line can tell.
         left = Signal(range(-parameters.capacity, parameters.capacity + 1), reset_less=True)
-        room = Signal(shapes.width.bit_length(), reset_less=True)
-        m.d.sync += [
-            left.eq(numbers.quota - before_line),
-            room.eq(Mux(left < 0, 0, Mux(left > shapes.width, shapes.width, left))),
-        ]
+        rooms = copies(shapes.width.bit_length(), -(-shapes.width // LANES_OF_A_COPY), name="room")
+        many, some = left[shapes.lane_bits : -1].any(), left[: shapes.lane_bits]
+        in_line = Mux(many, shapes.width, some) & (~left[-1]).replicate(shapes.width.bit_length())
+        m.d.sync += [left.eq(numbers.quota - before_line), *(room.eq(in_line) for room in rooms)]
         tags = delayed(m, tags, 2, name="roomy", resets=True)
         numbers = delayed(m, numbers, 2, name="numbers_roomy")
 
@@ -159,7 +158,8 @@ class Filter(wiring.Component):
         before = delayed(m, equals.before, 3, name="before")
         marks = Signal(shapes.width, reset_less=True)
         for lane in range(shapes.width):
-            m.d.sync += marks[lane].eq(larger[lane] | (equal[lane] & (before[lane] < room)))
+            stays = before[lane] < rooms[lane // LANES_OF_A_COPY]
+            m.d.sync += marks[lane].eq(larger[lane] | (equal[lane] & stays))
         tags = delayed(m, tags, 1, name="kept", resets=True)
         numbers = delayed(m, numbers, 1, name="numbers_kept")
         lanes = delayed(m, lanes, count_stages + 4, name="lanes_kept")

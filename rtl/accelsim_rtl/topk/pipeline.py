@@ -15,9 +15,10 @@ def delayed(m, value, cycles, *, name, resets=False):
     return value
 
 
-def copies(shape, number, *, name):
+def copies(shape, number, *, name, resets=False):
     """Registers that are driven alike and stay apart: the wires of a single one would be the longest."""
     # Equal registers would be made one.
     return [
-        Signal(shape, name=f"{name}_{index}", attrs={"keep": 1}, reset_less=True) for index in range(number)
+        Signal(shape, name=f"{name}_{index}", attrs={"keep": 1}, reset_less=not resets)
+        for index in range(number)
     ]
