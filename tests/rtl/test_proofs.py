@@ -169,18 +169,24 @@ FLAWS = [
         catalogue.TOPK_STORE,
         "a line is passed over while the sink waits",
         Bug(
-            "accelsim_rtl.topk.store", "consume.eq(consume + taken)", "consume.eq(consume + self.kept.valid)"
+            "accelsim_rtl.topk.store",
+            "filled & self.kept.ready",
+            "filled",
         ),
     ),
     (
         catalogue.TOPK_STORE,
         "lines in the filter are promised no room",
-        Bug("accelsim_rtl.topk.store", "promised + self.issued - self.retired", "promised"),
+        Bug("accelsim_rtl.topk.store", "self.issued - self.retired + self.line_valid", "self.line_valid"),
     ),
     (
         catalogue.TOPK_THRESHOLD,
         "a threshold is presented whether the last one was taken or not",
-        Bug("accelsim_rtl.topk.engine", "presents.eq(~self.threshold.valid)", "presents.eq(1)"),
+        Bug(
+            "accelsim_rtl.topk.engine",
+            "presents.eq(presenting & ~self.threshold.valid)",
+            "presents.eq(presenting)",
+        ),
     ),
     (
         catalogue.STREAM_RULE,

@@ -149,4 +149,4 @@ class TopK:
     @property
     def store_lines(self) -> int:
         """Lines of the store at the output: as many as keep the filter running, a power of two."""
-        return 1 << (self.filter_cycles + 3 - 1).bit_length()
+        return 1 << (self.filter_cycles + 4 - 1).bit_length()

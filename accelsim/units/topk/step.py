@@ -64,7 +64,7 @@ class Model:
         )
         self._flushed: int | None = None
         self._store: deque[int] = deque()
-        self._promised = 0
+        self._promised = self._change = 0
         self._room = True
 
     def step(self, inputs: Mapping[str, int]) -> Row:
@@ -106,6 +106,7 @@ class Model:
             self._threshold = None
         entering, self._flushed = (False, self._flushed), None
         if self._state == "idle":
+            self._passes = 0
             if complete:
                 self._take()
         elif self._state == "select":
@@ -134,20 +135,22 @@ class Model:
         self._work = plan_row(self.parameters, self._request, self._loaded)
         self._state = "present"
         if self._work.schedule:
-            self._state, self._clock, self._passes = "select", 0, 0
+            self._state, self._clock = "select", 0
         self._request, self._loaded = None, []
 
     def _store_step(self, ready: bool, entering: tuple[bool, int | None]) -> None:
         """The filter's pipeline moves; its end goes to the store, whose first line may be taken."""
         self._pipeline.append(entering)
         retired, line = self._pipeline.popleft()
-        self._room = self._promised < self.parameters.store_lines - 2
-        if ready and self._store:
+        # The number of promised lines is summed in two cycles, and room is said one cycle later.
+        self._room = self._promised < self.parameters.store_lines - 3
+        self._promised += self._change
+        taken = ready and bool(self._store)
+        if taken:
             self._store.popleft()
-            self._promised -= 1
         if line is not None:
             self._store.append(line)
-        self._promised += int(entering[0]) - int(retired) + int(line is not None)
+        self._change = int(entering[0]) - int(retired) + int(line is not None) - int(taken)
 
     def _lines_of(self, request: Request) -> int:
         return -(-request.count // self.parameters.width)

@@ -22,6 +22,9 @@ from accelsim_rtl.kit.simulators import FailedToolError, MissingToolError
 
 WISHED_MHZ = 200
 
+KEEP_COPIES = "setattr -set keep 1 a:keep=1 %ci1:+[Q] a:keep=1 %d"
+"""Registers whose wires are to be kept: Yosys keeps the wires alone, and makes equal registers one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -117,6 +120,7 @@ def _yosys(folder: Path, text: str, top: str, command: str, *after: str) -> None
         "proc",
         "flatten",
         "opt_clean -purge",
+        KEEP_COPIES,
         f"{command} -top {top}",
         *after,
     ]

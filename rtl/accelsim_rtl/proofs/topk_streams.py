@@ -27,7 +27,9 @@ class TopKStore(Harness):
     def __init__(self, store: Store):
         # A store as narrow as this one has one copy of `consume`.
         pointers = {"produce": ("produce", range(store.depth)), "consume": ("consume_0", range(store.depth))}
-        super().__init__(store, taps=pointers | {"promised": ("promised", range(store.depth + 1))})
+        pointers |= {"filled": ("filled_0", 1)}
+        sums = {"promised": ("promised", range(store.depth + 1)), "change": ("change", range(-2, 3))}
+        super().__init__(store, taps=pointers | sums)
 
     def claim(self, m: Module):
         super().claim(m)
@@ -43,10 +45,11 @@ class TopKStore(Harness):
             Assume(~self.issued | self.room),
             Assume(~self.retired | (in_filter != 0)),
             Assume(~flushed | owed),
-            Assert(self.promised == self.level + in_filter),
-            Assert(self.promised + owed <= depth),
-            Assert(~self.room | (self.promised + owed < depth)),
+            Assert(self.promised + self.change == self.level + in_filter),
+            Assert(self.level + in_filter + owed <= depth),
+            Assert(~self.room | (self.level + in_filter + owed < depth)),
             Assert(self.kept.valid == (self.level != 0)),
+            Assert(self.filled == self.kept.valid),
             Assert(self.produce == (self.consume + self.level) % depth),
             Assert(Mux(self.line_valid, self.level < depth, 1)),
         ]

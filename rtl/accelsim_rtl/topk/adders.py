@@ -1,4 +1,4 @@
-"""Sums of a few bits as plain logic, for tables of four inputs: a chain of carries starts too slowly."""
+"""Sums and comparisons of a few bits as plain logic: a chain of carries starts too slowly."""
 
 from amaranth import Cat, Const, Signal
 
@@ -36,3 +36,16 @@ def summed(m, values, most):
             for i in range(0, len(values), 2)
         ]
     return values[0]
+
+
+def incremented(number):
+    """A number plus one, in as many bits: a bit turns where all below it are set."""
+    return Cat(number[place] ^ number[:place].all() for place in range(len(number)))
+
+
+def reaches(number, least):
+    """Whether a number is at least a constant, bit by bit from the lowest one."""
+    reached = Const(1, 1)
+    for place in range(len(number)):
+        reached = number[place] & reached if least >> place & 1 else number[place] | reached
+    return reached

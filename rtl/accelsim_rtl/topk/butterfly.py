@@ -11,8 +11,8 @@ class Butterfly(wiring.Component):
     """Element i of the valid ones goes to lane (start + i) mod width, for any start and any gaps before.
 
     Layer b moves an element between two lanes whose numbers differ in bit b alone, if its destination asks
-    for it; with the lowest bit first no two elements ever meet. latency: 2 cycles, one for each half of the
-    layers.
+    for it; with the lowest bit first no two elements ever meet. wants: `wishes` of a valid element, 0 of a
+    lane that has none. latency: 2 cycles, one for each half of the layers.
     """
 
     def __init__(self, *, width, bits):
@@ -20,7 +20,7 @@ class Butterfly(wiring.Component):
         super().__init__(
             {
                 "valid": In(width),
-                "destination": In(data.ArrayLayout(self.lane_bits, width)),
+                "wants": In(data.ArrayLayout(2 * self.lane_bits, width)),
                 "lanes": In(data.ArrayLayout(bits, width)),
                 "arrived": Out(width),
                 "routed": Out(data.ArrayLayout(bits, width)),
@@ -29,12 +29,8 @@ class Butterfly(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # What a layer asks: is there an element that wants a 0, one that wants a 1 in this bit? Both bits of
-        # all layers travel with their element, so that a layer costs its controls one look-up table.
-        wants = [
-            Cat(self.valid[lane] & (bit == side) for bit in self.destination[lane] for side in range(2))
-            for lane in range(self.width)
-        ]
+        # What all layers ask travels with an element, so that a layer costs its controls one look-up table.
+        wants = [self.wants[lane] for lane in range(self.width)]
         lanes = [self.lanes[lane] for lane in range(self.width)]
         here = [self.valid[lane] for lane in range(self.width)]
         half = self.lane_bits // 2
@@ -67,3 +63,8 @@ class Butterfly(wiring.Component):
             ]
             layer.append((want, moved, stays | comes))
         return zip(*layer, strict=True)
+
+
+def wishes(destination):
+    """What an element for this lane asks of the layers: two bits each, does it want a 0, does it want a 1?"""
+    return Cat(bit == side for bit in destination for side in range(2))

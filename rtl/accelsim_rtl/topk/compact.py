@@ -8,15 +8,16 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from accelsim_rtl.topk.butterfly import Butterfly
+from accelsim_rtl.topk.adders import added
+from accelsim_rtl.topk.butterfly import Butterfly, wishes
 from accelsim_rtl.topk.count import PrefixCount
 from accelsim_rtl.topk.join import Join
-from accelsim_rtl.topk.pipeline import delayed
+from accelsim_rtl.topk.pipeline import LANES_OF_A_COPY, copies, delayed
 
 
 class Compactor(wiring.Component):
     """Order is kept. valid: a line; marks are zero where there is none. first and last frame a pass, and two
-    passes lie at least two cycles apart.
+    passes lie at least three cycles apart.
 
     counted: the marks of a line, `count_stages` cycles after it; joining: the first line of a pass is at the
     join, one cycle before it can be part of a line. latency: count_stages + 4 cycles to the line that an
@@ -35,6 +36,7 @@ class Compactor(wiring.Component):
                 "counted": Out(width.bit_length()),
                 "joining": Out(1),
                 "line_valid": Out(1),
+                "line_seen": Out(1),
                 "line": Out((lines - 1).bit_length()),
                 "line_lanes": Out(data.ArrayLayout(bits, width)),
                 "line_count": Out(width.bit_length()),
@@ -50,33 +52,37 @@ class Compactor(wiring.Component):
 
         # Count.
         m.d.comb += [count.marks.eq(self.marks), self.counted.eq(count.total)]
-        marks = delayed(m, self.marks, stages + 1, name="marks")
+        marks = delayed(m, self.marks, stages, name="marks")
         lanes = delayed(m, self.lanes, stages + 1, name="lanes")
         valid = delayed(m, self.valid, stages + 3, name="valid", resets=True)
-        first = delayed(m, self.first, stages, name="first", resets=True)
+        starts = delayed(m, self.first, stages - 1, name="starts", resets=True)
         last = delayed(m, self.last, stages, name="last", resets=True)
 
-        # Destination. The fill is all that a line hands to the next one.
-        fill, waiting = Signal(lane_bits, reset_less=True), Signal(lane_bits)
-        filled, full = Signal(lane_bits + 1), Signal(reset_less=True)
-        m.d.comb += [waiting.eq(Mux(first, 0, fill)), filled.eq(waiting + count.total)]
-        m.d.sync += [fill.eq(filled[:lane_bits]), full.eq(filled[lane_bits])]
-        places = [Signal(lane_bits + 1, name=f"place_{lane}", reset_less=True) for lane in range(width)]
-        for lane, place in enumerate(places):
-            m.d.sync += place.eq(waiting + count.before[lane])
+        # Destination. The fill is all that a line hands to the next one; it is 0 before the first.
+        fill, full = Signal(lane_bits, reset_less=True), Signal(reset_less=True)
+        fills = copies(lane_bits, -(-width // LANES_OF_A_COPY), name="fill")
+        filled = added(m, fill, count.total, lane_bits + 1)
+        next_fill = Mux(starts, 0, filled[:lane_bits])
+        m.d.sync += [*(one.eq(next_fill) for one in (fill, *fills)), full.eq(filled[lane_bits])]
+        wants, beyond = [], []
+        for lane in range(width):
+            place = added(m, fills[lane // LANES_OF_A_COPY], count.before[lane], lane_bits + 1)
+            asked = marks[lane].replicate(2 * lane_bits) & wishes(place[:lane_bits])
+            wants.append(delayed(m, asked, 1, name=f"wants_{lane}"))
+            beyond.append(delayed(m, place[lane_bits], 1, name=f"beyond_{lane}"))
 
         # Butterfly. An element takes along whether its place lies beyond the line.
-        m.d.comb += butterfly.valid.eq(marks)
-        for lane, place in enumerate(places):
+        m.d.comb += butterfly.valid.eq(delayed(m, marks, 1, name="placed"))
+        for lane in range(width):
             m.d.comb += [
-                butterfly.destination[lane].eq(place[:lane_bits]),
-                butterfly.lanes[lane].eq(Cat(lanes[lane], place[lane_bits])),
+                butterfly.wants[lane].eq(wants[lane]),
+                butterfly.lanes[lane].eq(Cat(lanes[lane], beyond[lane])),
             ]
 
         # Join.
         m.d.comb += [
             join.valid.eq(valid),
-            join.first.eq(delayed(m, first, 3, name="joining", resets=True)),
+            join.first.eq(delayed(m, starts, 4, name="joining", resets=True)),
             join.last.eq(delayed(m, last, 3, name="leaving", resets=True)),
             join.full.eq(delayed(m, full, 2, name="full")),
             join.fill.eq(delayed(m, fill, 2, name="fill")),
@@ -88,6 +94,6 @@ class Compactor(wiring.Component):
                 join.lanes[lane].eq(butterfly.routed[lane][: self.bits]),
                 join.wraps[lane].eq(butterfly.routed[lane][self.bits]),
             ]
-        for name in ("line_valid", "line", "line_lanes", "line_count"):
+        for name in ("line_valid", "line_seen", "line", "line_lanes", "line_count"):
             m.d.comb += getattr(self, name).eq(getattr(join, name))
         return m

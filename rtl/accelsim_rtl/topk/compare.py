@@ -4,9 +4,7 @@ from amaranth import Cat, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from accelsim_rtl.topk.pipeline import delayed
-
-LANES_OF_A_COPY = 4
+from accelsim_rtl.topk.pipeline import LANES_OF_A_COPY, copies, delayed
 
 
 class Compare(wiring.Component):
@@ -35,18 +33,14 @@ class Compare(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        copies = []
-        for index in range(-(-self.width // LANES_OF_A_COPY)):
-            # Equal registers would be made one.
-            copy = Signal(self.bits, name=f"against_{index}", attrs={"keep": 1}, reset_less=True)
-            with m.If(self.load):
-                m.d.sync += copy.eq(self.against)
-            copies.append(copy)
-        m.d.comb += self.held.eq(copies[0])
+        held = copies(self.bits, -(-self.width // LANES_OF_A_COPY), name="against")
+        with m.If(self.load):
+            m.d.sync += [copy.eq(self.against) for copy in held]
+        m.d.comb += self.held.eq(held[0])
         enabled = delayed(m, self.enabled, self.stages - 1, name="enabled")
         smaller, larger = Signal(self.width, reset_less=True), Signal(self.width, reset_less=True)
         for lane in range(self.width):
-            mine, copy = self.lanes[lane], copies[lane // LANES_OF_A_COPY]
+            mine, copy = self.lanes[lane], held[lane // LANES_OF_A_COPY]
             parts = [
                 self._both(mine[first : first + 2], copy[first : first + 2])
                 for first in range(0, self.bits, 2)

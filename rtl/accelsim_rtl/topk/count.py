@@ -11,8 +11,9 @@ GROUP = 4
 
 
 class PrefixCount(wiring.Component):
-    """latency: `stages` cycles. 1: all at once; 3: within groups of four lanes, then within halves of the
-    line, then the lower half's sum on top of what lies before a lane in the upper one.
+    """latency: `stages` cycles. 3: within groups of four lanes, then within halves of the line, then the
+    lower half's sum on top of what lies before a lane in the upper one. 1: the register is behind the second
+    of these, in the middle of the work; the third is left to those who ask.
     """
 
     def __init__(self, *, width, stages):
@@ -41,13 +42,13 @@ class PrefixCount(wiring.Component):
             summed(m, [*groups[middle * (group >= middle) : group], inside[lane]], width)
             for lane, group in ((lane, lane // GROUP) for lane in range(width))
         ]
-        halves = [delayed(m, half, inner, name="half") for half in halves]
-        in_half = [delayed(m, value, inner, name="in_half") for value in in_half]
+        halves = [delayed(m, half, 1, name="half") for half in halves]
+        in_half = [delayed(m, value, 1, name="in_half") for value in in_half]
         lane_bits = (width - 1).bit_length()
         for lane, value in enumerate(in_half):
             upper = middle and lane // GROUP >= middle
             before = added(m, halves[0], value, lane_bits) if upper else value[:lane_bits]
-            m.d.comb += self.before[lane].eq(delayed(m, before, 1, name="before"))
+            m.d.comb += self.before[lane].eq(delayed(m, before, inner, name="before"))
         total = added(m, *halves, width.bit_length())
-        m.d.comb += self.total.eq(delayed(m, total, 1, name="total"))
+        m.d.comb += self.total.eq(delayed(m, total, inner, name="total"))
         return m

@@ -63,8 +63,16 @@ class TopK(wiring.Component):
         kth = Signal(shapes.bits, reset_less=True)
         quota = Signal(shapes.count_bits, reset_less=True)
         reads = Signal(reset_less=True)
-        idle, take, presents = Signal(), Signal(), Signal()
+        # It is selected until its threshold is found, presented, and filtered until `ends`. The two phases
+        # that steer anything have a register each, because many wires leave them.
+        idle, presenting, take, presents = Signal(init=1), Signal(), Signal(), Signal()
+        m.d.sync += [
+            idle.eq(output.ends | (idle & ~take)),
+            presenting.eq((take & load.keeps_all) | select.found | (presenting & self.threshold.valid)),
+        ]
         m.d.comb += [
+            take.eq(idle & load.loaded),
+            presents.eq(presenting & ~self.threshold.valid),
             load.taken.eq(take),
             select.idle.eq(idle),
             select.start.eq(take & ~load.keeps_all),
@@ -81,22 +89,6 @@ class TopK(wiring.Component):
             ]
         with m.If(select.found):
             m.d.sync += [kth.eq(select.kth), quota.eq(select.quota)]
-
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += [idle.eq(1), take.eq(load.loaded)]
-                with m.If(take):
-                    m.next = "SELECT"
-                    with m.If(load.keeps_all):
-                        m.next = "PRESENT"
-            with m.State("SELECT"), m.If(select.found):
-                m.next = "PRESENT"
-            with m.State("PRESENT"):
-                m.d.comb += presents.eq(~self.threshold.valid)
-                with m.If(presents):
-                    m.next = "FILTER"
-            with m.State("FILTER"), m.If(output.ends):
-                m.next = "IDLE"
 
         # Threshold.
         with m.If(presents):

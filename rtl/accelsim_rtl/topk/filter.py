@@ -8,11 +8,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from accelsim.units.topk.parameters import FILTER_COMPARE_STAGES, FILTER_COUNT_STAGES
+from accelsim_rtl.topk.adders import reaches
 from accelsim_rtl.topk.compact import Compactor
 from accelsim_rtl.topk.compare import Compare
 from accelsim_rtl.topk.count import PrefixCount
 from accelsim_rtl.topk.memory import READ_LATENCY
-from accelsim_rtl.topk.pipeline import delayed
+from accelsim_rtl.topk.pipeline import LANES_OF_A_COPY, copies, delayed
 from accelsim_rtl.topk.shapes import Shapes
 from accelsim_rtl.topk.store import Store
 
@@ -98,7 +99,6 @@ class Filter(wiring.Component):
             data.StructLayout(
                 {
                     "line": shapes.line_bits,
-                    "last_lane": shapes.lane_bits,
                     "quota": shapes.count_bits,
                     "keep_less_one": shapes.index_bits,
                 }
@@ -106,7 +106,6 @@ class Filter(wiring.Component):
         )
         m.d.comb += [
             numbers.line.eq(line),
-            numbers.last_lane.eq(self.count_less_one[: shapes.lane_bits]),
             numbers.quota.eq(self.quota),
             numbers.keep_less_one.eq(self.keep_less_one),
         ]
@@ -114,10 +113,12 @@ class Filter(wiring.Component):
         lanes = delayed(m, self.read_bits, 1, name="lanes")
         kth = delayed(m, self.kth, READ_LATENCY, name="kth_read")
 
-        # Compare.
+        # Compare. The row's count stands still until the cycle after that of its last line.
+        within = Cat(reaches(self.count_less_one[: shapes.lane_bits], lane) for lane in range(shapes.width))
+        within = delayed(m, within, 1, name="within")
         enabled = Signal(shapes.width)
         for lane in range(shapes.width):
-            m.d.sync += enabled[lane].eq(tags.issued & (~tags.last | (lane <= numbers.last_lane)))
+            m.d.sync += enabled[lane].eq(tags.issued & (~tags.last | within[lane]))
         m.d.comb += [
             compare.load.eq(tags.first),
             compare.against.eq(kth),
@@ -132,24 +133,22 @@ class Filter(wiring.Component):
         m.d.comb += [equal.eq(enabled & ~compare.smaller & ~compare.larger), equals.marks.eq(equal)]
 
         # Count the equal ones before each lane, and before the line.
+        starts = delayed(m, tags.first, count_stages - 1, name="starts", resets=True)
         tags = delayed(m, tags, count_stages, name="counted", resets=True)
         numbers = delayed(m, numbers, count_stages, name="numbers_counted")
         seen, before_line = (
             Signal(shapes.count_bits, name=name, reset_less=True) for name in ("seen", "before")
         )
-        seen_now = Signal(shapes.count_bits)
-        m.d.comb += seen_now.eq(Mux(tags.first, 0, seen))
-        m.d.sync += [seen.eq(seen_now + equals.total), before_line.eq(seen_now)]
+        m.d.sync += [seen.eq(Mux(starts, 0, seen) + equals.total), before_line.eq(seen)]
         tags = delayed(m, tags, 1, name="seen", resets=True)
         numbers = delayed(m, numbers, 1, name="numbers_seen")
 
         # Room: how many more equal ones may stay, as far as this line can tell.
         left = Signal(range(-parameters.capacity, parameters.capacity + 1), reset_less=True)
-        room = Signal(shapes.width.bit_length(), reset_less=True)
-        m.d.sync += [
-            left.eq(numbers.quota - before_line),
-            room.eq(Mux(left < 0, 0, Mux(left > shapes.width, shapes.width, left))),
-        ]
+        rooms = copies(shapes.width.bit_length(), -(-shapes.width // LANES_OF_A_COPY), name="room")
+        many, some = left[shapes.lane_bits : -1].any(), left[: shapes.lane_bits]
+        in_line = Mux(many, shapes.width, some) & (~left[-1]).replicate(shapes.width.bit_length())
+        m.d.sync += [left.eq(numbers.quota - before_line), *(room.eq(in_line) for room in rooms)]
         tags = delayed(m, tags, 2, name="roomy", resets=True)
         numbers = delayed(m, numbers, 2, name="numbers_roomy")
 
@@ -159,7 +158,8 @@ class Filter(wiring.Component):
         before = delayed(m, equals.before, 3, name="before")
         marks = Signal(shapes.width, reset_less=True)
         for lane in range(shapes.width):
-            m.d.sync += marks[lane].eq(larger[lane] | (equal[lane] & (before[lane] < room)))
+            stays = before[lane] < rooms[lane // LANES_OF_A_COPY]
+            m.d.sync += marks[lane].eq(larger[lane] | (equal[lane] & stays))
         tags = delayed(m, tags, 1, name="kept", resets=True)
         numbers = delayed(m, numbers, 1, name="numbers_kept")
         lanes = delayed(m, lanes, count_stages + 4, name="lanes_kept")
@@ -179,20 +179,19 @@ class Filter(wiring.Component):
         retired = delayed(m, tags.issued, compact_cycles, name="retired", resets=True)
 
         # Mask. The line that is flushed behind the last one still finds the numbers of its row.
-        final = Signal(reset_less=True)
-        m.d.sync += final.eq(compactor.line == keep[shapes.lane_bits :])
-        last_lane = delayed(m, keep[: shapes.lane_bits], 1, name="last_lane")
-        counted = Cat(~final | (lane <= last_lane) for lane in range(shapes.width))
-        counted = delayed(m, counted, 1, name="lane_counted")
+        final = delayed(m, compactor.line == keep[shapes.lane_bits :], 1, name="at_keep")
+        last_lane = keep[: shapes.lane_bits]
+        last_count = delayed(m, last_lane + 1, 1, name="last_count")
+        kept = Cat(reaches(last_lane, lane) for lane in range(shapes.width))
+        kept = delayed(m, kept, 1, name="lane_kept")
+        counted = delayed(m, kept | (~final).replicate(shapes.width), 1, name="lane_counted")
         out = delayed(m, compactor.line_lanes, 2, name="masked")
         m.d.comb += [
             store.issued.eq(issued),
             store.retired.eq(delayed(m, retired, 2, name="retired_masked", resets=True)),
             store.line_valid.eq(delayed(m, compactor.line_valid, 2, name="masked_valid", resets=True)),
             store.line.last.eq(delayed(m, final, 1, name="final")),
-            store.line["count"].eq(
-                delayed(m, Mux(final, last_lane + 1, shapes.width), 1, name="masked_count")
-            ),
+            store.line["count"].eq(delayed(m, Mux(final, last_count, shapes.width), 1, name="masked_count")),
             self.stored.eq(store.level),
         ]
         for lane in range(shapes.width):

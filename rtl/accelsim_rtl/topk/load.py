@@ -16,8 +16,8 @@ from accelsim_rtl.topk.shapes import Shapes
 class Load(wiring.Component):
     """loaded: all scores are written, or will be at the next edge; it stays until `taken`.
 
-    count_less_one, keep_less_one, word (the state of the LFSR) and the samples of the row stand still from
-    then on until the first scores of the next row. latency: a line is written one cycle after it was taken.
+    count_less_one, keep_less_one and word (the state of the LFSR) stand still until then, the samples of the
+    row until the first scores of the next one. latency: a line is written one cycle after it was taken.
     """
 
     def __init__(self, parameters):
@@ -55,15 +55,16 @@ class Load(wiring.Component):
 
         with m.FSM():
             with m.State("REQUEST"):
+                # The registers follow the request: whether there is one would come too late.
+                request = self.request.payload
                 m.d.comb += self.request.ready.eq(1)
+                m.d.sync += [
+                    self.count_less_one.eq(request["count"] - 1),
+                    self.keep_less_one.eq(request.keep - 1),
+                    row_id.eq(request.row_id),
+                    line.eq(0),
+                ]
                 with m.If(self.request.valid):
-                    request = self.request.payload
-                    m.d.sync += [
-                        self.count_less_one.eq(request["count"] - 1),
-                        self.keep_less_one.eq(request.keep - 1),
-                        row_id.eq(request.row_id),
-                        line.eq(0),
-                    ]
                     m.next = "SEED_1" if self.parameters.draws else "SCORES"
             if self.parameters.draws:
                 for cycle in range(1, SEED_CYCLES):

@@ -1,6 +1,9 @@
-"""Registers in a row: a signal some cycles later."""
+"""Registers in a row: a signal some cycles later; and registers side by side."""
 
 from amaranth import Signal
+
+LANES_OF_A_COPY = 4
+"""Lanes that share a copy of a register that all lanes ask."""
 
 
 def delayed(m, value, cycles, *, name, resets=False):
@@ -10,3 +13,12 @@ def delayed(m, value, cycles, *, name, resets=False):
         m.d.sync += later.eq(value)
         value = later
     return value
+
+
+def copies(shape, number, *, name, resets=False):
+    """Registers that are driven alike and stay apart: the wires of a single one would be the longest."""
+    # Equal registers would be made one.
+    return [
+        Signal(shape, name=f"{name}_{index}", attrs={"keep": 1}, reset_less=not resets)
+        for index in range(number)
+    ]

@@ -9,11 +9,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from accelsim.golden import topk as golden
+from accelsim_rtl.topk.adders import reaches
 from accelsim_rtl.topk.compare import Compare
 from accelsim_rtl.topk.decide import Decide
 from accelsim_rtl.topk.lfsr import stepped
 from accelsim_rtl.topk.memory import READ_LATENCY
-from accelsim_rtl.topk.pipeline import delayed
+from accelsim_rtl.topk.pipeline import LANES_OF_A_COPY, copies, delayed
 from accelsim_rtl.topk.pivot import FETCH_CYCLES, FetchedPivot, RankedPivot
 from accelsim_rtl.topk.shapes import Shapes
 from accelsim_rtl.topk.side import Side
@@ -24,7 +25,7 @@ LOADED, LARGER, SMALLER = range(3)
 
 class Passes(wiring.Component):
     """The lines of each pass, one a cycle: `start` (the pass is known) to the first line is one cycle,
-    and as many more as the pivot needs; a pass of one line waits at least one, until it is written.
+    and as many more as the pivot needs; a `short` pass, of one line, waits at least one, until it is written.
     """
 
     def __init__(self, parameters):
@@ -35,6 +36,7 @@ class Passes(wiring.Component):
             {
                 "start": In(1),
                 "last_line": In(shapes.line_bits),
+                "short": In(1),
                 "fetch_line": In(shapes.line_bits),
                 "line": Out(shapes.line_bits),
                 "valid": Out(1),
@@ -50,15 +52,14 @@ class Passes(wiring.Component):
         waited = [self.start]
         for cycle in range(wait):
             waited.append(delayed(m, waited[-1], 1, name=f"waited_{cycle}", resets=True))
-        short = self.last_line == 0
         if self.pivot_wait:
             m.d.comb += self.begins.eq(waited[self.pivot_wait])
         else:
-            m.d.comb += self.begins.eq(Mux(short, waited[1], waited[0]))
+            m.d.comb += self.begins.eq(Mux(self.short, waited[1], waited[0]))
 
         left = Signal(self.shapes.line_bits, reset_less=True)
         with m.If(self.begins):
-            m.d.sync += [self.valid.eq(1), self.first.eq(1), self.last.eq(short)]
+            m.d.sync += [self.valid.eq(1), self.first.eq(1), self.last.eq(self.short)]
         with m.Elif(self.valid):
             m.d.sync += [self.valid.eq(~self.last), self.first.eq(0), self.last.eq(left == 1)]
         with m.If(self.valid):
@@ -118,25 +119,32 @@ class QuickSelect(wiring.Component):
         count_less_one = Signal(shapes.index_bits, reset_less=True)
         target = Signal(shapes.index_bits, reset_less=True)
         word = Signal(golden.LFSR_BITS, reset_less=True)
-        side = Signal(2, reset_less=True)
+        sides = copies(2, -(-shapes.width // LANES_OF_A_COPY), name="side")
+        short = Signal(reset_less=True)
         started = delayed(m, self.start | decide.larger | decide.smaller, 1, name="started", resets=True)
-        m.d.comb += [passes.start.eq(started), passes.last_line.eq(count_less_one[shapes.lane_bits :])]
+        m.d.comb += [
+            passes.start.eq(started),
+            passes.last_line.eq(count_less_one[shapes.lane_bits :]),
+            passes.short.eq(short),
+        ]
         with m.If(started):
             m.d.sync += word.eq(stepped(word))
         with m.If(self.idle):
             m.d.sync += [
                 count_less_one.eq(self.row_count_less_one),
+                short.eq(self.row_count_less_one[shapes.lane_bits :] == 0),
                 target.eq(self.row_target),
                 word.eq(self.row_word),
-                side.eq(LOADED),
+                *(side.eq(LOADED) for side in sides),
             ]
         with m.Elif(decide.larger | decide.smaller):
             m.d.sync += [
                 count_less_one.eq(decide.next_count_less_one),
+                short.eq(decide.next_count_less_one[shapes.lane_bits :] == 0),
                 target.eq(decide.next_target),
-                side.eq(Mux(decide.larger, LARGER, SMALLER)),
+                *(side.eq(Mux(decide.larger, LARGER, SMALLER)) for side in sides),
             ]
-        with m.If(self.start):
+        with m.If(self.idle):
             m.d.sync += self.passes.eq(0)
         with m.Elif(passes.begins):
             m.d.sync += self.passes.eq(self.passes + 1)
@@ -145,10 +153,11 @@ class QuickSelect(wiring.Component):
         for line in (self.read_line, larger.read_line, smaller.read_line):
             m.d.comb += line.eq(passes.line)
         lanes = Signal(shapes.score_lanes, reset_less=True)
-        with m.Switch(side):
-            for source, bits in enumerate((self.read_bits, larger.read_bits, smaller.read_bits)):
-                with m.Case(source):
-                    m.d.sync += lanes.eq(bits)
+        sources = (self.read_bits, larger.read_bits, smaller.read_bits)
+        part = len(lanes.as_value()) // len(sides)
+        for index, side in enumerate(sides):
+            bits = slice(index * part, (index + 1) * part)
+            m.d.sync += lanes.as_value()[bits].eq(_of_side(m, side, [source[bits] for source in sources]))
         tags = {
             name: delayed(m, getattr(passes, name), READ_LATENCY, name=f"read_{name}", resets=True)
             for name in ("valid", "first", "last")
@@ -156,9 +165,10 @@ class QuickSelect(wiring.Component):
         # The pivot is loaded one cycle before the first line is compared.
         m.d.comb += [compare.load.eq(tags["first"]), compare.lanes.eq(lanes)]
         enabled = Signal(shapes.width)
-        last_lane = count_less_one[: shapes.lane_bits]
+        within = Cat(reaches(count_less_one[: shapes.lane_bits], lane) for lane in range(shapes.width))
+        within = delayed(m, within, 1, name="within")
         for lane in range(shapes.width):
-            m.d.sync += enabled[lane].eq(tags["valid"] & (~tags["last"] | (lane <= last_lane)))
+            m.d.sync += enabled[lane].eq(tags["valid"] & (~tags["last"] | within[lane]))
         m.d.comb += compare.enabled.eq(enabled)
 
         # Cut.
@@ -180,7 +190,7 @@ class QuickSelect(wiring.Component):
         # Decide.
         stages = parameters.count_stages
         m.d.comb += [
-            decide.first.eq(delayed(m, compared["first"], stages, name="counted_first", resets=True)),
+            decide.starts.eq(delayed(m, compared["first"], stages - 1, name="counts", resets=True)),
             decide.last.eq(delayed(m, compared["last"], stages, name="counted_last", resets=True)),
             decide.larger_counted.eq(larger.counted),
             decide.smaller_counted.eq(smaller.counted),
@@ -199,14 +209,11 @@ class QuickSelect(wiring.Component):
                 {"samples": len(self.row_samples), "number": len(self.row_samples_number)}
             )
             chosen = Signal(samples)
-            sources = (
+            sampled = (
                 Cat(self.row_samples, self.row_samples_number),
                 *(Cat(one.samples, one.samples_number) for one in (larger, smaller)),
             )
-            with m.Switch(side):
-                for name, source in enumerate(sources):
-                    with m.Case(name):
-                        m.d.comb += chosen.eq(source)
+            m.d.comb += chosen.eq(_of_side(m, sides[0], sampled))
         if parameters.pivot == "reservoir":
             m.d.comb += compare.against.eq(chosen.samples)
         elif parameters.pivot == "rank_adaptive":
@@ -229,3 +236,15 @@ class QuickSelect(wiring.Component):
                 compare.against.eq(fetched.pivot),
             ]
         return m
+
+
+def _of_side(m, side, sources):
+    """That of three sources which the pass reads: LOADED, LARGER or SMALLER."""
+    chosen = Signal(len(sources[LOADED]), name="of_side")
+    with m.Switch(side):
+        for name in (LOADED, LARGER):
+            with m.Case(name):
+                m.d.comb += chosen.eq(sources[name])
+        with m.Default():
+            m.d.comb += chosen.eq(sources[SMALLER])
+    return chosen

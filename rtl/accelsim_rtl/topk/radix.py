@@ -8,7 +8,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from accelsim_rtl.topk.adders import added, counted
+from accelsim_rtl.topk.adders import added, counted, reaches
 from accelsim_rtl.topk.memory import READ_LATENCY
 from accelsim_rtl.topk.pipeline import delayed
 from accelsim_rtl.topk.shapes import Shapes
@@ -60,7 +60,7 @@ class RadixSelect(wiring.Component):
             m.d.sync += [count_less_one.eq(self.row_count_less_one), turn.eq(1 << (digits - 1))]
         with m.Elif(again):
             m.d.sync += turn.eq(turn >> 1)
-        with m.If(self.start):
+        with m.If(self.idle):
             m.d.sync += self.passes.eq(0)
         with m.Elif(begins):
             m.d.sync += self.passes.eq(self.passes + 1)
@@ -89,9 +89,11 @@ class RadixSelect(wiring.Component):
             name: delayed(m, tag, READ_LATENCY, name=f"read_{name}", resets=True)
             for name, tag in tags.items()
         }
+        within = Cat(reaches(last_lane, lane) for lane in range(shapes.width))
+        within = delayed(m, within, 1, name="within")
         enabled = Signal(shapes.width)
         for lane in range(shapes.width):
-            m.d.sync += enabled[lane].eq(tags["valid"] & (~tags["last"] | (lane <= last_lane)))
+            m.d.sync += enabled[lane].eq(tags["valid"] & (~tags["last"] | within[lane]))
         first, last = (
             delayed(m, tags[name], 1, name=f"lanes_{name}", resets=True) for name in ("first", "last")
         )

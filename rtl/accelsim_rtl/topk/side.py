@@ -57,8 +57,12 @@ class Side(wiring.Component):
         ]
         if parameters.samples_kept:
             m.submodules.sampler = sampler = Sampler(**size, most=parameters.samples_kept)
-            m.d.comb += [sampler.start.eq(compactor.joining), sampler.word.eq(self.word)]
-            for name in ("line_valid", "line", "line_lanes", "line_count"):
+            m.d.comb += [
+                sampler.start.eq(compactor.joining),
+                sampler.word.eq(self.word),
+                sampler.line_valid.eq(compactor.line_seen),
+            ]
+            for name in ("line", "line_lanes", "line_count"):
                 m.d.comb += getattr(sampler, name).eq(getattr(compactor, name))
             m.d.comb += [self.samples.eq(sampler.samples), self.samples_number.eq(sampler.number)]
         return m
