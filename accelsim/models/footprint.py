@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from accelsim.accelerators.products import ELEMENT_BITS
-from accelsim.accelerators.sparse_tensor_core.formats import METADATA_BITS
+from accelsim.golden.two_four import FORMATS
 from accelsim.models.networks import NETWORKS
 from accelsim.models.shapes import Swin, Vit
 from accelsim.words import unknown
@@ -36,9 +36,9 @@ class Footprint:
 
     def bits(self, dtype: str, beside_bits: int = DENSE_BITS) -> float:
         """Bits with matrices in `dtype`, all else in `beside_bits`. ValueError for a type unknown."""
-        if dtype not in METADATA_BITS:
-            raise ValueError(unknown("dtype", dtype, METADATA_BITS))
-        sparse = ELEMENT_BITS[dtype] / 2 + METADATA_BITS[dtype]
+        if dtype not in FORMATS:
+            raise ValueError(unknown("dtype", dtype, FORMATS))
+        sparse = ELEMENT_BITS[dtype] / 2 + FORMATS[dtype].metadata_bits
         return self.pruned * sparse + self.whole * ELEMENT_BITS[dtype] + self.beside * beside_bits
 
     def reduction(self, dtype: str, beside_bits: int = DENSE_BITS) -> float:
