@@ -114,7 +114,7 @@ def timed(name: str) -> list[Row]:
 
 def reason(dense: Report, report: Report) -> str:
     """What is left of the gain without launches, and by bytes alone."""
-    launches = report.launches * report.launch_seconds / report.seconds
+    launches = 1 - report.cycles / report.clock_hz / report.seconds
     around = [row for row in report.layers if row.name.endswith((".before", ".behind"))]
     words = (
         f"without launches {dense.cycles / report.cycles:.2f}; bytes of DRAM "
