@@ -242,7 +242,8 @@ class SparseTensorCore:
             if self.tiles == "search"
             else f"one tile shape, {tile} (weights x activations x k)",
             f"the weights are the sparse operand, {bits:g} bit of metadata for each",
-            "operands lie packed by tile; the L2 is one level of LRU lines in front of each channel",
+            "operands lie packed by tile, rows of tiles 5 lines apart, as no hash of banks is published",
+            "the L2 is one level of LRU lines in front of each channel; results leave it a wave later",
             "attention runs as batched QK^T and PV; softmax, norms and activations are not counted",
             *self.launch.assumptions(self.dtype),
             *self.power.assumptions(self.dtype),

@@ -21,6 +21,7 @@ from accelsim.accelerators.sparse_tensor_core.grids import (
     aligned,
     grid_of,
     padded,
+    row_strides,
     strides,
 )
 from accelsim.plan import Buffer, Flags, Integers, Layout, Plan, Stage
@@ -137,9 +138,9 @@ def _columns(kernel: Kernel, product: Matmul, sample: Part | None) -> _Columns:
         **_results(kernel, grid, places, block, step == 0, length, most / grid.block_steps),
     }
     if sample and sample.forgets:
-        weights, activations = strides(kernel)
-        columns["weight_at"] += block // kernel.slots * grid.copies * grid.tall * grid.deep * weights
-        columns["activation_at"] += block // kernel.slots * grid.copies * grid.wide * grid.deep * activations
+        weights, activations = row_strides(kernel, grid)
+        columns["weight_at"] += block // kernel.slots * grid.copies * grid.tall * weights
+        columns["activation_at"] += block // kernel.slots * grid.copies * grid.wide * activations
     if grid.splits == 1:
         return _Columns(after=np.zeros((0, 2), np.int64), **columns)
     return _with_sums(kernel, grid, places, columns)
@@ -163,12 +164,13 @@ def _operands(
     }
     found = {"copied": bytes_["weight"] + bytes_["activation"]}
     clusters = places.cluster(kernel, grid)
-    for name, cluster, stride in zip(bytes_, clusters, strides(kernel), strict=True):
+    steps, rows = strides(kernel), row_strides(kernel, grid)
+    for name, cluster, stride, row in zip(bytes_, clusters, steps, rows, strict=True):
         blocks, mine = cluster[tile].T
         lines = -(-bytes_[name] // line)
         first, last = mine * lines // blocks, (mine + 1) * lines // blocks
         found[f"{name}_lines"] = last - first
-        found[f"{name}_at"] = (tiles[name][tile] * grid.deep + step) * stride + first * line
+        found[f"{name}_at"] = tiles[name][tile] * row + step * stride + first * line
     return found
 
 
