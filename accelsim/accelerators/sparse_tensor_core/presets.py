@@ -24,7 +24,7 @@ from accelsim.accelerators.sparse_tensor_core.sparseloop import (
 # Boards' limits; idle power is not published, so it is a choice. The factors are the fit of
 # `benchmarks/paper_stc.py` to the square products of the PCIe boards, one for a device and type.
 A100_POWER = Power(watts=400, idle_watts=70, wide=13.7, narrow=32.0)
-H100_POWER = Power(watts=700, idle_watts=70, wide=11.0, narrow=18.0)
+H100_POWER = Power(watts=700, idle_watts=70, wide=9.8, narrow=18.0)
 
 A100 = SparseTensorCore(power=A100_POWER)
 
