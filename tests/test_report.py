@@ -173,7 +173,7 @@ def test_waiting_for_bursts_makes_memory_the_bottleneck() -> None:
 
 
 def test_launches_can_be_the_bottleneck_and_dilute_the_rest() -> None:
-    row = layer("a", 100, stage("array", busy=100), launches=3)
+    row = layer("a", 100, stage("array", busy=100), launches=3, launch_seconds=3e-7, seconds=4e-7)
     found = report(row, launch_seconds=1e-7)
     assert found.seconds == pytest.approx(4e-7)
     assert found.bottleneck is not None
