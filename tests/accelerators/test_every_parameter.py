@@ -319,7 +319,7 @@ WITH: dict[str, dict[str, str]] = {
 
 
 def own_paths(machine: Accelerator) -> list[str]:
-    """Dotted names that hold a value, but for those of the memory."""
+    """Dotted names that hold a value, but for the memory, a word for readers, and what stops a run."""
     groups = [
         path for path in paths(machine) if any(other.startswith(path + ".") for other in paths(machine))
     ]
@@ -327,7 +327,7 @@ def own_paths(machine: Accelerator) -> list[str]:
     return [
         path
         for path in paths(machine)
-        if path not in groups and not path.startswith(tables) and path != "l2.source"
+        if path not in groups and not path.startswith(tables) and path not in ("l2.source", "misfits")
     ]
 
 

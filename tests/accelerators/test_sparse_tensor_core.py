@@ -17,7 +17,8 @@ from accelsim.accelerators.sparse_tensor_core.presets import (
 )
 from accelsim.golden.formats import Bitmap, select_nm
 from accelsim.machine import simulate
-from accelsim.workload import Attention, Matmul
+from accelsim.run import run
+from accelsim.workload import Attention, Matmul, Workload
 
 
 def matmul(m: int, n: int, k: int, pattern: tuple[int, int] | None = None) -> Matmul:
@@ -134,6 +135,16 @@ def test_a_mask_is_used_only_if_it_fits_the_type(dtype: str, pattern: tuple[int,
     assert (work.macs_done < work.macs_dense) is sparse
     if not sparse:
         assert "dense" in work.notes[0]
+
+
+def test_a_mask_that_does_not_fit_stops_the_run_where_it_is_asked_to() -> None:
+    kept = np.tile(np.array([True, False, True, False]), (4, 8))
+    kept[2, 5] = True
+    workload = Workload(model="w", layers=(Matmul(name="fc", m=8, n=4, k=32, mask=Bitmap.pack(kept)),))
+    assert "but not 2:4: dense cycles" in run(workload, TINY).layers[0].notes[0]
+    line = "layer 'fc' on stc: fp16 weights must be 2:4, not elements 4, 5, 6 of row 2 kept in one group"
+    with pytest.raises(ValueError, match=f"^{line}$"):
+        run(workload, replace(TINY, misfits="refuse"))
 
 
 def test_int4_keeps_or_drops_aligned_pairs() -> None:

@@ -10,8 +10,6 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
 
-import numpy as np
-
 from accelsim.accelerators.base import LayerPlan, Timed, require
 from accelsim.accelerators.products import ELEMENT_BITS, products, refuse
 from accelsim.accelerators.sparse_tensor_core import verdicts
@@ -23,12 +21,12 @@ from accelsim.accelerators.sparse_tensor_core.sampling import samples
 from accelsim.accelerators.sparse_tensor_core.tiles import choose
 from accelsim.dram import Cache, Dram
 from accelsim.energy import Energy, Part
-from accelsim.golden.formats import aligned_groups, nm_pattern
-from accelsim.golden.two_four import FORMATS
+from accelsim.golden.two_four import FORMATS, full_group
 from accelsim.units.tensor_core import RATES, SHARED_PORT_BYTES, Generation, Source, check_dtype
 from accelsim.workload import Layer, Matmul
 
 Tiles = Literal["search", "fixed"]
+Misfits = Literal["dense", "refuse"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +42,7 @@ class SparseTensorCore:
     B/clk and 29 clk, measured (arXiv 2402.13499); `mma_latency`: 24.7 clk of m16n8k32, rounded up. Not
     published: `l2_port_bytes`, an SM's bytes a clock from L2; `spare_registers` of a thread beside sums and
     operands; `swizzle`, the tiles of activations that go side by side (0: a wave as square as it can be).
+    `misfits`: whether a mask that the format cannot hold runs dense, or stops the run with its place.
     Products of more than `most_bursts` lines are sampled (0: every line).
     """
 
@@ -54,6 +53,7 @@ class SparseTensorCore:
     dtype: str = "fp16"
     out_dtype: str = ""
     generation: Generation = "ampere"
+    misfits: Misfits = "dense"
     tiles: Tiles = "search"
     tile_weights: int = 128
     tile_activations: int = 128
@@ -91,7 +91,7 @@ class SparseTensorCore:
             require(getattr(self, name) > 0, name, "> 0", getattr(self, name))
         for name in ("shared_latency", "mma_latency", "spare_registers", "swizzle", "most_bursts"):
             require(getattr(self, name) >= 0, name, ">= 0", getattr(self, name))
-        for name, kind in (("tiles", Tiles), ("weights_from", Source)):
+        for name, kind in (("misfits", Misfits), ("tiles", Tiles), ("weights_from", Source)):
             known = get_args(kind)
             require(getattr(self, name) in known, name, f"one of {', '.join(known)}", getattr(self, name))
         check_dtype(self.generation, self.dtype)
@@ -218,16 +218,14 @@ class SparseTensorCore:
         kept = product.mask.unpack()
         if kept.all():
             return False, "all weights are kept: dense mode"
-        pairs = self.dtype == "int4"
-        group = FORMATS[self.dtype].group // (2 if pairs else 1)
-        most = group // 2
-        if pairs:
-            kept = np.asarray(aligned_groups(kept, 2).any(axis=-1))
-        if nm_pattern(kept, [group])[group] <= most:
+        form = FORMATS[self.dtype]
+        full = full_group(kept, form)
+        if not full:
             return True, ""
-        rule = "pairs in " * pairs + f"{most}:{group}"
+        if self.misfits == "refuse":
+            raise ValueError(f"{form.name} weights must be {form.pattern}, not {full}")
         zeros = 1 - product.mask.kept / math.prod(product.mask.shape)
-        return False, f"{zeros:.1%} of the weights are zero, but not {rule}: dense cycles"
+        return False, f"{zeros:.1%} of the weights are zero, but not {form.pattern}: dense cycles"
 
     def verdict(self, layer: Timed, dense: Timed | None) -> str:
         """Why the layer is as fast as it is, in words with figures."""
