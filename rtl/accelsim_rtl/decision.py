@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# A component whose ports alone are wanted holds a store that nobody elaborates.
 """Progressive quantisation's decision in SpAtten: rows of probabilities are kept, or asked for anew."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal

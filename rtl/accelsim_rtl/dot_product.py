@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# A component whose ports alone are wanted holds a store that nobody elaborates.
 """SpAtten's QxK: multipliers side by side and one tree of adders, whose sums of several levels can leave."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed

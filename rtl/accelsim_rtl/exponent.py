@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# A component whose ports alone are wanted holds a store that nobody elaborates.
 """The exponent unit of SpAtten's softmax: lanes of exp(-distance) and a store for what they give."""
 
 from amaranth.hdl import Cat, Module

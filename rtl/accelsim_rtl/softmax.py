@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# A component whose ports alone are wanted holds a store that nobody elaborates.
 """The softmax of SpAtten: rows of scores in, probabilities out, two passes over each row."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
