@@ -45,5 +45,4 @@ def test_zeros_in_place_give_the_json_of_the_recipe(pattern: str, machine: str, 
     for report in reports:
         assert report.pop("model") == report["baseline"].pop("model")
     assert reports[0] == reports[1]
-    assert reports[0]["speedup"] > 1
     assert reports[0]["macs"]["done"] < reports[0]["macs"]["dense"]
