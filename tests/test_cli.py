@@ -289,7 +289,7 @@ def test_another_seed_gives_other_scores(capsys: pytest.CaptureFixture[str]) -> 
             "gemm 100000 100000 100000 --on stc --set most_bursts=0",
             "layer 'gemm' on stc: work must be at most",
         ),
-        ("gemm 30000 30000 30000 --on sat --dataflow os", "sat: its operands must fit the 8192 MiB of DDR4"),
+        ("gemm 60000 60000 60000 --on sat --dataflow os", "sat: its operands must fit the 8192 MiB of DDR4"),
         ("gemm 3 1000000 1000000 --on sat --pattern 2:4", "weights, not 1000000 x 1000000"),
         ("gemm 1 2 3 --on sat --set rows=1e30", "rows must be an integer up to 1000000000000, not '1e30'"),
         ("gemm 1 2 3 --on sat --set overlapped=maybe", "overlapped must be true or false, not 'maybe'"),
