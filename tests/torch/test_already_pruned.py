@@ -45,4 +45,7 @@ def test_zeros_in_place_give_the_json_of_the_recipe(pattern: str, machine: str, 
     for report in reports:
         assert report.pop("model") == report["baseline"].pop("model")
     assert reports[0] == reports[1]
+    # Seconds are more on a GPU, whose 2:4 kernels take longer to start than so small a model gains.
+    assert reports[0]["cycles"] < reports[0]["baseline"]["cycles"]
+    assert machine == "stc" or reports[0]["speedup"] > 1
     assert reports[0]["macs"]["done"] < reports[0]["macs"]["dense"]
