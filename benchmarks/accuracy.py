@@ -12,21 +12,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from provenance import provenance
 from safetensors.torch import save_model
 from torch import nn
 
-import accelsim
 from accelsim.accuracy import prepare
 from accelsim.datasets import fashion_mnist
 from accelsim.models import load
@@ -75,12 +73,7 @@ def main() -> None:
             print_row(row)
             results[part] = {
                 "command": f"python benchmarks/accuracy.py {part}",
-                "date": given.date,
-                "machine": {"system": platform.system(), "python": platform.python_version()},
-                "versions": {
-                    "accelsim": accelsim.__version__,
-                    **{name: version(name) for name in ("numpy", "torch", "transformers")},
-                },
+                **provenance(given.date, "numpy", "torch", "transformers"),
                 "cpu_seconds": round(time.process_time() - begin),
                 "rows": rows,
                 "over_seeds": over_seeds(rows),

@@ -12,18 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from provenance import provenance
 
-import accelsim
 from accelsim.dram.banks import Integers
 from accelsim.dram.checker import violations
 from accelsim.dram.presets import DDR4_2400, DEVICES, HBM2_2000
@@ -145,9 +143,7 @@ def main() -> None:
     print(f"million requests a second, HBM2 at random, by channels: {channels}")
     results: dict[str, Any] = {
         "command": f"python benchmarks/dram.py --checked {given.checked}",
-        "date": given.date,
-        "machine": {"system": platform.system(), "python": platform.python_version()},
-        "versions": {"accelsim": accelsim.__version__, **{n: version(n) for n in ("numpy", "numba")}},
+        **provenance(given.date, "numpy", "numba"),
         "requests": REQUESTS,
         "seeds": SEEDS,
         "rows": [asdict(row) for row in rows],

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from provenance import provenance
 
 import accelsim
 from accelsim.energy import Energy, area_mm2
@@ -58,9 +57,7 @@ def main() -> None:
         )
     results = {
         "command": "python benchmarks/energy.py",
-        "date": given.date,
-        "machine": {"system": platform.system(), "python": platform.python_version()},
-        "versions": {"accelsim": accelsim.__version__, **{n: version(n) for n in ("numpy", "numba")}},
+        **provenance(given.date, "numpy", "numba"),
         "rows": [asdict(row) for row in rows],
     }
     given.output.write_text(json.dumps(results, indent=2) + "\n")

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from provenance import provenance
 
 import accelsim
 from accelsim.accelerators import find
@@ -73,12 +72,7 @@ def main() -> None:
         )
     results = {
         "command": "python benchmarks/gpusq.py",
-        "date": given.date,
-        "machine": {"system": platform.system(), "python": platform.python_version()},
-        "versions": {
-            "accelsim": accelsim.__version__,
-            **{n: version(n) for n in ("numpy", "numba", "torch")},
-        },
+        **provenance(given.date, "numpy", "numba", "torch"),
         "rows": [asdict(row) for row in rows],
         "assumptions": list(find("stc:a100")[2].assumptions()),
     }

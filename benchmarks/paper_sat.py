@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+from provenance import provenance
 
 import accelsim
 from accelsim.accelerators.sat import PAPER, Sat, methods
@@ -65,9 +65,7 @@ def main() -> None:
     given = options.parse_args()
     results = {
         "command": "python benchmarks/paper_sat.py",
-        "date": given.date,
-        "machine": {"system": platform.system(), "python": platform.python_version()},
-        "versions": {"accelsim": accelsim.__version__, **{n: version(n) for n in ("numpy", "numba")}},
+        **provenance(given.date, "numpy", "numba"),
         "synthetic": "shapes of the networks, drawn masks",
         "claim": {"mean_speedup_2_8": CLAIM, "source": "abstract"},
         "peak_gflops": {pattern: PAPER.peak_gflops(*_numbers(pattern)) for pattern in ("1:1", *PATTERNS)},

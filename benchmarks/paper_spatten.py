@@ -13,15 +13,14 @@ import argparse
 import json
 import math
 import operator
-import platform
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import rivals
+from provenance import provenance
 
 import accelsim
 from accelsim.accelerators import SpAtten, find
@@ -96,9 +95,7 @@ def main() -> None:
         print(f"{row.figure:<58} {claim:>12} {row.ours:>12,.5g} {ratio:>7}  {row.why_different}", flush=True)
     results = {
         "command": "python benchmarks/paper_spatten.py",
-        "date": given.date,
-        "machine": {"system": platform.system(), "python": platform.python_version()},
-        "versions": {"accelsim": accelsim.__version__, **{n: version(n) for n in ("numpy", "numba")}},
+        **provenance(given.date, "numpy", "numba"),
         "rows": [asdict(row) for row in rows],
     }
     given.output.write_text(json.dumps(results, indent=1) + "\n")

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from provenance import provenance
 
 import accelsim
 from accelsim.accelerators import find
@@ -102,9 +102,7 @@ def main() -> None:
         show_fit(rows)
     results = {
         "command": "python benchmarks/paper_stc.py",
-        "date": given.date,
-        "machine": {"system": platform.system(), "python": platform.python_version()},
-        "versions": {"accelsim": accelsim.__version__, **{n: version(n) for n in ("numpy", "numba")}},
+        **provenance(given.date, "numpy", "numba"),
         "fitted": fitted(rows),
         "rows": [as_dict(row) for row in rows],
         "errors": errors(rows),

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import warnings
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
+
+from provenance import provenance
 
 import accelsim
 from accelsim.accelerators import find
@@ -105,9 +105,7 @@ def main() -> None:
         )
     results = {
         "command": "python benchmarks/rivals.py",
-        "date": given.date,
-        "machine": {"system": platform.system(), "python": platform.python_version()},
-        "versions": {name: version(name) for name in ("accelsim", "numpy", "numba", "torch")},
+        **provenance(given.date, "numpy", "numba", "torch"),
         "recipe": RECIPE,
         "rows": [asdict(row) for row in found],
     }

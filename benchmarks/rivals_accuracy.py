@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from provenance import provenance
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
-import accelsim
 from accelsim.accelerators import A3, MnnFast, find
 from accelsim.accuracy import prepare
 from accelsim.golden.approximate import above, greedy_candidates, post_scored
@@ -68,12 +66,7 @@ def main() -> None:
         )
     results = {
         "command": f"python benchmarks/rivals_accuracy.py --samples {given.samples}",
-        "date": given.date,
-        "machine": {"system": platform.system(), "python": platform.python_version()},
-        "versions": {
-            "accelsim": accelsim.__version__,
-            **{name: version(name) for name in ("numpy", "torch", "transformers")},
-        },
+        **provenance(given.date, "numpy", "torch", "transformers"),
         "rows": rows,
     }
     given.output.write_text(json.dumps(results, indent=1) + "\n")

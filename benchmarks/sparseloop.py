@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from provenance import provenance
 
 import accelsim
 from accelsim.accelerators import find
@@ -85,9 +84,7 @@ def main() -> None:
         )
     results = {
         "command": "python benchmarks/sparseloop.py",
-        "date": given.date,
-        "machine": {"system": platform.system(), "python": platform.python_version()},
-        "versions": {"accelsim": accelsim.__version__, **{n: version(n) for n in ("numpy", "numba")}},
+        **provenance(given.date, "numpy", "numba"),
         "rows": [asdict(row) for row in rows],
         "assumptions": list(_core("sparseloop").assumptions()),
     }

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from provenance import provenance
 
 import accelsim
 from accelsim.accelerators.spatten import PRESETS
@@ -80,9 +79,7 @@ def main() -> None:
         print(f"{row['quantity']}: claim {row['claim']}, ours {row['ours']}: {row['why_different']}")
     results = {
         "command": "python benchmarks/spatten_space.py",
-        "date": given.date,
-        "machine": {"system": platform.system(), "python": platform.python_version()},
-        "versions": {"accelsim": accelsim.__version__, **{n: version(n) for n in ("numpy", "numba")}},
+        **provenance(given.date, "numpy", "numba"),
         "claims": rows,
         "points": [asdict(point) for point in points],
     }

@@ -13,18 +13,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from provenance import provenance
 
 import accelsim
 from accelsim.ablation import ablate, techniques
@@ -96,12 +95,7 @@ def main() -> None:
         found = PARTS[part]()
         results[part] = {
             "command": f"python benchmarks/spatten_text.py {part}",
-            "date": given.date,
-            "machine": {"system": platform.system(), "python": platform.python_version()},
-            "versions": {
-                "accelsim": accelsim.__version__,
-                **{name: version(name) for name in ("numpy", "torch", "transformers")},
-            },
+            **provenance(given.date, "numpy", "torch", "transformers"),
             "cpu_seconds": round(time.process_time() - begin),
             **found,
         }

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
+
+from provenance import provenance
 
 from accelsim.units.tensor_core import RATES, TENSOR_CORES, Instruction, Tile
 
@@ -58,9 +58,7 @@ def main() -> None:
         )
     results = {
         "command": "python benchmarks/tensor_core.py",
-        "date": given.date,
-        "machine": {"system": platform.system(), "python": platform.python_version()},
-        "versions": {name: version(name) for name in ("accelsim", "numpy")},
+        **provenance(given.date, "numpy"),
         "rows": [asdict(row) for row in found],
     }
     given.output.write_text(json.dumps(results, indent=2) + "\n")
