@@ -171,6 +171,7 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "tiles": "search",
             "most_splits": "4",
             "swizzle": "1",
+            "row_stagger": "2",
             "cluster": "2",
             "fill_on_port": "false",
             "weights_from": "registers",

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Length = TypeVar("Length", int, Integers)
 
-STAGGER = 5  # lines, an odd number: rows of a power of two would meet in few banks
-
 
 class Grid(NamedTuple):
     """Tiles of one product: weights by activations, and k-steps; of a block if k is split."""
@@ -117,7 +115,7 @@ def _shared(neighbour: Integers, along: int, blocks: int) -> Integers:
 def row_strides(kernel: Kernel, grid: Grid) -> tuple[int, int]:
     """From all k-steps of a row of tiles to the next: some lines further, for want of hashed banks."""
     weights, activations = strides(kernel)
-    further = STAGGER * kernel.core.l2.line_bytes
+    further = kernel.core.row_stagger * kernel.core.l2.line_bytes
     return grid.deep * weights + further, grid.deep * activations + further
 
 

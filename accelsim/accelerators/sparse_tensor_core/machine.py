@@ -41,7 +41,8 @@ class SparseTensorCore:
     not (TMA). `weights_from`: where a wgmma finds the weights. `shared_port_bytes`, `shared_latency`: 128
     B/clk and 29 clk, measured (arXiv 2402.13499); `mma_latency`: 24.7 clk of m16n8k32, rounded up. Not
     published: `l2_port_bytes`, an SM's bytes a clock from L2; `spare_registers` of a thread beside sums and
-    operands; `swizzle`, the tiles of activations that go side by side (0: a wave as square as it can be).
+    operands; `swizzle`, the tiles of activations that go side by side (0: a wave as square as it can be);
+    `row_stagger`, lines between rows of tiles, odd so that rows of a power of two do not meet in few banks.
     `misfits`: whether a mask that the format cannot hold runs dense, or stops the run with its place.
     Products of more than `most_bursts` lines are sampled (0: every line).
     """
@@ -63,6 +64,7 @@ class SparseTensorCore:
     pipeline_stages: int = 3
     most_splits: int = 16
     swizzle: int = 0
+    row_stagger: int = 5
     cluster: int = 1
     fill_on_port: bool = True
     weights_from: Source = "shared"
@@ -89,7 +91,14 @@ class SparseTensorCore:
             require(getattr(self, name) > 0, name, "> 0", getattr(self, name))
         for name in ("most_splits", "registers", "cluster"):
             require(getattr(self, name) > 0, name, "> 0", getattr(self, name))
-        for name in ("shared_latency", "mma_latency", "spare_registers", "swizzle", "most_bursts"):
+        for name in (
+            "shared_latency",
+            "mma_latency",
+            "spare_registers",
+            "swizzle",
+            "row_stagger",
+            "most_bursts",
+        ):
             require(getattr(self, name) >= 0, name, ">= 0", getattr(self, name))
         for name, kind in (("misfits", Misfits), ("tiles", Tiles), ("weights_from", Source)):
             known = get_args(kind)
@@ -240,7 +249,7 @@ class SparseTensorCore:
             if self.tiles == "search"
             else f"one tile shape, {tile} (weights x activations x k)",
             f"the weights are the sparse operand, {bits:g} bit of metadata for each",
-            "operands lie packed by tile, rows of tiles 5 lines apart, as no hash of banks is published",
+            f"rows of packed tiles lie {self.row_stagger} lines apart: no hash of banks is published",
             "the L2 is one level of LRU lines in front of each channel; results leave it a wave later",
             "attention runs as batched QK^T and PV; softmax, norms and activations are not counted",
             *self.launch.assumptions(self.dtype),
