@@ -19,6 +19,7 @@ from accelsim.accelerators.sparse_tensor_core.tiles import choose
 from accelsim.machine import simulate
 from accelsim.plan import Plan
 from accelsim.report import Report
+from accelsim.samples import combine
 from accelsim.workload import Matmul
 
 # Dense and 2:4, microseconds (arXiv 2603.05232).
@@ -126,14 +127,15 @@ def test_a_sampled_product_takes_as_long_as_all_of_it(m: int, n: int, k: int, sp
     work = replace(core, most_bursts=15_000).plan_products((product(m, n, k),), sparse)
     assert work.samples
     timelines = [simulate(sample.plan, memory_of(core)) for sample in work.samples]
-    pairs = list(zip(work.samples, timelines, strict=True))
-    cycles = sum(sample.weight * timeline.cycles for sample, timeline in pairs)
-    assert cycles == pytest.approx(whole.cycles, rel=0.08)
-    busy = sum(sample.weight * timeline.busy[2] for sample, timeline in pairs)
-    assert busy == pytest.approx(whole.busy[2])
+    found = combine(work.samples, timelines, 0.5, 0)
+    assert found.cycles == pytest.approx(whole.cycles, rel=0.08)
+    assert found.busy[2] == pytest.approx(whole.busy[2], abs=1)
+    assert (found.busy + found.stalled.sum(axis=1) + found.idle == whole.lanes * found.cycles).all()
     for name in ("read_bursts", "write_bursts"):
-        moved = sum(sample.weight * getattr(timeline.traffic, name) for sample, timeline in pairs)
-        assert moved == pytest.approx(getattr(whole.traffic, name), rel=0.15)
+        assert getattr(found.traffic, name) == pytest.approx(getattr(whole.traffic, name), rel=0.15)
+    traffic = found.traffic
+    moved = traffic.read_bursts + traffic.write_bursts
+    assert traffic.row_hits + traffic.row_misses + traffic.row_conflicts == moved
 
 
 def test_a_sampled_product_is_said_to_be_one() -> None:
