@@ -81,6 +81,7 @@ def test_joined_products_have_their_own_places() -> None:
     assert count[1] == 2 * count[0]
 
 
+@pytest.mark.slow  # without compilation
 def test_a_large_product_needs_no_more_memory_than_its_operands_by_block() -> None:
     size = 20000
     plan = PAPER.plan(Matmul(name="gemm", m=size, n=size, k=size)).plan

@@ -24,6 +24,8 @@ from accelsim.report import Report
 from accelsim.synthetic import gemm
 from accelsim.workload import Attention, Matmul, Workload
 
+pytestmark = pytest.mark.slow  # without compilation
+
 # Rows of weights, k, columns; clocks dense; uJ of the dense core, and of the sparse one at 2:4 (fig. 15).
 PUBLISHED = [
     ((128, 1152, 1024), 147456, 276.58, 173.42),

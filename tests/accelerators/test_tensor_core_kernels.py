@@ -22,6 +22,8 @@ from accelsim.report import Report
 from accelsim.samples import combine
 from accelsim.workload import Matmul
 
+pytestmark = pytest.mark.slow  # without compilation
+
 # Dense and 2:4, microseconds (arXiv 2603.05232).
 SMALLEST = [
     (A100_PCIE, "fp16", 4.0, 5.7),
