@@ -16,7 +16,7 @@ import typer
 from typer.main import get_command
 
 from accelsim import __version__
-from accelsim.cli import counts, dram, hardware, lists, models, training
+from accelsim.cli import counts, dram, hardware, lists, models, sweep, training
 from accelsim.run import SkippedLayersWarning
 
 MISTAKE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
@@ -38,6 +38,7 @@ counts.add_commands(app)
 dram.add_commands(app)
 hardware.add_commands(app)
 training.add_commands(app)
+sweep.add_commands(app)
 lists.add_commands(app)
 
 
