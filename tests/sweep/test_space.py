@@ -45,7 +45,7 @@ MISTAKES = {
     SMALL + "objectives: {accuracy: max}\n": "needs evaluate: true",
     SMALL + "search: {kind: random}\n": "search: points belongs to kind: random",
     SMALL + "batch: 0\n": "batch: input should be greater than or equal to 1, not '0'",
-    "models: [a]\nmachines: [{on: sat, set: {rows: {low: 4, high: 2}}}]\n": "low must be below high, not 4 and 2",
+    "models: [a]\nmachines: [{on: sat, set: {rows: {low: 4, high: 2}}}]\n": "low must be below high",
 }
 
 
@@ -78,5 +78,5 @@ def test_any_bytes_are_plain_values_or_one_line(content: bytes) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="none.yaml"):
+    with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
         read_space(tmp_path / "none.yaml")

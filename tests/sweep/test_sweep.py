@@ -199,43 +199,30 @@ def times(file: Path) -> dict[str, float]:
 @contextmanager
 def scheduler() -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """A Dask scheduler and two workers, each a process of its own on the loopback."""
-    place = ["--host", "127.0.0.1"]
     # They end by themselves, should nobody end them.
-    dask = [
-        sys.executable,
-        "-m",
-        "distributed.cli.dask_scheduler",
-        *place,
-        "--port",
-        "0",
-        "--no-dashboard",
-        "--idle-timeout",
-        "300s",
-    ]
-    processes = [subprocess.Popen(dask, stderr=subprocess.PIPE)]
+    processes = [started("dask_scheduler", "--port", "0", "--idle-timeout", "300s", stderr=subprocess.PIPE)]
     try:
-        address = next(
-            word.decode()
-            for line in processes[0].stderr
-            for word in line.split()
-            if word.startswith(b"tcp://127")
-        )
+        words = (word for line in processes[0].stderr for word in line.decode().split())
+        address = next(word for word in words if word.startswith("tcp://127"))
         for _ in range(2):
-            worker = [
-                sys.executable,
-                "-m",
-                "distributed.cli.dask_worker",
-                address,
-                *place,
-                "--nthreads",
-                "1",
-                "--no-nanny",
-                "--no-dashboard",
-            ]
-            processes.append(subprocess.Popen([*worker, "--death-timeout", "60"], stderr=subprocess.DEVNULL))
+            rest = ("--nthreads", "1", "--no-nanny", "--death-timeout", "60")
+            processes.append(started("dask_worker", address, *rest, stderr=subprocess.DEVNULL))
         yield address, processes[1:]
     finally:
         for process in reversed(processes):
             process.kill()
             process.wait()
         processes[0].stderr.close()
+
+
+def started(module: str, *words: str, stderr: int) -> subprocess.Popen[bytes]:
+    command = [
+        sys.executable,
+        "-m",
+        f"distributed.cli.{module}",
+        *words,
+        "--host",
+        "127.0.0.1",
+        "--no-dashboard",
+    ]
+    return subprocess.Popen(command, stderr=stderr)
