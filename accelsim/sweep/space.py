@@ -178,7 +178,7 @@ def read_space(path: str | os.PathLike[str]) -> Space:
 
 
 def _first(error: ValidationError) -> str:
-    """The first mistake with its place, such as `machines.0.set.rows`; a wrong word before what it left out."""
+    """The first mistake with its place, such as `machines.0.set.rows`; wrong words before missing ones."""
     mistakes = error.errors(include_url=False)
     found = next((each for each in mistakes if each["type"] == "extra_forbidden"), mistakes[0])
     place = ".".join(str(part) for part in found["loc"] if isinstance(part, int) or part.islower())
