@@ -159,6 +159,7 @@ def checked_description(folder: Path) -> Mapping[str, Any]:
 
 
 def stored_tensors(files: list[Path]) -> dict[str, torch.Tensor]:
+    """The tensors of safetensors files by name; the last file wins."""
     from safetensors.torch import load_file
 
     tensors: dict[str, torch.Tensor] = {}
