@@ -96,7 +96,8 @@ def field_all(
     """One field of burst numbers `line`; `column` matters only where the mapping has an xor."""
     low = line >> mapped[which, SHIFT] & mapped[which, MASK]
     high = (line >> mapped[which, HIGH] & mapped[which, HIGH_MASK]) << mapped[which, PLACE]
-    return (low | high) ^ (column >> mapped[which, XOR] & mapped[which, XOR_MASK])
+    found: npt.NDArray[np.int64] = (low | high) ^ (column >> mapped[which, XOR] & mapped[which, XOR_MASK])
+    return found
 
 
 field = inlined(field_all)

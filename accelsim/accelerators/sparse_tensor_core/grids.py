@@ -53,7 +53,7 @@ def grid_of(kernel: Kernel, product: Matmul) -> Grid:
 
 
 class Part(NamedTuple):
-    """`tiles` of a product from `first` on, and of each block the first `steps`, with as much less to write."""
+    """`tiles` of a product from `first` on, of each block the first `steps`, with as much less to write."""
 
     first: int
     tiles: int
