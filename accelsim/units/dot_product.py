@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accelsim.golden.matmul import matmul_integer
+from accelsim.units.products import PRODUCT_CYCLES
 from accelsim.units.promises import Promises, store_depth
 from accelsim.units.step import Row, pack, unpack
 
@@ -65,9 +66,9 @@ class DotProduct:
     def latency_cycles(self) -> int:
         """From a line of keys to its scores.
 
-        Operands; product; a clock for each level; the choice of the level; the store of the output.
+        Product; a clock for each level; the choice of the level; the store of the output.
         """
-        return 1 + 1 + self.levels + 1 + 1
+        return PRODUCT_CYCLES + self.levels + 1 + 1
 
 
 PRESETS = {

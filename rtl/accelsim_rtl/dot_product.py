@@ -8,6 +8,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from accelsim.units.dot_product import DotProduct as Parameters
 from accelsim.units.promises import store_depth
+from accelsim_rtl.arithmetic import product_of
 from accelsim_rtl.promised_store import PromisedStore
 from accelsim_rtl.topk.pipeline import delayed
 
@@ -21,8 +22,8 @@ class DotProduct(Component):
     taken if all that are under way have room behind the pipeline, whatever the sink does.
     """
 
-    def __init__(self, parameters: Parameters):
-        self.parameters = parameters
+    def __init__(self, parameters: Parameters, *, target=None):
+        self.parameters, self.target = parameters, target
         scores = scores_layout(parameters)
         self.store = PromisedStore(scores, store_depth(parameters.latency_cycles))
         super().__init__(
@@ -73,14 +74,9 @@ class DotProduct(Component):
             other = query.operands[place]
             for level in range(parameters.least_level, parameters.levels):
                 other = Mux(query.level == level, query.operands[place % (1 << level)], other)
-            operands = []
-            for name, value in (("key", keys.operands[place]), ("query", other)):
-                operand = Signal(signed(parameters.operand_bits), name=f"{name}_{place}", reset_less=True)
-                m.d.sync += operand.eq(value)
-                operands.append(operand)
-            product = Signal(signed(2 * parameters.operand_bits), name=f"product_{place}", reset_less=True)
-            m.d.sync += product.eq(operands[0] * operands[1])
-            products.append(product)
+            products.append(
+                product_of(m, keys.operands[place], other, name=f"place_{place}", target=self.target)
+            )
         return products
 
     def _tree(self, m, sums):
