@@ -13,6 +13,7 @@ from accelsim_rtl.entries import (
     fifo,
     prefix_sum,
     score_accumulator,
+    score_scale,
     softmax,
     sore,
     topk,
@@ -36,6 +37,7 @@ UNITS: dict[str, Unit] = {
         softmax.UNIT,
         decision.UNIT,
         dot_product.UNIT,
+        score_scale.UNIT,
     )
 }
 
