@@ -17,6 +17,7 @@ from accelsim_rtl.entries import (
     softmax,
     sore,
     topk,
+    value_product,
     zero_eliminator,
 )
 from accelsim_rtl.kit.unit import Unit
@@ -38,6 +39,7 @@ UNITS: dict[str, Unit] = {
         decision.UNIT,
         dot_product.UNIT,
         score_scale.UNIT,
+        value_product.UNIT,
     )
 }
 
