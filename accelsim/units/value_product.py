@@ -106,7 +106,7 @@ class ValueProduct:
 
     @property
     def weights(self) -> Record:
-        """Probabilities of a line's vectors (0 where there is none), and of the row: log2 of a vector's places."""
+        """Probabilities of a line's vectors, 0 where there is none; of the row: log2 of a vector's places."""
         return Record(
             probabilities=Field(self.probability_bits, self.vectors),
             level=bits_for(self.levels),

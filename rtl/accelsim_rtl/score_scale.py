@@ -146,5 +146,3 @@ class ScoreScale(Component):
             score.eq(Mux(fits, kept + (up & (kept != most)), Mux(negative, -most - 1, most))),
         ]
         return score
-
-

@@ -18,12 +18,12 @@ PLACES_OF_A_COPY = 16
 
 
 class ValueProduct(Component):
-    """weights: a probability for each vector of a line of V, 0 where none is; level, number, last: of the row.
+    """weights: a probability for each vector of a line of V, 0 where none is; of the row: level, number, last.
 
     values: a line of V. results: outputs of a row, `output_lanes` a beat, number, magnitude of those so far,
     last. Probe: promised (beats that leave or will).
-    Latency: `latency_cycles` from a row's last line. Throughput: a line a clock, or a row in as many as it has
-    beats. `weights.ready` and `values.ready` follow each other's `valid`.
+    Latency: `latency_cycles` from a row's last line. Throughput: a line a clock, or a row in as many clocks as
+    it has beats. `weights.ready` and `values.ready` follow each other's `valid`.
     """
 
     def __init__(self, parameters: Parameters, *, target=None):
@@ -42,7 +42,7 @@ class ValueProduct(Component):
     def elaborate(self, platform):
         m = Module()
         parameters, line = self.parameters, self.weights.payload
-        m.submodules.store = store = self.store
+        m.submodules.store = self.store
         levels = range(parameters.least_level, parameters.levels + 1)
         beats = Signal(range(parameters.beats(parameters.levels) + 1))
         m.d.comb += beats.eq(sum(Mux(line.level == one, parameters.beats(one), 0) for one in levels))

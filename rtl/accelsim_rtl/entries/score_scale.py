@@ -56,7 +56,9 @@ def _sums(parameters: Parameters, shape: tuple[int, int], generator: np.random.G
         # Powers of two and their neighbours: ties, and the ends of the range.
         powers = 1 << generator.integers(0, parameters.sum_bits - 1, shape)
         return powers * generator.choice([-1, 1], shape) + generator.integers(-1, 1, shape)
-    return generator.integers(-most >> parameters.sum_bits // 2, (most >> parameters.sum_bits // 2) + 1, shape)
+    return generator.integers(
+        -most >> parameters.sum_bits // 2, (most >> parameters.sum_bits // 2) + 1, shape
+    )
 
 
 def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[str, list[int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from accelsim.golden.fixed import shift_right
 from accelsim.units import value_product as unit
 from accelsim.units.value_product import NUMBER_BITS
 from accelsim.units.value_product import ValueProduct as Parameters
@@ -67,7 +68,17 @@ def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[st
         vectors = np.array(lines, np.int64).reshape(-1, 1 << level)
         many = parameters.multipliers >> level
         probabilities = np.array([line["probabilities"][:many] for line in weights]).ravel()
-        payloads += unit.row_results(parameters, probabilities @ vectors, number)
+        outputs = shift_right(probabilities @ vectors, parameters.dropped_bits, parameters.rounding)
+        beats = outputs.reshape(-1, parameters.output_lanes)
+        payloads += [
+            parameters.results.pack(
+                outputs=beat.tolist(),
+                number=number,
+                magnitude=int(np.abs(beats[: place + 1]).sum()),
+                last=int(place == len(beats) - 1),
+            )
+            for place, beat in enumerate(beats)
+        ]
     return {"results": payloads}
 
 
