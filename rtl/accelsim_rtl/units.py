@@ -18,6 +18,7 @@ from accelsim_rtl.entries import (
     sore,
     topk,
     value_product,
+    value_selection,
     zero_eliminator,
 )
 from accelsim_rtl.kit.unit import Unit
@@ -40,6 +41,7 @@ UNITS: dict[str, Unit] = {
         dot_product.UNIT,
         score_scale.UNIT,
         value_product.UNIT,
+        value_selection.UNIT,
     )
 }
 
