@@ -52,7 +52,7 @@ class ValueSelection:
 
     @property
     def probabilities(self) -> Record:
-        """A line of a row, and of the row: its number, keys and V that it keeps, log2 of vectors in a line."""
+        """A line; of its row: number, keys, V that it keeps, log2 of the vectors of a line."""
         count = bits_for(self.topk.capacity)
         return Record(
             probabilities=Field(self.topk.bits, self.lanes),
@@ -65,7 +65,7 @@ class ValueSelection:
 
     @property
     def selected(self) -> Record:
-        """Probabilities and their keys, `count` of them, those behind are zero; of the row: number, spread."""
+        """`count` probabilities and their keys, zeros behind them; of the row: number, spread."""
         return Record(
             probabilities=Field(self.topk.bits, self.vectors),
             indices=Field(self.topk.index_bits, self.vectors),
@@ -108,7 +108,7 @@ class ValueSelection:
 
     @property
     def direct(self) -> Record:
-        """A line that passes the engine by: its probabilities, its number, how many, whether it is the last."""
+        """A line that passes the engine by: probabilities, its place, how many, whether it is the last."""
         return Record(
             probabilities=Field(self.topk.bits, self.lanes),
             line=bits_for(self.topk.capacity // self.lanes - 1),

@@ -18,12 +18,13 @@ PLACES_OF_A_COPY = 16
 
 
 class ValueProduct(Component):
-    """weights: a probability for each vector of a line of V, 0 where none is; of the row: level, number, last.
+    """weights: a probability for each vector of a line of V, 0 where none is; of the row: level, number,
+    last.
 
     values: a line of V. results: outputs of a row, `output_lanes` a beat, number, magnitude of those so far,
     last. Probe: promised (beats that leave or will).
-    Latency: `latency_cycles` from a row's last line. Throughput: a line a clock, or a row in as many clocks as
-    it has beats. `weights.ready` and `values.ready` follow each other's `valid`.
+    Latency: `latency_cycles` from a row's last line. Throughput: a line a clock, or a row in as many as it
+    has beats. `weights.ready` and `values.ready` follow each other's `valid`.
     """
 
     def __init__(self, parameters: Parameters, *, target=None):
