@@ -11,6 +11,7 @@ from accelsim_rtl.entries import (
     dot_product,
     exponent,
     fifo,
+    head,
     prefix_sum,
     score_accumulator,
     score_scale,
@@ -42,6 +43,7 @@ UNITS: dict[str, Unit] = {
         score_scale.UNIT,
         value_product.UNIT,
         value_selection.UNIT,
+        head.UNIT,
     )
 }
 

@@ -12,7 +12,7 @@ from accelsim.golden.fixed import Fixed
 from accelsim.golden.integer_attention import AttentionFormat
 from accelsim.golden.softmax import SoftmaxFormat
 from accelsim.golden.topk import LFSR_BITS
-from accelsim.units.decision import Decision
+from accelsim.units.decision import DECISION_CYCLES, KEPT_CYCLES, Decision
 from accelsim.units.dot_product import DotProduct
 from accelsim.units.fifo import Fifo
 from accelsim.units.record import Field, Record, bits_for
@@ -164,6 +164,20 @@ class Head:
             sum_bits=self.importance_bits,
             capacity=self.keys,
         )
+
+    @property
+    def latencies(self) -> dict[str, int]:
+        """From a unit's last line of a row to the next unit's first, in the order of the row."""
+        softmax = self.softmax
+        return {
+            "qk_cycles": self.dot.latency_cycles,
+            "scale_cycles": self.scale.latency_cycles,
+            "sum_cycles": softmax.largest_cycles + softmax.sum_cycles,
+            "divide_cycles": softmax.divide_cycles,
+            "decision_cycles": DECISION_CYCLES + KEPT_CYCLES,
+            "product_cycles": self.product.latency_cycles,
+            "lines_per_clock": 1,
+        }
 
     @property
     def queries(self) -> Record:
