@@ -13,7 +13,7 @@ from accelsim_rtl.kit.replay import Replayed, score_rows
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.value_selection import ValueSelection
 
-DRAWN_ROWS = 16
+DRAWN_ROWS = 8
 
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
