@@ -13,6 +13,7 @@ pytest.importorskip("cocotb")
 from accelsim.golden.attention import keep_count, token_importance
 from accelsim.golden.integer_attention import Operands, attend
 from accelsim.units.head import PRESETS, Head, Model, cycles
+from accelsim.units.topk import TopK
 from accelsim_rtl.bench.drive import Drive, replay, scenario, wrong_beats
 from accelsim_rtl.entries.head import HeadWork, expected, sources_of, streams
 from accelsim_rtl.kit.ports import columns, ports
@@ -92,8 +93,8 @@ def test_a_head_s_streams_are_golden_attention(queries, keys, dim, value_keep, l
 @pytest.mark.parametrize(
     "changes",
     [
-        {"multipliers": 4, "tree_outputs": 1, "output_lanes": 4, "row_lines": 16, "requests": 1},
-        {"multipliers": 16, "tree_outputs": 2, "output_lanes": 1, "importance_bits": 24, "store_rows": 1},
+        {"tree_outputs": 1, "output_lanes": 4, "row_lines": 16, "requests": 1},
+        {"multipliers": 16, "tree_outputs": 4, "topk": TopK(width=4), "output_lanes": 1, "store_rows": 1},
     ],
     ids=str,
 )

@@ -260,15 +260,15 @@ PRESETS = {
     "full": Head(),
     "eighth": Head(multipliers=64, output_lanes=8),
     "tiny": Head(
-        multipliers=8,
+        multipliers=4,
         operand_bits=5,
-        tree_outputs=4,
+        tree_outputs=2,
         row_lines=8,
         score_integer_bits=4,
         form=SoftmaxFormat(
             score_fraction_bits=4, exp_fraction_bits=10, degree=2, probability_fraction_bits=6
         ),
-        topk=TopK(width=4, capacity=64),
+        topk=TopK(width=2, capacity=16),
         output_fraction_bits=2,
         output_lanes=2,
         importance_bits=9,
