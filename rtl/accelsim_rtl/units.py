@@ -11,11 +11,15 @@ from accelsim_rtl.entries import (
     dot_product,
     exponent,
     fifo,
+    head,
     prefix_sum,
     score_accumulator,
+    score_scale,
     softmax,
     sore,
     topk,
+    value_product,
+    value_selection,
     zero_eliminator,
 )
 from accelsim_rtl.kit.unit import Unit
@@ -36,6 +40,10 @@ UNITS: dict[str, Unit] = {
         softmax.UNIT,
         decision.UNIT,
         dot_product.UNIT,
+        score_scale.UNIT,
+        value_product.UNIT,
+        value_selection.UNIT,
+        head.UNIT,
     )
 }
 

@@ -134,7 +134,7 @@ FLAWS = [
     (
         catalogue.PROMISED,
         "a line is on its way whether there is room or not",
-        Bug("accelsim_rtl.promised_store", "self.promised != self.depth", "1"),
+        Bug("accelsim_rtl.promised_store", "taken | ~(full | (filled & self.issued))", "1"),
     ),
     (
         catalogue.PROMISED,
@@ -144,6 +144,11 @@ FLAWS = [
             "consume.eq(consume + taken)",
             "consume.eq(consume + self.given.valid)",
         ),
+    ),
+    (
+        catalogue.PRODUCT,
+        "a row's outputs are overwritten by those of the next one",
+        Bug("accelsim_rtl.value_product", "((busy == 0) & fits)", "fits"),
     ),
     (
         catalogue.ZERO_ELIMINATOR,
@@ -245,8 +250,8 @@ def test_a_solver_that_fails_proves_nothing():
 
 
 def test_every_unit_is_under_the_stream_rule():
-    # All harnesses claim it.
-    assert {proof.unit for proof in catalogue.PROOFS} == set(UNITS)
+    # All harnesses claim it. What the head gives is what units within it give, all of them proven.
+    assert {proof.unit for proof in catalogue.PROOFS} == set(UNITS) - {"spatten.head"}
 
 
 def test_units_hold_no_formal_statements():

@@ -11,9 +11,12 @@ from accelsim.units.exponent import Exponent as ExponentParameters
 from accelsim.units.fifo import Fifo as FifoParameters
 from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
 from accelsim.units.score_accumulator import ScoreAccumulator as ScoreAccumulatorParameters
+from accelsim.units.score_scale import ScoreScale as ScoreScaleParameters
 from accelsim.units.softmax import Softmax as SoftmaxParameters
 from accelsim.units.sore import Sore as SoreParameters
 from accelsim.units.topk import TopK as TopKParameters
+from accelsim.units.value_product import ValueProduct as ValueProductParameters
+from accelsim.units.value_selection import ValueSelection as ValueSelectionParameters
 from accelsim.units.zero_eliminator import ZeroEliminator as ZeroEliminatorParameters
 from accelsim.words import unknown
 from accelsim_rtl.arbiter import Arbiter
@@ -28,18 +31,23 @@ from accelsim_rtl.proofs.arbiter_grants import ArbiterGrants
 from accelsim_rtl.proofs.converter_beats import ConverterBeats
 from accelsim_rtl.proofs.crossbar_beats import CrossbarBeats
 from accelsim_rtl.proofs.fifo_order import FifoOrder
+from accelsim_rtl.proofs.product_beats import ProductBeats
 from accelsim_rtl.proofs.promised_lines import PromisedLines, ShortPipeline
 from accelsim_rtl.proofs.prover import Proof
 from accelsim_rtl.proofs.score_accumulator_store import ScoreAccumulatorStore
+from accelsim_rtl.proofs.selected_lines import SelectedLines
 from accelsim_rtl.proofs.sore_groups import SoreGroups
 from accelsim_rtl.proofs.topk_streams import TopKStore, TopKThreshold
 from accelsim_rtl.proofs.watching import Harness
 from accelsim_rtl.proofs.zero_eliminator_order import ZeroEliminatorOrder
 from accelsim_rtl.score_accumulator import ScoreAccumulator
+from accelsim_rtl.score_scale import ScoreScale
 from accelsim_rtl.softmax import Softmax
 from accelsim_rtl.sore import Sore
 from accelsim_rtl.topk.engine import TopK
 from accelsim_rtl.topk.store import Store
+from accelsim_rtl.value_product import ValueProduct
+from accelsim_rtl.value_selection import ValueSelection
 from accelsim_rtl.zero_eliminator import ZeroEliminator
 
 STREAM_RULE = "valid holds until ready, and the payload with it"
@@ -52,6 +60,7 @@ FIFO = "nothing is lost, overtaken or changed, and no more than the depth is ins
 CROSSBAR = "a beat is offered by the output that it names, as it came, and stays there until it is taken"
 CONVERTER = "a record takes as many beats as its request says, and none without room for it"
 PROMISED = "room is promised before a line is on its way, so that the stream rule holds behind it"
+PRODUCT = "all beats of a row have room before its last line is taken, and rows do not meet on their way out"
 ARBITER = "a request is served within as many beats as there are sources"
 
 COARSE = SoftmaxFormat(score_fraction_bits=1, exp_fraction_bits=8, degree=1, probability_fraction_bits=2)
@@ -80,6 +89,32 @@ def _decision() -> PromisedLines:
 def _dot_product() -> PromisedLines:
     unit = DotProduct(DotProductParameters(multipliers=2, operand_bits=2, tree_outputs=2))
     return PromisedLines(unit, unit.store, moving="arrives", stages=unit.parameters.latency_cycles - 1)
+
+
+def _score_scale() -> PromisedLines:
+    unit = ScoreScale(ScoreScaleParameters(lanes=2, sum_bits=3, score_bits=2, keys=4))
+    return PromisedLines(unit, unit.store, moving="arrives", stages=unit.parameters.latency_cycles - 1)
+
+
+def _value_product() -> ProductBeats:
+    return ProductBeats(
+        ValueProduct(
+            ValueProductParameters(
+                multipliers=2,
+                operand_bits=2,
+                vectors=2,
+                keys=2,
+                probability_fraction_bits=1,
+                output_fraction_bits=0,
+                output_lanes=1,
+            )
+        )
+    )
+
+
+def _value_selection() -> SelectedLines:
+    engine = TopKParameters(engine="radix", width=2, bits=2, digit_bits=2, capacity=4)
+    return SelectedLines(ValueSelection(ValueSelectionParameters(lanes=2, vectors=2, topk=engine)))
 
 
 PROOFS = (
@@ -242,6 +277,24 @@ PROOFS = (
         claim=PROMISED,
         bounds="2 multipliers, operands of 2 bits",
         harness=_dot_product,
+    ),
+    Proof(
+        unit="spatten.score_scale",
+        claim=PROMISED,
+        bounds="2 lanes, sums of 3 bits, scores of 2",
+        harness=_score_scale,
+    ),
+    Proof(
+        unit="spatten.value_product",
+        claim=PRODUCT,
+        bounds="2 multipliers, rows of 1 or 2 beats, operands of 2 bits",
+        harness=_value_product,
+    ),
+    Proof(
+        unit="spatten.value_selection",
+        claim=STREAM_RULE,
+        bounds="radix, 2 lanes, 2 bits, 4 scores",
+        harness=_value_selection,
     ),
     Proof(
         unit="spatten.prefix_sum",

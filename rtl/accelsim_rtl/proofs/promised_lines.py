@@ -22,6 +22,7 @@ class PromisedLines(Harness):
             "consume": ("store.consume", range(store.depth)),
             "level": ("store.level", range(store.depth + 1)),
             "promises": ("store.promised", range(store.depth + 1)),
+            "room": ("store.room", 1),
         }
         taps |= {f"moving_{stage}": (f"{moving}_{stage}", 1) for stage in range(1, stages + 1)}
         super().__init__(unit, taps=taps)
@@ -32,6 +33,7 @@ class PromisedLines(Harness):
         m.d.comb += [
             Assert(self.promises == self.level + under_way),
             Assert(self.promises <= self.depth),
+            Assert(self.room == (self.promises != self.depth)),
             Assert(self.produce == (self.consume + self.level) % self.depth),
         ]
 
