@@ -65,7 +65,7 @@ class Answer(NamedTuple):
 
 
 class Transfer(NamedTuple):
-    """What a master is asked for: `beats` beats (one at least) from `address`, a multiple of the port's width."""
+    """What a master is asked for: `beats` beats, one at least, from `address`, a multiple of a beat."""
 
     address: int
     beats: int

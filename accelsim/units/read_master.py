@@ -138,5 +138,3 @@ def cycles(parameters: ReadMaster, transfers: Sequence[Transfer], latency: int) 
             taken.append(data + parameters.data_cycles)
             address, beats = address + burst * parameters.port.bytes, beats - burst
     return taken[-1] if taken else 0
-
-

@@ -1,6 +1,6 @@
 """AXI4 write master: transfers of any length as bursts, several under way, an answer to each transfer.
 
-Bursts have one number (AXI's ID), so their answers come in order. Data of a burst goes out behind its address.
+Bursts have one number (AXI's ID), so their answers come in order. Data goes out behind its address.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class WriteMaster:
 
     @property
     def address_cycles(self) -> int:
-        """From the clock that takes a transfer to the first that offers its address; a beat goes the clock after."""
+        """From the clock that takes a transfer to the first that offers its address; its data comes behind."""
         return 1
 
     @property

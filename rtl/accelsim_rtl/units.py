@@ -13,6 +13,7 @@ from accelsim_rtl.entries import (
     fifo,
     prefix_sum,
     read_master,
+    register_bench,
     score_accumulator,
     softmax,
     sore,
@@ -40,6 +41,7 @@ UNITS: dict[str, Unit] = {
         dot_product.UNIT,
         read_master.UNIT,
         write_master.UNIT,
+        register_bench.UNIT,
     )
 }
 

@@ -14,7 +14,7 @@ from accelsim.plan import Layout, Plan, Stage
 
 
 def by_the_engine(memory: Memory, jobs: list[np.ndarray], writes: list[bool]) -> list[int]:
-    """The cycle in which each job's accesses are all back; each is offered when the one before is accepted."""
+    """The cycle in which each job's accesses are all back."""
     stages = (Stage(name="read", port="read"), Stage(name="write", port="write", write=True))
     ends = []
     plan = Plan(layout=Layout(stages=stages), jobs=len(jobs))
@@ -86,9 +86,7 @@ def test_a_memory_is_known_by_plain_numbers() -> None:
 
 def test_what_has_no_clocked_form_or_no_place_is_refused() -> None:
     memory = Memory(dram=DEVICES["DDR4-2400"], clock_hz=1e9)
-    cache = Cache(
-        bytes=1 << 16, line_bytes=64, ways=4, bandwidth=1e11, hit_latency=1e-8, miss_latency=0
-    )
+    cache = Cache(bytes=1 << 16, line_bytes=64, ways=4, bandwidth=1e11, hit_latency=1e-8, miss_latency=0)
     with pytest.raises(ValueError, match="cache has no clocked form"):
         ClockedMemory(replace(memory, cache=cache))
     clocked = ClockedMemory(memory)

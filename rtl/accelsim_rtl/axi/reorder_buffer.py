@@ -7,10 +7,10 @@ from amaranth.lib.wiring import Component, In, Out
 
 
 class ReorderBuffer(Component):
-    """reserves, length: a burst of length + 1 beats gets `number` in this clock, which it may if there is `room`.
+    """reserves, length: a burst of length + 1 beats gets `number` in this clock, if there is `room`.
 
-    arrives, burst, beat: the next beat of the burst with that number comes; it is on `given` two clocks later,
-    in its turn, with `last` if it is its burst's last. level: bursts with a number. oldest: the number of the
+    arrives, burst, beat: the next beat of the burst with that number comes; it is on `given` two clocks
+    later, in its turn, with `last` if it is its burst's last. level: bursts with a number. oldest: the number of the
     one whose beat is on `given`. Beats lie in a block RAM, each burst in a place of its own.
     """
 

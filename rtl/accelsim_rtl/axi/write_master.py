@@ -56,8 +56,12 @@ class WriteMaster(Component):
             m.d.sync += [left.address.eq(cutter.behind), left.beats.eq(left.beats - cutter.beats)]
 
         # Of bursts under way their lengths, for their data, and which of them end a transfer.
-        newest, sending, oldest = Signal(bursts), Signal(bursts), Signal(bursts)
-        m.submodules.lengths = lengths = Memory(shape=range(parameters.burst_beats), depth=len(bursts), init=[])
+        newest = Signal(bursts)
+        sending = Signal(bursts)
+        oldest = Signal(bursts)
+        m.submodules.lengths = lengths = Memory(
+            shape=range(parameters.burst_beats), depth=len(bursts), init=[]
+        )
         m.submodules.finals = finals = Memory(shape=1, depth=len(bursts), init=[])
         length, final = lengths.write_port(), finals.write_port()
         wanted, answered = lengths.read_port(domain="comb"), finals.read_port(domain="comb")

@@ -38,7 +38,7 @@ def scenario(
     merged: for an output stream that several sources share, [offset, bits] of the field of its payload that
     names the source: only the beats of one source have an order.
     patience: clocks without any beat after which a run is given up.
-    memories: what is behind the AXI ports (`memory.memory`). after: for an input stream, of each beat [stream,
+    memories: what is behind the AXI ports (`memory.memory`). after: of each beat of an input stream [stream,
     count]: it is offered only when so many beats of that other stream have passed.
     """
     return {

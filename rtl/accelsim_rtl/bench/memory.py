@@ -23,8 +23,8 @@ def memory(ports, *, address_bits, data_bits, id_bits, words=(), written=(), err
     beat] that it holds; elsewhere `content`. written: [address, beat] that it must hold at the end. errors:
     [first, end] of addresses that are answered with an error. device: None, or a name of `accelsim.dram`
     with changes of it and the clock: its banks then say when an access is done.
-    Added by whoever runs it: latency, clocks from address to data, burst by burst, over and over; ready, idle:
-    as of streams; interleaves: beats of several bursts come in turn, the earliest due first.
+    Added by whoever runs it: latency, clocks from address to data, burst by burst, over and over; ready and
+    idle as of streams; interleaves: beats of several bursts come in turn, the earliest due first.
     """
     return {
         "ports": list(ports),
@@ -52,7 +52,7 @@ def content(address, data_bits):
 
 
 class Burst:
-    """One address that was taken. back: of each beat the clock from which it may be given, None before that."""
+    """One address that was taken. back: of each beat the clock from which it may be given, or None."""
 
     def __init__(self, port, identity, addresses, write):
         self.port, self.identity, self.addresses, self.write = port, identity, addresses, write
@@ -75,7 +75,7 @@ class Memory:
 
     def __init__(self, description, columns, life=0):
         self.description, self.broken, self.bursts = description, [], []
-        self.words = {address: beat for address, beat in description["words"]}
+        self.words = dict(description["words"])
         self.bytes = description["data_bits"] // 8
         self.timing = _timing(description, life)
         reads = [port for port in description["ports"] if f"{port}_ar_valid" in columns]
@@ -105,7 +105,8 @@ class Memory:
 
     def sampled(self, clock, row):
         """Take what the unit drives in this clock. Whether a beat passed."""
-        return any([one.sampled(clock, row) for one in self.readers + self.writers])
+        passed = [one.sampled(clock, row) for one in self.readers + self.writers]
+        return any(passed)
 
     def wrong_words(self):
         """A line for each word that must be there and is not."""

@@ -71,7 +71,7 @@ def _memory(parameters: Parameters, transactions: list[Transaction]) -> dict[str
         address_bits=port.address_bits,
         data_bits=port.data_bits,
         id_bits=port.id_bits,
-        errors=[[2 * port.bytes, 4 * port.bytes]],
+        errors=[[PAGE_BYTES - port.bytes, PAGE_BYTES + port.bytes]],
     )
 
 

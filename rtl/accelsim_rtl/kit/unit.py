@@ -34,7 +34,7 @@ class Unit:
     patience: clocks that may pass without any beat.
     memories: from parameters and transactions to what is behind the AXI ports (`bench.memory.memory`); their
     streams are neither in transactions nor in what is expected.
-    after: from parameters and transactions to what beats of an input stream wait for (`bench.drive.scenario`).
+    after: from parameters and transactions to what beats of a source wait for (`bench.drive.scenario`).
     register_map: from parameters to the registers of an AXI4-Lite port, if the unit has one.
     """
 

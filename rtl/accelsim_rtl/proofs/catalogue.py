@@ -10,13 +10,20 @@ from accelsim.units.dot_product import DotProduct as DotProductParameters
 from accelsim.units.exponent import Exponent as ExponentParameters
 from accelsim.units.fifo import Fifo as FifoParameters
 from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
+from accelsim.units.read_master import ReadMaster as ReadMasterParameters
+from accelsim.units.register_bench import RegisterBench as RegisterBenchParameters
 from accelsim.units.score_accumulator import ScoreAccumulator as ScoreAccumulatorParameters
 from accelsim.units.softmax import Softmax as SoftmaxParameters
 from accelsim.units.sore import Sore as SoreParameters
 from accelsim.units.topk import TopK as TopKParameters
+from accelsim.units.write_master import WriteMaster as WriteMasterParameters
 from accelsim.units.zero_eliminator import ZeroEliminator as ZeroEliminatorParameters
 from accelsim.words import unknown
 from accelsim_rtl.arbiter import Arbiter
+from accelsim_rtl.axi.read_master import ReadMaster
+from accelsim_rtl.axi.register_bench import RegisterBench
+from accelsim_rtl.axi.reorder_buffer import ReorderBuffer
+from accelsim_rtl.axi.write_master import WriteMaster
 from accelsim_rtl.bit_width_converter import BitWidthConverter
 from accelsim_rtl.crossbar import Crossbar
 from accelsim_rtl.decision import Decision
@@ -25,6 +32,7 @@ from accelsim_rtl.exponent import Exponent
 from accelsim_rtl.fifo import Fifo
 from accelsim_rtl.prefix_sum import PrefixSum
 from accelsim_rtl.proofs.arbiter_grants import ArbiterGrants
+from accelsim_rtl.proofs.axi_masters import ReadBus, ReorderedBeats, WrittenBursts
 from accelsim_rtl.proofs.converter_beats import ConverterBeats
 from accelsim_rtl.proofs.crossbar_beats import CrossbarBeats
 from accelsim_rtl.proofs.fifo_order import FifoOrder
@@ -53,6 +61,8 @@ CROSSBAR = "a beat is offered by the output that it names, as it came, and stays
 CONVERTER = "a record takes as many beats as its request says, and none without room for it"
 PROMISED = "room is promised before a line is on its way, so that the stream rule holds behind it"
 ARBITER = "a request is served within as many beats as there are sources"
+REORDERED = "beats leave as they came, in the order in which their bursts were asked for"
+WRITTEN = "a burst has as many beats as its address says, and the last one is marked"
 
 COARSE = SoftmaxFormat(score_fraction_bits=1, exp_fraction_bits=8, degree=1, probability_fraction_bits=2)
 
@@ -242,6 +252,46 @@ PROOFS = (
         claim=PROMISED,
         bounds="2 multipliers, operands of 2 bits",
         harness=_dot_product,
+    ),
+    Proof(
+        unit="axi.read_master",
+        claim=REORDERED,
+        bounds="its buffer alone, 2 bursts of 2 beats of 2 bits; the bus answers what it was asked for",
+        harness=lambda: ReorderedBeats(ReorderBuffer(2, bursts=2, beats=2)),
+    ),
+    Proof(
+        unit="axi.read_master",
+        claim=REORDERED,
+        bounds="its buffer alone, 4 bursts of a beat of 2 bits; the bus answers what it was asked for",
+        harness=lambda: ReorderedBeats(ReorderBuffer(2, bursts=4, beats=1)),
+    ),
+    Proof(
+        unit="axi.read_master",
+        claim=STREAM_RULE,
+        bounds="2 bursts of 2 beats of 8 bits, 13 bits of address; the bus answers what it was asked for",
+        harness=lambda: ReadBus(
+            ReadMaster(
+                ReadMasterParameters(address_bits=13, data_bits=8, burst_beats=2, outstanding=2, count_bits=3)
+            )
+        ),
+    ),
+    Proof(
+        unit="axi.write_master",
+        claim=WRITTEN,
+        bounds="2 bursts of 4 beats of 8 bits, 13 bits of address; the bus answers each burst once",
+        harness=lambda: WrittenBursts(
+            WriteMaster(
+                WriteMasterParameters(
+                    address_bits=13, data_bits=8, burst_beats=4, outstanding=2, count_bits=3
+                )
+            )
+        ),
+    ),
+    Proof(
+        unit="axi.registers",
+        claim=STREAM_RULE,
+        bounds="6 words, a counter of 2 bits",
+        harness=lambda: Harness(RegisterBench(RegisterBenchParameters(extra=1, count_bits=2))),
     ),
     Proof(
         unit="spatten.prefix_sum",
