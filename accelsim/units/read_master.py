@@ -124,7 +124,8 @@ def cycles(parameters: ReadMaster, transfers: Sequence[Transfer], latency: int) 
     latency: clocks from the one that takes an address to the first in which its data is on `r`, which gives
     a beat a clock, burst after burst. A burst's number is free again when its last beat has been taken.
     """
-    asked, data, taken = 0, 0, []
+    asked, data = 0, 0
+    taken: list[int] = []
     for transfer in transfers:
         address, beats = transfer
         # A transfer is taken in the clock that asks for the last burst of the one before.

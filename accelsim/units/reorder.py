@@ -45,7 +45,7 @@ class Reorder:
         return self._given + 1 == self._lengths[self.oldest]
 
     def step(self, *, reserves: int, arrives: tuple[int, int] | None, takes: bool) -> None:
-        """The clock edge: `reserves` beats get a number, or none do; a (number, beat) comes; the sink takes."""
+        """The clock edge: `reserves` beats get a number, if any; a (number, beat) comes; the sink takes."""
         if takes and self._shown:
             ends = self.ends
             self._given += 1

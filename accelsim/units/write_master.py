@@ -47,7 +47,7 @@ class WriteMaster:
 
     @property
     def address_cycles(self) -> int:
-        """From the clock that takes a transfer to the first that offers its address; its data comes behind."""
+        """From the clock that takes a transfer to the first that offers its address; data comes behind."""
         return 1
 
     @property
@@ -128,7 +128,8 @@ def cycles(parameters: WriteMaster, transfers: Sequence[Transfer], latency: int)
 
     latency: clocks from the one that takes a burst's last beat to the first in which its answer is on `b`.
     """
-    asked, sent, back = 0, 0, []
+    asked, sent = 0, 0
+    back: list[int] = []
     for address, beats in transfers:
         asked = max(asked, 1)
         while beats:

@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("amaranth")
 
 import mutations_axi
+import mutations_fetch
 import mutations_kit
 import mutations_spatten
 
@@ -25,10 +26,15 @@ from mutants import planted, rebuilt
 pytestmark = pytest.mark.rtl
 
 SEEDS = [1, 2]
-PATIENCE_CLOCKS = 300
-"""Where a beat was lost, the bench waits for it; the longest stall is 64 clocks."""
+PATIENCE_CLOCKS = 600
+"""Where a beat was lost, the bench waits for it; the longest stall is 64 clocks, a refresh of HBM 350."""
 
-MUTATIONS = [*mutations_kit.MUTATIONS, *mutations_spatten.MUTATIONS, *mutations_axi.MUTATIONS]
+MUTATIONS = [
+    *mutations_kit.MUTATIONS,
+    *mutations_spatten.MUTATIONS,
+    *mutations_axi.MUTATIONS,
+    *mutations_fetch.MUTATIONS,
+]
 
 
 def caught_by(complaints: list[str]) -> set[str]:

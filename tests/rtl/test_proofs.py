@@ -222,6 +222,16 @@ FLAWS = [
         ),
     ),
     (
+        catalogue.HALVES,
+        "a third half is claimed",
+        Bug("accelsim_rtl.vector_store", "self.filled != 0, self.claimed != 2", "self.filled != 0, 1"),
+    ),
+    (
+        catalogue.HALVES,
+        "least significant parts are written into the half that is filled",
+        Bug("accelsim_rtl.vector_store", "first.eq(fills & ~fill.least)", "first.eq(fills)"),
+    ),
+    (
         catalogue.STREAM_RULE,
         "a row waits for nobody",
         Bug("accelsim_rtl.zero_eliminator", "taken.eq(head.valid & self.kept.ready)", "taken.eq(head.valid)"),

@@ -10,8 +10,8 @@ class ReorderBuffer(Component):
     """reserves, length: a burst of length + 1 beats gets `number` in this clock, if there is `room`.
 
     arrives, burst, beat: the next beat of the burst with that number comes; it is on `given` two clocks
-    later, in its turn, with `last` if it is its burst's last. level: bursts with a number. oldest: the number of the
-    one whose beat is on `given`. Beats lie in a block RAM, each burst in a place of its own.
+    later, in its turn, with `last` if it is its burst's last. level: bursts with a number. oldest: the
+    number of the one whose beat is on `given`. Beats lie in a block RAM, each burst in a place of its own.
     """
 
     def __init__(self, shape, *, bursts, beats):

@@ -66,8 +66,8 @@ def prepare(unit: Unit, parameters: Any, found: list[Port], seed: int, workload:
         each["rows"], each["cycles"] = drive.rows, drive.cycles
         lines = wrong_beats(expected, drive.taken, each["merged"]) + drive.broken
         complaints += [f"{each['name']}: model: {line}" for line in lines]
-        if number == 0 and drive.cycles != (fast := unit.cycles(parameters, transactions)):
-            complaints.append(f"{each['name']}: cycles() says {fast}, the model takes {drive.cycles}")
+        if number == 0 and (took := unit.took(drive)) != (fast := unit.cycles(parameters, transactions)):
+            complaints.append(f"{each['name']}: cycles() says {fast}, the model takes {took}")
     return Prepared(
         seed=seed,
         transactions=transactions,

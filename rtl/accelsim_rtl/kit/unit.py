@@ -35,6 +35,7 @@ class Unit:
     memories: from parameters and transactions to what is behind the AXI ports (`bench.memory.memory`); their
     streams are neither in transactions nor in what is expected.
     after: from parameters and transactions to what beats of a source wait for (`bench.drive.scenario`).
+    took: from a run in which nothing waits to the clocks that `cycles` must say; None if it did not end.
     register_map: from parameters to the registers of an AXI4-Lite port, if the unit has one.
     """
 
@@ -53,6 +54,7 @@ class Unit:
     patience: int = 10_000
     memories: Callable[[Any, list[Transaction]], list[dict[str, Any]]] = lambda parameters, transactions: []
     after: Callable[[Any, list[Transaction]], dict[str, Any]] = lambda parameters, transactions: {}
+    took: Callable[[Any], int | None] = lambda drive: drive.cycles
     register_map: Callable[[Any], Any] | None = None
 
     def instance(self, parameters: Any, *, target: str | None = None) -> Any:
