@@ -42,7 +42,7 @@ def enqueue(
     place = tail % queue.shape[0]
     queue[place, 0], queue[place, 1], queue[place, 2] = first_clock(memory, cycle), line, owner
     tails[channel, write] = tail + 1
-    return channel
+    return int(channel)
 
 
 @kernel

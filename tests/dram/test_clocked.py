@@ -40,7 +40,7 @@ def by_the_clock(memory: Memory, addresses: np.ndarray, write: bool) -> int:
 
 
 @pytest.mark.parametrize("clock_hz", [1e9, 3.3e8, 2.1e9])
-@pytest.mark.parametrize("device", ["HBM2-2000x16", "DDR4-2400", "LPDDR4-3200x16"])
+@pytest.mark.parametrize("device", ["HBM2-2000x16", "DDR4-2400", "LPDDR4-4266"])
 def test_accesses_are_back_in_the_cycle_of_the_engine(device: str, clock_hz: float) -> None:
     generator = np.random.default_rng(len(device))
     for outstanding, write in ((0, False), (3, False), (0, True)):
