@@ -67,7 +67,7 @@ FORBIDDEN = {"pickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "j
 
 # What the packages beside accelsim may look at.
 SIDE = {
-    "accelsim_rtl": {"golden", "workload", "accelerators", "units", "words"},
+    "accelsim_rtl": {"golden", "workload", "dram", "accelerators", "units", "words"},
     "accelsim_kernels": {"golden"},
 }
 

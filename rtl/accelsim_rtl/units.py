@@ -10,9 +10,13 @@ from accelsim_rtl.entries import (
     decision,
     dot_product,
     exponent,
+    fetch_stage,
+    fetcher,
     fifo,
     head,
     prefix_sum,
+    read_master,
+    register_bench,
     score_accumulator,
     score_scale,
     softmax,
@@ -20,6 +24,8 @@ from accelsim_rtl.entries import (
     topk,
     value_product,
     value_selection,
+    vector_store,
+    write_master,
     zero_eliminator,
 )
 from accelsim_rtl.kit.unit import Unit
@@ -44,6 +50,12 @@ UNITS: dict[str, Unit] = {
         value_product.UNIT,
         value_selection.UNIT,
         head.UNIT,
+        vector_store.UNIT,
+        fetcher.UNIT,
+        fetch_stage.UNIT,
+        read_master.UNIT,
+        write_master.UNIT,
+        register_bench.UNIT,
     )
 }
 

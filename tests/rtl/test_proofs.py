@@ -194,6 +194,49 @@ FLAWS = [
         ),
     ),
     (
+        catalogue.REORDERED,
+        "a beat goes to the place of the first one of its burst",
+        Bug("accelsim_rtl.axi.reorder_buffer", "Cat(Array(counts)[self.burst]", "Cat(Const(0, len(given))"),
+    ),
+    (
+        catalogue.REORDERED,
+        "a number is given away twice",
+        Bug("accelsim_rtl.axi.reorder_buffer", "self.level != self.bursts", "1"),
+    ),
+    (
+        catalogue.REORDERED,
+        "a beat is passed over while the sink waits",
+        Bug(
+            "accelsim_rtl.axi.reorder_buffer",
+            "takes.eq(self.given.valid & self.given.ready)",
+            "takes.eq(self.given.valid)",
+        ),
+    ),
+    (
+        catalogue.WRITTEN,
+        "lengths are overwritten",
+        Bug("accelsim_rtl.axi.write_master", "& (self.level != parameters.outstanding)", ""),
+    ),
+    (
+        catalogue.WRITTEN,
+        "the last beat is marked one too early",
+        Bug(
+            "accelsim_rtl.axi.write_master",
+            "last.eq(sent == wanted.data)",
+            "last.eq(sent + 1 == wanted.data)",
+        ),
+    ),
+    (
+        catalogue.HALVES,
+        "a third half is claimed",
+        Bug("accelsim_rtl.vector_store", "self.filled != 0, self.claimed != 2", "self.filled != 0, 1"),
+    ),
+    (
+        catalogue.HALVES,
+        "least significant parts are written into the half that is filled",
+        Bug("accelsim_rtl.vector_store", "first.eq(fills & ~fill.least)", "first.eq(fills)"),
+    ),
+    (
         catalogue.STREAM_RULE,
         "a row waits for nobody",
         Bug("accelsim_rtl.zero_eliminator", "taken.eq(head.valid & self.kept.ready)", "taken.eq(head.valid)"),

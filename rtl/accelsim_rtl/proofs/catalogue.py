@@ -8,8 +8,12 @@ from accelsim.units.decision import KEPT_CYCLES
 from accelsim.units.decision import Decision as DecisionParameters
 from accelsim.units.dot_product import DotProduct as DotProductParameters
 from accelsim.units.exponent import Exponent as ExponentParameters
+from accelsim.units.fetch_stage import FetchStage as FetchStageParameters
+from accelsim.units.fetcher import Fetcher as FetcherParameters
 from accelsim.units.fifo import Fifo as FifoParameters
 from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
+from accelsim.units.read_master import ReadMaster as ReadMasterParameters
+from accelsim.units.register_bench import RegisterBench as RegisterBenchParameters
 from accelsim.units.score_accumulator import ScoreAccumulator as ScoreAccumulatorParameters
 from accelsim.units.score_scale import ScoreScale as ScoreScaleParameters
 from accelsim.units.softmax import Softmax as SoftmaxParameters
@@ -17,19 +21,28 @@ from accelsim.units.sore import Sore as SoreParameters
 from accelsim.units.topk import TopK as TopKParameters
 from accelsim.units.value_product import ValueProduct as ValueProductParameters
 from accelsim.units.value_selection import ValueSelection as ValueSelectionParameters
+from accelsim.units.vector_store import VectorStore as VectorStoreParameters
+from accelsim.units.write_master import WriteMaster as WriteMasterParameters
 from accelsim.units.zero_eliminator import ZeroEliminator as ZeroEliminatorParameters
 from accelsim.words import unknown
 from accelsim_rtl.arbiter import Arbiter
+from accelsim_rtl.axi.read_master import ReadMaster
+from accelsim_rtl.axi.register_bench import RegisterBench
+from accelsim_rtl.axi.reorder_buffer import ReorderBuffer
+from accelsim_rtl.axi.write_master import WriteMaster
 from accelsim_rtl.bit_width_converter import BitWidthConverter
 from accelsim_rtl.crossbar import Crossbar
 from accelsim_rtl.decision import Decision
 from accelsim_rtl.dot_product import DotProduct
 from accelsim_rtl.exponent import Exponent
+from accelsim_rtl.fetcher import Fetcher
 from accelsim_rtl.fifo import Fifo
 from accelsim_rtl.prefix_sum import PrefixSum
 from accelsim_rtl.proofs.arbiter_grants import ArbiterGrants
+from accelsim_rtl.proofs.axi_masters import ReadBus, ReorderedBeats, WrittenBursts
 from accelsim_rtl.proofs.converter_beats import ConverterBeats
 from accelsim_rtl.proofs.crossbar_beats import CrossbarBeats
+from accelsim_rtl.proofs.fetched import FetchedBeats, StoreHalves
 from accelsim_rtl.proofs.fifo_order import FifoOrder
 from accelsim_rtl.proofs.product_beats import ProductBeats
 from accelsim_rtl.proofs.promised_lines import PromisedLines, ShortPipeline
@@ -48,6 +61,7 @@ from accelsim_rtl.topk.engine import TopK
 from accelsim_rtl.topk.store import Store
 from accelsim_rtl.value_product import ValueProduct
 from accelsim_rtl.value_selection import ValueSelection
+from accelsim_rtl.vector_store import VectorStore
 from accelsim_rtl.zero_eliminator import ZeroEliminator
 
 STREAM_RULE = "valid holds until ready, and the payload with it"
@@ -62,6 +76,9 @@ CONVERTER = "a record takes as many beats as its request says, and none without 
 PROMISED = "room is promised before a line is on its way, so that the stream rule holds behind it"
 PRODUCT = "all beats of a row have room before its last line is taken, and rows do not meet on their way out"
 ARBITER = "a request is served within as many beats as there are sources"
+REORDERED = "beats leave as they came, in the order in which their bursts were asked for"
+WRITTEN = "a burst has as many beats as its address says, and the last one is marked"
+HALVES = "nothing is written into a half that may be read, but least significant parts"
 
 COARSE = SoftmaxFormat(score_fraction_bits=1, exp_fraction_bits=8, degree=1, probability_fraction_bits=2)
 
@@ -295,6 +312,74 @@ PROOFS = (
         claim=STREAM_RULE,
         bounds="radix, 2 lanes, 2 bits, 4 scores",
         harness=_value_selection,
+    ),
+    Proof(
+        unit="axi.read_master",
+        claim=REORDERED,
+        bounds="its buffer alone, 2 bursts of 2 beats of 2 bits; the bus answers what it was asked for",
+        harness=lambda: ReorderedBeats(ReorderBuffer(2, bursts=2, beats=2)),
+    ),
+    Proof(
+        unit="axi.read_master",
+        claim=REORDERED,
+        bounds="its buffer alone, 4 bursts of a beat of 2 bits; the bus answers what it was asked for",
+        harness=lambda: ReorderedBeats(ReorderBuffer(2, bursts=4, beats=1)),
+    ),
+    Proof(
+        unit="axi.read_master",
+        claim=STREAM_RULE,
+        bounds="2 bursts of 2 beats of 8 bits, 13 bits of address; the bus answers what it was asked for",
+        harness=lambda: ReadBus(
+            ReadMaster(
+                ReadMasterParameters(address_bits=13, data_bits=8, burst_beats=2, outstanding=2, count_bits=3)
+            )
+        ),
+    ),
+    Proof(
+        unit="axi.write_master",
+        claim=WRITTEN,
+        bounds="2 bursts of 4 beats of 8 bits, 13 bits of address; the bus answers each burst once",
+        harness=lambda: WrittenBursts(
+            WriteMaster(
+                WriteMasterParameters(
+                    address_bits=13, data_bits=8, burst_beats=4, outstanding=2, count_bits=3
+                )
+            )
+        ),
+    ),
+    Proof(
+        unit="spatten.fetcher",
+        claim=STREAM_RULE,
+        bounds="a channel and a port of 2 slots, beats of 8 bits; the bus answers what it was asked for",
+        harness=lambda: FetchedBeats(
+            Fetcher(
+                FetcherParameters(
+                    address_bits=12, beat_bits=8, channels=1, ports=1, slots=2, position_bits=2, burst_bits=2
+                )
+            )
+        ),
+    ),
+    Proof(
+        unit="spatten.fetch_stage",
+        claim=STREAM_RULE,
+        bounds="4 slots, beats of 256 bits; the bus answers what it was asked for",
+        harness=lambda: FetchedBeats(
+            Fetcher(FetchStageParameters(address_bits=12, slots=4, position_bits=2, burst_bits=2))
+        ),
+    ),
+    Proof(
+        unit="spatten.vector_store",
+        claim=HALVES,
+        bounds="2 banks of 2 lines, operands of 2 bits",
+        harness=lambda: StoreHalves(
+            VectorStore(VectorStoreParameters(banks=2, lanes=1, operand_bits=2, lsb_bits=1, lines=2))
+        ),
+    ),
+    Proof(
+        unit="axi.registers",
+        claim=STREAM_RULE,
+        bounds="6 words, a counter of 2 bits",
+        harness=lambda: Harness(RegisterBench(RegisterBenchParameters(extra=1, count_bits=2))),
     ),
     Proof(
         unit="spatten.prefix_sum",
