@@ -11,6 +11,7 @@ from accelsim_rtl.entries import (
     dot_product,
     exponent,
     fifo,
+    floating,
     prefix_sum,
     score_accumulator,
     softmax,
@@ -36,6 +37,7 @@ UNITS: dict[str, Unit] = {
         softmax.UNIT,
         decision.UNIT,
         dot_product.UNIT,
+        *floating.UNITS,
     )
 }
 
