@@ -13,6 +13,7 @@ from accelsim_rtl.entries import (
     fifo,
     floating,
     prefix_sum,
+    sat_array,
     score_accumulator,
     softmax,
     sore,
@@ -38,6 +39,7 @@ UNITS: dict[str, Unit] = {
         decision.UNIT,
         dot_product.UNIT,
         *floating.UNITS,
+        *sat_array.UNITS,
     )
 }
 
