@@ -15,30 +15,29 @@ class Definitions:
     def __init__(self):
         self.found = {}
 
-    def define(self, name, component):
-        """Remember a module. ValueError if another one has its name."""
-        known = self.found.setdefault(name, component)
-        if known.signature != component.signature:
-            raise ValueError(f"a module {name} must have one signature")
+    def define(self, name, make):
+        """Remember a module and what makes it; whoever uses a name twice means the same."""
+        if name not in self.found:
+            self.found[name] = make()
 
 
 class Repeated(wiring.Component):
-    """Has the ports of `component`, is it where a design is simulated, and an instance of it in Verilog.
+    """Has `members`: a component of `make` where a design is simulated, an instance of it in Verilog.
 
-    name: of the module; whoever uses it twice means the same component.
+    name: of the module.
     """
 
-    def __init__(self, name, component):
-        self.name, self.component = name, component
-        super().__init__(dict(component.signature.members))
+    def __init__(self, name, members, make):
+        self.name, self.make = name, make
+        super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
         if not isinstance(platform, Definitions):
-            m.submodules.inner = self.component
-            wiring.connect(m, wiring.flipped(self), self.component)
+            m.submodules.inner = inner = self.make()
+            wiring.connect(m, wiring.flipped(self), inner)
             return m
-        platform.define(self.name, self.component)
+        platform.define(self.name, self.make)
         wires = {f"{port.direction[0]}_{port.name}": port.value for port in ports(self)}
         m.submodules.inner = Instance(self.name, i_clk=ClockSignal(), i_rst=ResetSignal(), **wires)
         return m

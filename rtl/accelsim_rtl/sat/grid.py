@@ -10,7 +10,7 @@ from amaranth.lib.wiring import Component, In, Out
 from accelsim.golden.floating import FP32
 from accelsim.units.sat_array import SatArray as Parameters
 from accelsim_rtl.kit.repeated import Repeated
-from accelsim_rtl.sat.uspe import Uspe, north_layout, slots, west_layout
+from accelsim_rtl.sat.uspe import Uspe, element_members, north_layout, slots, west_layout
 
 BROADCAST = ("stationary", "bank", "capture", "capture_slot", "shift")
 
@@ -20,14 +20,14 @@ class GridRow(Component):
 
     def __init__(self, parameters: Parameters):
         self.parameters = parameters
-        self.elements = [Repeated("sat_element", Uspe(parameters)) for _ in range(parameters.cols)]
-        columns = _columns(parameters)
-        super().__init__({"west": In(west_layout(parameters))} | columns | _broadcast(parameters))
+        super().__init__(row_members(parameters))
 
     def elaborate(self, platform):
         m = Module()
         west = self.west
-        for column, element in enumerate(self.elements):
+        members = element_members(self.parameters)
+        for column in range(self.parameters.cols):
+            element = Repeated("sat_element", members, lambda: Uspe(self.parameters))
             m.submodules[f"element_{column}"] = element
             m.d.comb += [element.west.eq(west)]
             m.d.comb += [getattr(element, name).eq(getattr(self, name)) for name in BROADCAST]
@@ -46,7 +46,6 @@ class Grid(Component):
 
     def __init__(self, parameters: Parameters):
         self.parameters = parameters
-        self.rows = [Repeated("sat_row", GridRow(parameters)) for _ in range(parameters.rows)]
         columns = {
             name: member for name, member in _columns(parameters).items() if name not in ("drained_in", "north_out")
         }
@@ -56,7 +55,9 @@ class Grid(Component):
     def elaborate(self, platform):
         m = Module()
         above = {"north": self.north, "sum": self.sum_in, "drained": 0}
-        for number, row in enumerate(self.rows):
+        members = row_members(self.parameters)
+        for number in range(self.parameters.rows):
+            row = Repeated("sat_row", members, lambda: GridRow(self.parameters))
             m.submodules[f"row_{number}"] = row
             m.d.comb += [row.west.eq(self.west[number])]
             m.d.comb += [getattr(row, name).eq(getattr(self, name)) for name in BROADCAST]
@@ -67,6 +68,11 @@ class Grid(Component):
 
 
 _IN = {"north": "", "sum": "_in", "drained": "_in"}
+
+
+def row_members(parameters: Parameters):
+    """The ports of a row."""
+    return {"west": In(west_layout(parameters))} | _columns(parameters) | _broadcast(parameters)
 
 
 def _columns(parameters):

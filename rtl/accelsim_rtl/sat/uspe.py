@@ -30,23 +30,7 @@ class Uspe(Component):
 
     def __init__(self, parameters: Parameters):
         self.parameters = parameters
-        super().__init__(
-            {
-                "west": In(west_layout(parameters)),
-                "west_out": Out(west_layout(parameters)),
-                "north": In(north_layout(parameters)),
-                "north_out": Out(north_layout(parameters)),
-                "sum_in": In(FP32.bits),
-                "sum_out": Out(FP32.bits),
-                "drained_in": In(FP32.bits),
-                "drained_out": Out(FP32.bits),
-                "stationary": In(1),
-                "bank": In(1),
-                "capture": In(1),
-                "capture_slot": In(slots(parameters)),
-                "shift": In(1),
-            }
-        )
+        super().__init__(element_members(parameters))
 
     def elaborate(self, platform):
         m = Module()
@@ -111,6 +95,25 @@ class Uspe(Component):
         with m.Elif(self.shift):
             m.d.sync += drained.eq(self.drained_in)
         return m
+
+
+def element_members(parameters: Parameters):
+    """The ports of an element."""
+    return {
+        "west": In(west_layout(parameters)),
+        "west_out": Out(west_layout(parameters)),
+        "north": In(north_layout(parameters)),
+        "north_out": Out(north_layout(parameters)),
+        "sum_in": In(FP32.bits),
+        "sum_out": Out(FP32.bits),
+        "drained_in": In(FP32.bits),
+        "drained_out": Out(FP32.bits),
+        "stationary": In(1),
+        "bank": In(1),
+        "capture": In(1),
+        "capture_slot": In(slots(parameters)),
+        "shift": In(1),
+    }
 
 
 def passing(m, west, *, name):
