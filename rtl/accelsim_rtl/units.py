@@ -18,6 +18,7 @@ from accelsim_rtl.entries import (
     softmax,
     sore,
     topk,
+    wuve,
     zero_eliminator,
 )
 from accelsim_rtl.kit.unit import Unit
@@ -40,6 +41,7 @@ UNITS: dict[str, Unit] = {
         dot_product.UNIT,
         *floating.UNITS,
         *sat_array.UNITS,
+        wuve.UNIT,
     )
 }
 
