@@ -15,12 +15,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from provenance import provenance
 
 from accelsim.report import write_atomically
 from accelsim.units import floating
 from accelsim.units.floating import Operation
 from accelsim_rtl.float import trial
-from provenance import provenance
 
 RESULTS = Path(__file__).parent / "results" / "floating_point.json"
 PART = 1 << 20

@@ -1,4 +1,4 @@
-"""SAT's array of processing elements (USPE): output or weight stationary, dense or N:M, one fold after another.
+"""SAT's array of processing elements (USPE): output or weight stationary, dense or N:M, fold after fold.
 
 An element multiplies, in FP16, a weight with one of `group` activations that the weight's index chooses, and
 adds in FP32. Dense is index 0. It holds `interleave` sums of its own, so that an adder of several clocks
@@ -154,7 +154,7 @@ class Model:
 
     Sums stationary: a step takes a beat of `north`; one of `west` serves `kept` steps of each of the
     `interleave` sums, which take turns. `sums` are beats of a row, the last row first, slot by slot.
-    Weights stationary: `rows` beats of `north`, for the last row first; then a beat of `west` gives one of `sums`.
+    Weights stationary: `rows` beats of `north`, last row first; then a beat of `west` for each of `sums`.
     """
 
     def __init__(self, parameters: SatArray) -> None:
@@ -305,7 +305,7 @@ def fold_cycles(parameters: SatArray, fold: Fold) -> int:
     `accelsim.accelerators.folds` with `interval` A and `latency` L + A - 1; a fold of I sums stands for I
     folds there, of which each pays its fill: the I - 1 others are saved, and up to I - 1 clocks of rounding
     where A is no multiple of I.
-    Weights stationary: R loads, the steps, and (R - 1) A + C - 1 + L + A - 1: the same as `weight_stationary`.
+    Weights stationary: R loads, the steps, (R - 1) A + C - 1 + L + A - 1: those of `weight_stationary`.
     Both are the closed forms of SCALE-Sim where L = 0 and A = I = 1.
     """
     if fold.stationary:

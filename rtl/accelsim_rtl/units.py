@@ -18,6 +18,7 @@ from accelsim_rtl.entries import (
     softmax,
     sore,
     topk,
+    transpose,
     wuve,
     zero_eliminator,
 )
@@ -42,6 +43,7 @@ UNITS: dict[str, Unit] = {
         *floating.UNITS,
         *sat_array.UNITS,
         wuve.UNIT,
+        transpose.UNIT,
     )
 }
 

@@ -1,4 +1,4 @@
-"""Bugs of SAT's units and of the floating-point arithmetic under them: the third part of the mutation table."""
+"""Bugs of SAT's units and of floating point: the third part of the mutation table."""
 
 from mutants import Bug
 
@@ -35,7 +35,13 @@ MUTATIONS = [
         "kit.fp32_multiplier",
         [],
         "latency off by one: a product leaves a clock early",
-        [Bug("accelsim_rtl.float.stages", "latency * (place + 1) // cuts", "(latency - 1) * (place + 1) // cuts")],
+        [
+            Bug(
+                "accelsim_rtl.float.stages",
+                "latency * (place + 1) // cuts",
+                "(latency - 1) * (place + 1) // cuts",
+            )
+        ],
         {"rows", "beats"},
     ),
     (
@@ -70,7 +76,13 @@ MUTATIONS = [
         "kit.fp32_adder",
         [],
         "latency off by one in cycles()",
-        [Bug("accelsim.units.floating", "return operations + parameters.latency_cycles", "return operations + parameters.clocks")],
+        [
+            Bug(
+                "accelsim.units.floating",
+                "return operations + parameters.latency_cycles",
+                "return operations + parameters.clocks",
+            )
+        ],
         {"cycles"},
     ),
     (
@@ -91,7 +103,13 @@ MUTATIONS = [
         "kit.fp32_multiply_add",
         [],
         "latency off by one: the addend does not wait for the product",
-        [Bug("accelsim_rtl.float.multiply_add", 'delayed(m, self.third, self.multiplier_latency, name="third")', "self.third")],
+        [
+            Bug(
+                "accelsim_rtl.float.multiply_add",
+                'delayed(m, self.third, self.multiplier_latency, name="third")',
+                "self.third",
+            )
+        ],
         {"rows", "beats"},
     ),
     (
@@ -125,7 +143,13 @@ MUTATIONS = [
         "sat.uspe",
         [],
         "latency off by one: the next product of a sum comes a clock early",
-        [Bug("accelsim_rtl.sat.sequencer", "place == parameters.round_clocks - 1", "place == parameters.round_clocks - 2")],
+        [
+            Bug(
+                "accelsim_rtl.sat.sequencer",
+                "place == parameters.round_clocks - 1",
+                "place == parameters.round_clocks - 2",
+            )
+        ],
         {"rows", "beats"},
     ),
     (
@@ -134,7 +158,11 @@ MUTATIONS = [
         "wrong side: the same in RTL and step model: sums that travel begin with zero",
         [
             Bug("accelsim_rtl.sat.array", "Mux(sequencer.continued, self.partials.payload[column], 0)", "0"),
-            Bug("accelsim.units.sat_array", "np.array(start or [0] * parameters.cols, np.uint32)", "np.array([0] * parameters.cols, np.uint32)"),
+            Bug(
+                "accelsim.units.sat_array",
+                "np.array(start or [0] * parameters.cols, np.uint32)",
+                "np.array([0] * parameters.cols, np.uint32)",
+            ),
         ],
         {"beats"},
     ),
@@ -149,14 +177,26 @@ MUTATIONS = [
         "sat.array",
         [],
         "wrong side: a row hears its activations when those of the other dataflow are due",
-        [Bug("accelsim_rtl.sat.array", "delays = (row, row * parameters.adder_latency)", "delays = (row, row)")],
+        [
+            Bug(
+                "accelsim_rtl.sat.array",
+                "delays = (row, row * parameters.adder_latency)",
+                "delays = (row, row)",
+            )
+        ],
         {"rows", "beats"},
     ),
     (
         "sat.array",
         [],
         "wrong side: weights stay a row too high",
-        [Bug("accelsim_rtl.sat.sequencer", "self.row.eq(parameters.rows - 1)", "self.row.eq(parameters.rows - 2)")],
+        [
+            Bug(
+                "accelsim_rtl.sat.sequencer",
+                "self.row.eq(parameters.rows - 1)",
+                "self.row.eq(parameters.rows - 2)",
+            )
+        ],
         {"rows", "beats"},
     ),
     (
@@ -177,14 +217,114 @@ MUTATIONS = [
         "sat.array",
         [],
         "latency off by one: a drain waits for a clock between two rows",
-        [Bug("accelsim_rtl.sat.sequencer", "self.pushes.eq(draining & captured & self.room)", "self.pushes.eq(draining & captured & self.room & ~row[0])")],
+        [
+            Bug(
+                "accelsim_rtl.sat.sequencer",
+                "self.pushes.eq(draining & captured & self.room)",
+                "self.pushes.eq(draining & captured & self.room & ~row[0])",
+            )
+        ],
         {"rows", "beats"},
     ),
     (
         "sat.array",
         [],
         "latency off by one in cycles()",
-        [Bug("accelsim.units.sat_array", "steps = parameters.rows + fold.beats", "steps = parameters.rows + fold.beats - 1")],
+        [
+            Bug(
+                "accelsim.units.sat_array",
+                "steps = parameters.rows + fold.beats",
+                "steps = parameters.rows + fold.beats - 1",
+            )
+        ],
+        {"cycles"},
+    ),
+    (
+        "sat.wuve",
+        [],
+        "wrong side: the weight moves along the gradient",
+        [Bug("accelsim_rtl.sat.wuve", "Cat(way[:-1], ~way[-1])", "way")],
+        {"rows", "beats"},
+    ),
+    (
+        "sat.wuve",
+        ["lanes=2", "constants.decay=0.01"],
+        "wrong side: what is kept decays",
+        [Bug("accelsim_rtl.sat.wuve", "~delayed(m, self.kept", "delayed(m, self.kept")],
+        {"rows", "beats"},
+    ),
+    (
+        "sat.wuve",
+        ["lanes=2", "constants.weight_decay=0.01"],
+        "latency off by one: the gradient does not wait for what decays",
+        [Bug("accelsim_rtl.sat.wuve", 'delayed(m, gradient, multiplies, name="gradient")', "gradient")],
+        {"rows", "beats"},
+    ),
+    (
+        "sat.wuve",
+        [],
+        "wrong side: an infinite gradient is not told",
+        [Bug("accelsim_rtl.sat.wuve", "[top].all()", "[top].any()")],
+        {"rows"},
+    ),
+    (
+        "sat.wuve",
+        [],
+        "back-pressure: the last beat is replaced before it is taken",
+        [
+            Bug(
+                "accelsim_rtl.sat.wuve",
+                "moves = ~self.updated.valid | self.updated.ready",
+                "moves = Const(1)",
+            )
+        ],
+        {"rows", "beats", "rule"},
+    ),
+    (
+        "sat.wuve",
+        [],
+        "latency off by one in cycles()",
+        [
+            Bug(
+                "accelsim.units.wuve",
+                "return beats + parameters.latency if",
+                "return beats + parameters.latency - 1 if",
+            )
+        ],
+        {"cycles"},
+    ),
+    (
+        "sat.transpose",
+        [],
+        "wrong side: a column is turned the other way",
+        [Bug("accelsim_rtl.sat.transpose", "(place - column)[:bits]", "(column - place)[:bits]")],
+        {"rows", "beats"},
+    ),
+    (
+        "sat.transpose",
+        [],
+        "dropped beat: a third tile takes the place of the first",
+        [Bug("accelsim_rtl.sat.transpose", "self.rows.ready.eq(self.tiles != 2)", "self.rows.ready.eq(1)")],
+        {"rows", "beats", "rule"},
+    ),
+    (
+        "sat.transpose",
+        [],
+        "latency off by one: a tile is offered when its last row is yet to come",
+        [
+            Bug(
+                "accelsim_rtl.sat.transpose",
+                "enters & entered[:bits].all()",
+                "enters & (entered[:bits] == side - 2)",
+            )
+        ],
+        {"rows", "beats"},
+    ),
+    (
+        "sat.transpose",
+        [],
+        "latency off by one in cycles()",
+        [Bug("accelsim.units.transpose", "(tiles + 1) * parameters.side", "tiles * parameters.side")],
         {"cycles"},
     ),
 ]

@@ -32,10 +32,10 @@ def test_canonical_changes_nothing_that_numpy_calls_a_number():
 
 def test_a_product_of_halves_is_exact_in_single():
     words = np.random.default_rng(7).integers(0, 1 << 16, (2, 4000)).astype(np.uint16)
-    exact = words[0].view(np.float16).astype(np.float64) * words[1].view(np.float16).astype(np.float64)
-    finite = np.isfinite(exact)
+    words = words[:, np.isfinite(words.view(np.float16)).all(axis=0)]
+    exact = np.prod(words.view(np.float16).astype(np.float64), axis=0)
     product = multiply(words[0], words[1], FP16, FP32).view(np.float32)
-    assert np.array_equal(product[finite].astype(np.float64), exact[finite])
+    assert np.array_equal(product.astype(np.float64), exact)
 
 
 def test_multiply_add_rounds_twice():

@@ -54,8 +54,12 @@ def stimulus(parameters: Operation, generator: np.random.Generator) -> list[Tran
     if len(forms) > 1:
         # Two operands that nearly cancel.
         last, close = columns[-2], generator.integers(0, 4, len(columns[-1])) == 0
-        columns[-1] = np.where(close, last ^ (1 << (forms[-1].bits - 1)) ^ generator.integers(0, 4), columns[-1])
-    return [{"operands": [parameters.pack([int(word) for word in words])]} for words in zip(*columns, strict=True)]
+        columns[-1] = np.where(
+            close, last ^ (1 << (forms[-1].bits - 1)) ^ generator.integers(0, 4), columns[-1]
+        )
+    return [
+        {"operands": [parameters.pack([int(word) for word in words])]} for words in zip(*columns, strict=True)
+    ]
 
 
 def expected(parameters: Operation, transactions: list[Transaction]) -> dict[str, list[int]]:

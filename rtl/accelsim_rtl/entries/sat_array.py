@@ -1,4 +1,4 @@
-"""`sat.array` and `sat.uspe` (an array of one element) for the kit: stimulus, what golden expects, latency."""
+"""`sat.array` and `sat.uspe` (an array of one element) for the kit: stimulus, golden's results, latency."""
 
 from __future__ import annotations
 
@@ -10,8 +10,19 @@ from accelsim.golden.floating import canonical
 from accelsim.golden.formats import NM
 from accelsim.golden.matmul import matmul_nm
 from accelsim.units import sat_array as unit
-from accelsim.units.sat_array import Fold, SatArray, pack_fold, pack_north, unpack_fold, unpack_north, unpack_west
+from accelsim.units.sat_array import (
+    Fold,
+    SatArray,
+    pack_fold,
+    pack_north,
+    unpack_fold,
+    unpack_north,
+    unpack_west,
+)
 from accelsim.units.step import pack, unpack
+from accelsim.workload import Workload
+from accelsim_rtl.entries.sat_slices import pieces
+from accelsim_rtl.kit.replay import Replayed
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.sat.array import SatArray as Component
 
@@ -66,7 +77,11 @@ def _sums_stay(
 ) -> Transaction:
     west = _lanes(parameters, numbers(generator, (beats, parameters.rows, group)))
     shape = (beats, kept, parameters.interleave, parameters.cols)
-    chosen = np.sort(generator.permuted(np.broadcast_to(np.arange(group), (*shape[:1], *shape[2:], group)), axis=-1)[..., :kept])
+    chosen = np.sort(
+        generator.permuted(np.broadcast_to(np.arange(group), (*shape[:1], *shape[2:], group)), axis=-1)[
+            ..., :kept
+        ]
+    )
     indices = np.moveaxis(chosen, -1, 1)
     return {
         "folds": [pack_fold(parameters, Fold(stationary=False, beats=beats, kept=kept))],
@@ -91,17 +106,31 @@ def _weights_stay(
     return transaction
 
 
+def replay(parameters: SatArray, workload: Workload, generator: np.random.Generator) -> Replayed:
+    """Pieces of the workload's products, as `entries.sat_slices` draws them."""
+    drawn, sentence = pieces(parameters, workload, generator)
+    transactions = [
+        {
+            "folds": [pack_fold(parameters, piece.fold)],
+            "west": _lanes(parameters, piece.activations),
+            "north": north_beats(parameters, piece.values, piece.indices),
+        }
+        for piece in drawn
+    ]
+    return Replayed(transactions=transactions, sentence=sentence)
+
+
 def _lanes(parameters: SatArray, activations: np.ndarray) -> list[int]:
     """Payloads of `west`: (beats, rows, up to `group`) activations, zeros in the lanes that are left."""
     missing = parameters.group - activations.shape[2]
-    padded = np.pad(activations.view(np.uint16), ((0, 0), (0, 0), (0, missing)))
+    padded = np.pad(np.ascontiguousarray(activations).view(np.uint16), ((0, 0), (0, 0), (0, missing)))
     return [pack(words, 16) for words in padded.reshape(len(padded), -1).tolist()]
 
 
 def north_beats(parameters: SatArray, values: np.ndarray, indices: np.ndarray) -> list[int]:
     """Payloads of `north`: (..., cols) weights and their indices."""
     rows = zip(
-        values.view(np.uint16).reshape(-1, parameters.cols).tolist(),
+        np.ascontiguousarray(values).view(np.uint16).reshape(-1, parameters.cols).tolist(),
         indices.reshape(-1, parameters.cols).tolist(),
         strict=True,
     )
@@ -133,7 +162,12 @@ def _stayed(parameters, fold: Fold, west, values, indices) -> list[np.ndarray]:
     return [
         matmul_nm(
             activations,
-            _code(parameters, fold.kept, values[:, :, slot].transpose(2, 0, 1), indices[:, :, slot].transpose(2, 0, 1)),
+            _code(
+                parameters,
+                fold.kept,
+                values[:, :, slot].transpose(2, 0, 1),
+                indices[:, :, slot].transpose(2, 0, 1),
+            ),
         )[::-1]
         for slot in range(parameters.interleave)
     ]
@@ -171,6 +205,7 @@ def _unit(name: str, sentence: str, presets: dict[str, SatArray]) -> Unit:
         model=unit.Model,
         stimulus=stimulus,
         expected=expected,
+        replay=replay,
         cycles=lambda parameters, transactions: unit.cycles(
             parameters, [unpack_fold(parameters, each["folds"][0]) for each in transactions]
         ),

@@ -38,7 +38,10 @@ def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Tra
 def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[str, list[int]]:
     """Golden's step of all weights at once."""
     beats = [unpack_beat(parameters.lanes, each["beats"][0]) for each in transactions]
-    words = [np.array(field, np.uint32).view(np.float32) for field in zip(*(beat[:3] for beat in beats), strict=True)]
+    words = [
+        np.array(field, np.uint32).view(np.float32)
+        for field in zip(*(beat[:3] for beat in beats), strict=True)
+    ]
     kept = np.array([beat[3] for beat in beats], np.bool_)
     found = [canonical(numbers).tolist() for numbers in step(parameters.constants, *words, kept)]
     return {"updated": [pack_result(*fields) for fields in zip(*found, strict=True)]}

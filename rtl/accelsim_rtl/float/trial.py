@@ -110,17 +110,13 @@ def run(program: Path, operations: Sequence[Operation], operands: Operands) -> l
     if done.returncode:
         raise FailedToolError(program.name, done.stderr)
     shown = np.frombuffer((folder / "results").read_bytes(), np.uint32).reshape(-1, len(operations))
-    return [
-        shown[operation.clocks :, place][: len(operands)] for place, operation in enumerate(operations)
-    ]
+    return [shown[operation.clocks :, place][: len(operands)] for place, operation in enumerate(operations)]
 
 
 def golden(operation: Operation, operands: Operands) -> npt.NDArray[np.uint32]:
     """The same by golden."""
     first = 0 if operation.operands[0] == FP16 else HALVES
-    columns = [
-        operands[:, first + place].astype(form.word) for place, form in enumerate(operation.operands)
-    ]
+    columns = [operands[:, first + place].astype(form.word) for place, form in enumerate(operation.operands)]
     return operation.compute(*columns).astype(np.uint32)
 
 

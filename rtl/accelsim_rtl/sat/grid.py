@@ -16,7 +16,7 @@ BROADCAST = ("stationary", "bank", "capture", "capture_slot", "shift")
 
 
 class GridRow(Component):
-    """`cols` elements: activations pass from west to east; everything else of a column, from north to south."""
+    """`cols` elements: activations pass from west to east; all else of a column, from north to south."""
 
     def __init__(self, parameters: Parameters):
         self.parameters = parameters
@@ -47,7 +47,9 @@ class Grid(Component):
     def __init__(self, parameters: Parameters):
         self.parameters = parameters
         columns = {
-            name: member for name, member in _columns(parameters).items() if name not in ("drained_in", "north_out")
+            name: member
+            for name, member in _columns(parameters).items()
+            if name not in ("drained_in", "north_out")
         }
         west = data.ArrayLayout(west_layout(parameters), parameters.rows)
         super().__init__({"west": In(west)} | columns | _broadcast(parameters))
@@ -91,5 +93,5 @@ def _columns(parameters):
 
 def _broadcast(parameters):
     """What all elements hear in the same clock."""
-    shapes = {name: 1 for name in BROADCAST} | {"capture_slot": slots(parameters)}
+    shapes = dict.fromkeys(BROADCAST, 1) | {"capture_slot": slots(parameters)}
     return {name: In(shape) for name, shape in shapes.items()}

@@ -11,15 +11,16 @@ from accelsim_rtl.sat.uspe import slots
 class Sequencer(Component):
     """One fold after the other. `fold_valid`, `fold_ready`, `fold`: the stream of folds.
 
-    west_valid, north_valid, partials_valid, room: what is there. loads: a beat of `north` is taken for the row
+    west_valid, north_valid, partials_valid, room: what is there. loads: a beat of `north` is taken, for
     `row`. steps: a step is taken, of sum `slot`, its `first`, and `sends` if it sends sums on their way.
-    west_taken: with this step, or without any: the beat of `west` is done with. *_ready: of the streams.
-    captures, pushes: see `Uspe`; a push also gives a row of sums.
+    *_ready: of the streams. captures, pushes: see `Uspe`; a push also gives a row of sums.
     """
 
     def __init__(self, parameters: Parameters):
         self.parameters = parameters
-        members = {name: In(1) for name in ("fold_valid", "west_valid", "north_valid", "partials_valid", "room")}
+        members = {
+            name: In(1) for name in ("fold_valid", "west_valid", "north_valid", "partials_valid", "room")
+        }
         members |= {
             name: Out(1)
             for name in (
@@ -70,7 +71,9 @@ class Sequencer(Component):
         moves = Signal()
         m.d.comb += [
             self.west_ready.eq(
-                streaming & last_user & Mux(fold.stationary, sends_may & partials, sums_may & self.north_valid)
+                streaming
+                & last_user
+                & Mux(fold.stationary, sends_may & partials, sums_may & self.north_valid)
             ),
             self.north_ready.eq(loading | (streaming & sums_may & self.west_valid)),
             self.partials_ready.eq(streaming & sends_may & fold.continued & self.west_valid),
@@ -114,7 +117,7 @@ class Sequencer(Component):
         return m
 
     def _drain(self, m, ends):
-        """Captures the sums of a slot, pushes its rows out, and so on; (whether it is done by now, is at it)."""
+        """Captures the sums of a slot, pushes its rows out, and so on: (done by now, still at it)."""
         parameters = self.parameters
         draining, captured = Signal(), Signal()
         row, slot = Signal(range(max(2, parameters.rows))), Signal(slots(parameters))

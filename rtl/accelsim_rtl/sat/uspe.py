@@ -19,9 +19,9 @@ class Uspe(Component):
     """west, north: what passes, each an element further a clock later. stationary: weights are.
 
     Sums stationary: in a clock with `west.valid`, the sum of `west.slot` (or zero, if `west.first`) and the
-    product of the passing weight and activation go into the adder; the sum is there A clocks after the product.
-    Weights stationary: a passing weight with `north.load` and `north.row` 0 stays. `sum_out` is `sum_in` and the
-    product of the weight that stays with the passing activation, A clocks after the product.
+    product of what passes go into the adder; their sum is there A clocks after the product.
+    Weights stationary: a passing weight with `north.load` and `north.row` 0 stays. `sum_out` is `sum_in`
+    and the product of the weight that stays with the passing activation, A clocks after the product.
     Draining: `capture` takes the sum of `capture_slot` to `drained_out`, `shift` what the element above has
     there. With several sums there are two banks: `bank` is added to, the other one is captured.
 
@@ -66,7 +66,10 @@ class Uspe(Component):
         first = delayed(m, west.first, wait, name="first")
         slot = delayed(m, west.slot, wait, name="slot")
         banks = [
-            [Signal(FP32.bits, name=f"sum_{bank}_{place}", reset_less=True) for place in range(parameters.interleave)]
+            [
+                Signal(FP32.bits, name=f"sum_{bank}_{place}", reset_less=True)
+                for place in range(parameters.interleave)
+            ]
             for bank in range(parameters.banks)
         ]
         own = Mux(self.bank, Array(banks[-1])[slot], Array(banks[0])[slot])

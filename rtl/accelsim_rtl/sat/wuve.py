@@ -76,7 +76,7 @@ class Wuve(Component):
 class WuveLane(Component):
     """One weight a clock, in the order of `accelsim.golden.momentum`; constants are built in.
 
-    Products with what is there from the beginning wait until they are needed. The copy has no register of its own.
+    Operands that are needed late wait in registers. The copy has no register of its own.
     """
 
     def __init__(self, parameters: Parameters):
