@@ -81,7 +81,7 @@ class SatArray:
 
 PRESETS = {
     "paper": SatArray(),
-    "tiny": SatArray(rows=2, cols=3, group=4, adder_latency=2, longest=16),
+    "tiny": SatArray(rows=2, cols=2, group=4, adder_latency=2, longest=16),
 }
 
 ELEMENT_PRESETS = {

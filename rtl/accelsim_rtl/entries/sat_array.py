@@ -26,8 +26,8 @@ from accelsim_rtl.kit.replay import Replayed
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.sat.array import SatArray as Component
 
-ROUNDS = 3
-MOST_STEPS = 24
+ROUNDS = 2
+MOST_STEPS = 12
 """Of a fold of the stimulus."""
 
 Numbers = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]

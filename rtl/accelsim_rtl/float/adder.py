@@ -28,7 +28,8 @@ class FloatAdder(Component):
         # The larger magnitude first.
         swaps = Signal()
         m.d.comb += swaps.eq(self.second[:-1] > self.first[:-1])
-        large, small = Signal(form.bits), Signal(form.bits)
+        large = Signal(form.bits)
+        small = Signal(form.bits)
         m.d.comb += [
             large.eq(Mux(swaps, self.second, self.first)),
             small.eq(Mux(swaps, self.first, self.second)),

@@ -50,7 +50,8 @@ def rounded(m, stages, form, *, sign, magnitude, place, least_place, nan, infini
 
     # How far the highest one can go up before the exponent is that of subnormals; or how far it must go down.
     zeros = leading_zeros(m, magnitude, name="zeros")
-    left, right = Signal(range(width + 1)), Signal(range(form.significand_bits + 2))
+    left = Signal(range(width + 1))
+    right = Signal(range(form.significand_bits + 2))
     if least_place >= width:
         m.d.comb += left.eq(zeros)
     else:

@@ -40,7 +40,9 @@ class Sequencer(Component):
         m = Module()
         parameters = self.parameters
         fold = Signal(fold_layout(parameters), reset_less=True)
-        there, loading, streaming = Signal(), Signal(), Signal()
+        there = Signal()
+        loading = Signal()
+        streaming = Signal()
         ends = Signal()
         m.d.comb += [
             self.fold_ready.eq(~there | ends),
@@ -119,8 +121,10 @@ class Sequencer(Component):
     def _drain(self, m, ends):
         """Captures the sums of a slot, pushes its rows out, and so on: (done by now, still at it)."""
         parameters = self.parameters
-        draining, captured = Signal(), Signal()
-        row, slot = Signal(range(max(2, parameters.rows))), Signal(slots(parameters))
+        draining = Signal()
+        captured = Signal()
+        row = Signal(range(max(2, parameters.rows)))
+        slot = Signal(slots(parameters))
         row_last, slot_last = row == parameters.rows - 1, slot == parameters.interleave - 1
         m.d.comb += [
             self.pushes.eq(draining & captured & self.room),

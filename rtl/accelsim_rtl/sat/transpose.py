@@ -32,8 +32,10 @@ class Transpose(Component):
         bits = (side - 1).bit_length()
 
         # The highest bit of a place says which of two tiles.
-        entered, left = Signal(bits + 1), Signal(bits + 1)
-        enters, leaves = Signal(), Signal()
+        entered = Signal(bits + 1)
+        left = Signal(bits + 1)
+        enters = Signal()
+        leaves = Signal()
         m.d.comb += [
             self.rows.ready.eq(self.tiles != 2),
             self.columns.valid.eq(self.tiles != 0),
