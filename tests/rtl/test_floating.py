@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,6 @@ pytest.importorskip("amaranth")
 pytest.importorskip("cocotb")
 
 from accelsim.units import floating
-from accelsim_rtl.entries.floating import UNITS
 from accelsim_rtl.float import trial
 from accelsim_rtl.kit.verify import verify
 from accelsim_rtl.units import find
@@ -61,11 +58,9 @@ def test_a_wrong_result_is_noticed(found):
     assert np.any(results[2] != trial.golden(OPERATIONS[3], operands))
 
 
-@pytest.mark.parametrize("unit", [unit.name for unit in UNITS])
-@pytest.mark.parametrize("latency", [0, 3, 9])
-def test_every_latency_is_the_models(unit, latency):
-    parameters = find(unit).presets["tiny"]
-    names = [name for name in ("latency", "multiplier_latency", "adder_latency") if hasattr(parameters, name)]
-    parameters = replace(parameters, **dict.fromkeys(names, latency))
-    for verdict in verify(find(unit), parameters, simulator="icarus", seeds=[3]):
+@pytest.mark.parametrize("latencies", [(0, 0), (3, 7), (9, 1)])
+def test_every_latency_is_the_models(latencies):
+    unit = find("kit.fp32_multiply_add")
+    parameters = floating.MultiplyAdd(multiplier_latency=latencies[0], adder_latency=latencies[1])
+    for verdict in verify(unit, parameters, simulator="icarus", seeds=[3]):
         assert verdict.passed, "\n".join([str(verdict.as_dict()), *verdict.complaints[:10]])

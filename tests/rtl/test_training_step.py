@@ -1,7 +1,7 @@
 """A step of training in hardware: a torch layer's weights through WUVE, the transposing tile and SORE.
 
-What golden expects of each unit is the next one's input, and `verify` holds the RTL against it; here it is held
-against torch: the update in single operations, and the masks of training in both directions.
+What golden expects of each unit is the next one's input, and `verify` holds the RTL against it; here it is
+held against torch: the update in single operations, and the masks of training in both directions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import pytest
 
 pytest.importorskip("amaranth")
 pytest.importorskip("cocotb")
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+
+import torch
 
 from accelsim.golden.formats import NM
 from accelsim.golden.momentum import Momentum
@@ -44,7 +46,7 @@ def through(name: str, parameters, transactions: list[dict[str, list[int]]]) -> 
 
 @pytest.fixture(scope="module")
 def step():
-    """Gradient, weight and velocity of a pruned layer before the second step, weight and velocity after it."""
+    """Gradient, weight, velocity of a pruned layer before its second step; weight, velocity after it."""
     generator = torch.Generator().manual_seed(4)
     layers = [
         torch.nn.Linear(16, 2 * SIDE),

@@ -10,8 +10,8 @@ from accelsim.units.floating import Operation
 from accelsim_rtl.float.unit import FloatUnit
 from accelsim_rtl.kit.unit import Transaction, Unit
 
-MOST_CORNERS = 256
-DRAWN = 128
+MOST_CORNERS = 160
+DRAWN = 80
 
 
 def corners(form: Format) -> list[int]:
