@@ -49,6 +49,15 @@ FORMS = (
     "sat.sore:paper,m=4,lanes=4",
     "sat.sore:paper,n=4,lanes=4",
     "sat.sore:paper",
+    "sat.uspe:paper",
+    "sat.uspe:paper,multiplier_latency=3,adder_latency=5,interleave=8",
+    "sat.wuve:paper,lanes=1",
+    "sat.transpose:paper",
+    "kit.fp16_multiplier:full",
+    "kit.fp32_multiplier:full",
+    "kit.fp32_adder:full",
+    "kit.fp16_to_fp32:full",
+    "kit.fp32_to_fp16:full",
 )
 
 

@@ -13,19 +13,23 @@ from accelsim_rtl.entries import (
     fetch_stage,
     fetcher,
     fifo,
+    floating,
     head,
     prefix_sum,
     read_master,
     register_bench,
+    sat_array,
     score_accumulator,
     score_scale,
     softmax,
     sore,
     topk,
+    transpose,
     value_product,
     value_selection,
     vector_store,
     write_master,
+    wuve,
     zero_eliminator,
 )
 from accelsim_rtl.kit.unit import Unit
@@ -56,6 +60,10 @@ UNITS: dict[str, Unit] = {
         read_master.UNIT,
         write_master.UNIT,
         register_bench.UNIT,
+        *floating.UNITS,
+        *sat_array.UNITS,
+        wuve.UNIT,
+        transpose.UNIT,
     )
 }
 

@@ -17,6 +17,7 @@ import mutations_axi
 import mutations_fetch
 import mutations_head
 import mutations_kit
+import mutations_sat
 import mutations_spatten
 
 from accelsim.parameters import parse_settings, replace_all
@@ -31,10 +32,11 @@ PATIENCE_CLOCKS = 600
 """Where a beat was lost, the bench waits for it; the longest stall is 64 clocks, a refresh of HBM 350."""
 
 TABLES = (
-    mutations_kit,
     mutations_axi,
     mutations_fetch,
     mutations_head,
+    mutations_kit,
+    mutations_sat,
     mutations_spatten,
 )
 MUTATIONS = [mutation for table in TABLES for mutation in table.MUTATIONS]

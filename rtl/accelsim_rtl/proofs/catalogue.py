@@ -1,6 +1,9 @@
 """All proofs there are, by unit."""
 
+from functools import partial
+
 from accelsim.golden.softmax import SoftmaxFormat
+from accelsim.units import floating
 from accelsim.units.arbiter import Arbiter as ArbiterParameters
 from accelsim.units.bit_width_converter import BitWidthConverter as BitWidthConverterParameters
 from accelsim.units.crossbar import Crossbar as CrossbarParameters
@@ -14,15 +17,18 @@ from accelsim.units.fifo import Fifo as FifoParameters
 from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
 from accelsim.units.read_master import ReadMaster as ReadMasterParameters
 from accelsim.units.register_bench import RegisterBench as RegisterBenchParameters
+from accelsim.units.sat_array import SatArray as SatArrayParameters
 from accelsim.units.score_accumulator import ScoreAccumulator as ScoreAccumulatorParameters
 from accelsim.units.score_scale import ScoreScale as ScoreScaleParameters
 from accelsim.units.softmax import Softmax as SoftmaxParameters
 from accelsim.units.sore import Sore as SoreParameters
 from accelsim.units.topk import TopK as TopKParameters
+from accelsim.units.transpose import Transpose as TransposeParameters
 from accelsim.units.value_product import ValueProduct as ValueProductParameters
 from accelsim.units.value_selection import ValueSelection as ValueSelectionParameters
 from accelsim.units.vector_store import VectorStore as VectorStoreParameters
 from accelsim.units.write_master import WriteMaster as WriteMasterParameters
+from accelsim.units.wuve import Wuve as WuveParameters
 from accelsim.units.zero_eliminator import ZeroEliminator as ZeroEliminatorParameters
 from accelsim.words import unknown
 from accelsim_rtl.arbiter import Arbiter
@@ -37,8 +43,10 @@ from accelsim_rtl.dot_product import DotProduct
 from accelsim_rtl.exponent import Exponent
 from accelsim_rtl.fetcher import Fetcher
 from accelsim_rtl.fifo import Fifo
+from accelsim_rtl.float.unit import FloatUnit
 from accelsim_rtl.prefix_sum import PrefixSum
 from accelsim_rtl.proofs.arbiter_grants import ArbiterGrants
+from accelsim_rtl.proofs.array_sums import ArraySums
 from accelsim_rtl.proofs.axi_masters import ReadBus, ReorderedBeats, WrittenBursts
 from accelsim_rtl.proofs.converter_beats import ConverterBeats
 from accelsim_rtl.proofs.crossbar_beats import CrossbarBeats
@@ -51,8 +59,12 @@ from accelsim_rtl.proofs.score_accumulator_store import ScoreAccumulatorStore
 from accelsim_rtl.proofs.selected_lines import SelectedLines
 from accelsim_rtl.proofs.sore_groups import SoreGroups
 from accelsim_rtl.proofs.topk_streams import TopKStore, TopKThreshold
+from accelsim_rtl.proofs.transpose_tiles import TransposeTiles
 from accelsim_rtl.proofs.watching import Harness
 from accelsim_rtl.proofs.zero_eliminator_order import ZeroEliminatorOrder
+from accelsim_rtl.sat.array import SatArray
+from accelsim_rtl.sat.transpose import Transpose
+from accelsim_rtl.sat.wuve import Wuve
 from accelsim_rtl.score_accumulator import ScoreAccumulator
 from accelsim_rtl.score_scale import ScoreScale
 from accelsim_rtl.softmax import Softmax
@@ -75,6 +87,8 @@ CROSSBAR = "a beat is offered by the output that it names, as it came, and stays
 CONVERTER = "a record takes as many beats as its request says, and none without room for it"
 PROMISED = "room is promised before a line is on its way, so that the stream rule holds behind it"
 PRODUCT = "all beats of a row have room before its last line is taken, and rows do not meet on their way out"
+ARRAY = "sums that travel and sums that drain never meet, and room is promised to both"
+TRANSPOSE = "a tile that leaves is not written over, so that the stream rule holds for columns"
 ARBITER = "a request is served within as many beats as there are sources"
 REORDERED = "beats leave as they came, in the order in which their bursts were asked for"
 WRITTEN = "a burst has as many beats as its address says, and the last one is marked"
@@ -132,6 +146,21 @@ def _value_product() -> ProductBeats:
 def _value_selection() -> SelectedLines:
     engine = TopKParameters(engine="radix", width=2, bits=2, digit_bits=2, capacity=4)
     return SelectedLines(ValueSelection(ValueSelectionParameters(lanes=2, vectors=2, topk=engine)))
+
+
+def _float(operation: floating.Operation) -> PromisedLines:
+    unit = FloatUnit(operation)
+    return PromisedLines(unit, unit.store, moving="arrives", stages=operation.clocks)
+
+
+FLOAT = {
+    "kit.fp16_multiplier": floating.HalfMultiplier(latency=1, product="fp16"),
+    "kit.fp32_multiplier": floating.SingleMultiplier(latency=1),
+    "kit.fp32_adder": floating.SingleAdder(latency=1),
+    "kit.fp16_to_fp32": floating.Widening(latency=1),
+    "kit.fp32_to_fp16": floating.Narrowing(latency=2),
+    "kit.fp32_multiply_add": floating.MultiplyAdd(multiplier_latency=1, adder_latency=1),
+}
 
 
 PROOFS = (
@@ -294,6 +323,41 @@ PROOFS = (
         claim=PROMISED,
         bounds="2 multipliers, operands of 2 bits",
         harness=_dot_product,
+    ),
+    *(
+        Proof(
+            unit=unit,
+            claim=PROMISED,
+            bounds=f"{operation.clocks} clock{'s' if operation.clocks > 1 else ''}",
+            harness=partial(_float, operation),
+        )
+        for unit, operation in FLOAT.items()
+    ),
+    Proof(
+        unit="sat.uspe",
+        claim=ARRAY,
+        bounds="1 element of 1 sum, groups of 2",
+        harness=lambda: ArraySums(SatArray(SatArrayParameters(rows=1, cols=1, group=2, longest=2))),
+    ),
+    Proof(
+        unit="sat.array",
+        claim=ARRAY,
+        bounds="1 element of 2 sums, groups of 1",
+        harness=lambda: ArraySums(
+            SatArray(SatArrayParameters(rows=1, cols=1, group=1, interleave=2, longest=4))
+        ),
+    ),
+    Proof(
+        unit="sat.transpose",
+        claim=TRANSPOSE,
+        bounds="tiles of 4 x 4 numbers of 2 bits",
+        harness=lambda: TransposeTiles(Transpose(TransposeParameters(side=4, value_bits=2))),
+    ),
+    Proof(
+        unit="sat.wuve",
+        claim=STREAM_RULE,
+        bounds="1 lane, adders and multipliers of 1 clock",
+        harness=lambda: Harness(Wuve(WuveParameters(lanes=1))),
     ),
     Proof(
         unit="spatten.score_scale",

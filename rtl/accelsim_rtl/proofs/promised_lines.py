@@ -13,9 +13,10 @@ class PromisedLines(Harness):
     """Around a unit with a `PromisedStore`. Taps: its pointers, and the beats on their way to it.
 
     moving: name of the registers that follow a beat through the pipeline. stages: how many of them there are.
+    more: taps of a subclass.
     """
 
-    def __init__(self, unit, store: PromisedStore, *, moving: str, stages: int):
+    def __init__(self, unit, store: PromisedStore, *, moving: str, stages: int, more=None):
         self.depth, self.stages = store.depth, stages
         taps = {
             "produce": ("store.produce", range(store.depth)),
@@ -25,7 +26,7 @@ class PromisedLines(Harness):
             "room": ("store.room", 1),
         }
         taps |= {f"moving_{stage}": (f"{moving}_{stage}", 1) for stage in range(1, stages + 1)}
-        super().__init__(unit, taps=taps)
+        super().__init__(unit, taps=taps | (more or {}))
 
     def claim(self, m: Module):
         super().claim(m)
