@@ -15,6 +15,9 @@ from accelsim_rtl.entries import (
     score_accumulator,
     softmax,
     sore,
+    stc_dot_product,
+    stc_metadata,
+    stc_selector,
     topk,
     zero_eliminator,
 )
@@ -36,6 +39,9 @@ UNITS: dict[str, Unit] = {
         softmax.UNIT,
         decision.UNIT,
         dot_product.UNIT,
+        stc_metadata.UNIT,
+        stc_selector.UNIT,
+        stc_dot_product.UNIT,
     )
 }
 
