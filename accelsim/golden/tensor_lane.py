@@ -53,15 +53,30 @@ def accumulate(
 
     Products are as many as a power of two.
     """
-    if ELEMENTS[a_type].exponent:
-        raise ValueError(f"a_type must be an integer, not {a_type}")
     sums = (numbers(a, a_type) * numbers(b, b_type)).sum(axis=-1)
     return np.asarray((start.astype(np.int64) + sums) & ACCUMULATOR_MASK).astype(np.uint32)
 
 
+def pass_operands(
+    form: Format, rows: Registers, columns: Registers, codes: Codes | None, *, ordered: bool = True
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Raw elements that meet in a pass of the short form, step by step: (STEPS, 16, 1, m), (STEPS, 16, 8, m).
+
+    rows: words of A (16, STEPS), compressed if there are codes (16, groups); columns: words of B along k,
+    (8, 2 STEPS), or (8, STEPS) without codes.
+    """
+    a = fragments.from_words(rows, form).reshape(ROWS, 1, STEPS, -1)
+    b = fragments.from_words(columns, form)
+    if codes is None:
+        chosen = np.broadcast_to(b, (ROWS, *b.shape))
+    else:
+        group = np.arange(codes.shape[-1])[:, None] * form.group
+        chosen = b[:, (picked_positions(codes, ordered=ordered) + group).reshape(ROWS, -1)].swapaxes(0, 1)
+    return np.moveaxis(a, 2, 0), np.moveaxis(chosen.reshape(ROWS, COLUMNS, STEPS, -1), 2, 0)
+
+
 def multiply_pass(
-    a_type: str,
-    b_type: str,
+    types: tuple[str, str],
     rows: Registers,
     columns: Registers,
     start: Registers,
@@ -69,30 +84,8 @@ def multiply_pass(
     *,
     ordered: bool = True,
 ) -> Registers:
-    """Accumulators (16, 8) after one pass of the short form, step by step.
-
-    rows: words of A (16, STEPS), compressed if there are codes (16, groups); columns: words of B along k,
-    (8, 2 STEPS), or (8, STEPS) without codes; start: the accumulators before.
-    """
-    form = form_of(a_type)
-    if codes is None:
-        return _pass(a_type, b_type, form, rows, columns, start, None)
-    return _pass(a_type, b_type, form, rows, columns, start, picked_positions(codes, ordered=ordered))
-
-
-def _pass(a_type, b_type, form, rows, columns, start, positions):  # type: ignore[no-untyped-def]
+    """Words of the accumulators (16, 8) after one pass that begins with `start`; others as `pass_operands`."""
     accumulators = start
-    for step in range(STEPS):
-        a = fragments.from_words(rows[:, step : step + 1], form)
-        if positions is None:
-            b = fragments.from_words(columns[:, step : step + 1], form)
-            selected = np.broadcast_to(b, (ROWS, *b.shape))
-        else:
-            b = fragments.from_words(columns[:, 2 * step : 2 * step + 2], form)
-            groups = a.shape[1] // form.kept
-            group = np.arange(groups)[:, None] * form.group
-            own = positions[:, step * groups : (step + 1) * groups]
-            selected = b[:, (own + group).reshape(ROWS, -1)].swapaxes(0, 1)
-        left = np.broadcast_to(a[:, None], (ROWS, COLUMNS, a.shape[1]))
-        accumulators = accumulate(a_type, b_type, left, selected, accumulators)
+    for a, b in zip(*pass_operands(form_of(types[0]), rows, columns, codes, ordered=ordered), strict=True):
+        accumulators = accumulate(*types, a, b, accumulators)
     return accumulators

@@ -18,6 +18,7 @@ from accelsim_rtl.entries import (
     stc_dot_product,
     stc_metadata,
     stc_selector,
+    stc_tile,
     topk,
     zero_eliminator,
 )
@@ -42,6 +43,7 @@ UNITS: dict[str, Unit] = {
         stc_metadata.UNIT,
         stc_selector.UNIT,
         stc_dot_product.UNIT,
+        stc_tile.UNIT,
     )
 }
 

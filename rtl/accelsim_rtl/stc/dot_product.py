@@ -2,7 +2,7 @@
 # A component whose ports alone are wanted holds parts that nobody elaborates.
 """A lane by itself: steps of dot products that take turns, and their sums."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import Component, In, Out
 
@@ -80,7 +80,7 @@ def dense_codes(parameters):
 def spread(parameters, elements):
     """Dense elements of B, KEPT of them in every group, the first at its first position."""
     width = KEPT * parameters.element_bits
-    halves = [elements.as_value()[place * width :][:width] for place in range(parameters.groups)]
+    halves = [Value.cast(elements)[place * width :][:width] for place in range(parameters.groups)]
     return Cat(Cat(half, Const(0, width)) for half in halves)
 
 
