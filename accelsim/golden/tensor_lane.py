@@ -49,9 +49,9 @@ def undefined(codes: Codes, *, ordered: bool) -> npt.NDArray[np.bool_]:
 def accumulate(
     a_type: str, b_type: str, a: npt.NDArray[Any], b: npt.NDArray[Any], start: Registers
 ) -> Registers:
-    """Words of the accumulators after one step: `start` (...) and the products of raw a and b (..., products).
+    """Words of the accumulators after one step: `start` (...) and the products of raw a and b (..., m).
 
-    Products are as many as a power of two.
+    m is a power of two.
     """
     sums = (numbers(a, a_type) * numbers(b, b_type)).sum(axis=-1)
     return np.asarray((start.astype(np.int64) + sums) & ACCUMULATOR_MASK).astype(np.uint32)
@@ -84,7 +84,7 @@ def multiply_pass(
     *,
     ordered: bool = True,
 ) -> Registers:
-    """Words of the accumulators (16, 8) after one pass that begins with `start`; others as `pass_operands`."""
+    """Words of the accumulators (16, 8) after a pass that begins with `start`; else as `pass_operands`."""
     accumulators = start
     for a, b in zip(*pass_operands(form_of(types[0]), rows, columns, codes, ordered=ordered), strict=True):
         accumulators = accumulate(*types, a, b, accumulators)

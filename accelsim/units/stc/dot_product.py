@@ -81,9 +81,15 @@ class Step:
 def pack_step(parameters: DotProduct, step: Step) -> int:
     """Payload of `steps`; fields that a dense step or a later one has no use for are taken as they are."""
     bits = parameters.element_bits
-    fields = [(pack(step.a, bits), parameters.multipliers * bits), (pack(step.b, bits), parameters.b_elements * bits)]
+    fields = [
+        (pack(step.a, bits), parameters.multipliers * bits),
+        (pack(step.b, bits), parameters.b_elements * bits),
+    ]
     if parameters.sparse:
-        fields += [(pack(step.codes, BITS_OF_A_CODE), BITS_OF_A_CODE * parameters.groups), (int(step.dense), 1)]
+        fields += [
+            (pack(step.codes, BITS_OF_A_CODE), BITS_OF_A_CODE * parameters.groups),
+            (int(step.dense), 1),
+        ]
     fields += [(step.start, ACCUMULATOR_BITS), (int(step.first), 1), (int(step.last), 1)]
     payload = offset = 0
     for value, width in fields:
@@ -126,13 +132,14 @@ def operands(parameters: DotProduct, step: Step) -> list[int]:
 
 def added(parameters: DotProduct, a: Sequence[int], b: Sequence[int], start: int) -> int:
     """`start` and the products of elements of A and B."""
-    words = [np.array(values, f"u{parameters.element_bits // 8}") for values in (a, b)]
-    return int(accumulate(parameters.a_type, parameters.b_type, *words, np.array(start, np.uint32)))
+    left, right = (np.array(values, f"u{parameters.element_bits // 8}") for values in (a, b))
+    return int(accumulate(parameters.a_type, parameters.b_type, left, right, np.array(start, np.uint32)))
 
 
 class Model:
-    """Streams: `steps` in, `sums` out; probes `place`: whose turn it is, `promised`: sums behind their last step.
+    """Streams: `steps` in, `sums` out; probes `place`, `promised`.
 
+    `place`: the sum whose turn it is; `promised`: sums behind their last step, on their way or at the output.
     A step that is the last one of its sum is taken if the sum has room.
     """
 
@@ -169,5 +176,5 @@ class Model:
 
 
 def cycles(parameters: DotProduct, steps: int) -> int:
-    """Clocks from the first step offered to the last sum taken, if it ends with the last step; nobody waits."""
+    """Clocks from the first step offered to the last sum taken; the last step ends one, nobody waits."""
     return steps + parameters.latency_cycles if steps else 0

@@ -1,4 +1,4 @@
-"""What the units of the sparse tensor core share: element types, the form of the codes, the lane's pipeline."""
+"""What the units of the sparse tensor core share: element types, forms of codes, the lane's pipeline."""
 
 from __future__ import annotations
 

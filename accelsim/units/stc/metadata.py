@@ -31,7 +31,7 @@ SELECT_BITS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """For elements of `element_bits` bits: eight codes of a row in a word of a lane, or four in half of one."""
+    """For elements of `element_bits` bits: a row has eight codes in a lane's word, or four in half of one."""
 
     element_bits: int = 8
     codes: CodeForm = "ordered"

@@ -74,7 +74,9 @@ def picked(parameters: Selector, payload: int) -> int:
     ordered = parameters.codes == "ordered"
     positions = picked_positions(np.array(codes), ordered=ordered) + GROUP * np.arange(len(codes))[:, None]
     flags = undefined(np.array(codes), ordered=ordered)
-    return pack_picked(parameters, [elements[int(place)] for place in positions.ravel()], flags.astype(int).tolist())
+    return pack_picked(
+        parameters, [elements[int(place)] for place in positions.ravel()], flags.astype(int).tolist()
+    )
 
 
 class Model(StageModel):

@@ -90,14 +90,14 @@ class Tile(Types):
         return STEPS * self.places
 
     @property
-    def sum_cycles(self) -> int:
+    def step_cycles(self) -> int:
         """From a step's issue to its sum at the accumulator: the buffers' registers, and the lane."""
         return 1 + self.lane.sum_cycles(self.lane.multipliers)
 
     @property
     def latency_cycles(self) -> int:
         """From a step's issue to its result at the output."""
-        return self.sum_cycles + 1
+        return self.step_cycles + 1
 
 
 PRESETS = {
@@ -133,9 +133,7 @@ def pack_pass(parameters: Tile, step: Pass) -> int:
 def unpack_pass(parameters: Tile, payload: int) -> Pass:
     """The fields of a payload of `instructions`."""
     sparse = payload >> 3 & 1 if parameters.sparse else 0
-    return Pass(
-        begins=payload & 3, gives=bool(payload >> 2 & 1), sparse=bool(sparse), selector=payload >> 4
-    )
+    return Pass(begins=payload & 3, gives=bool(payload >> 2 & 1), sparse=bool(sparse), selector=payload >> 4)
 
 
 def quad_beats(registers: Registers) -> list[int]:

@@ -1,4 +1,4 @@
-"""The tile engine clock by clock: a loader that fills one half of the buffers, a sequencer that reads the other."""
+"""The tile engine clock by clock: a loader fills one half of the buffers, a sequencer reads the other."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from accelsim.golden.fragments import COLUMNS, ROWS, Registers
 from accelsim.golden.tensor_lane import accumulate, form_of, pass_operands, undefined
 from accelsim.golden.two_four import BITS_OF_A_CODE
 from accelsim.units.promises import Promises, store_depth
+from accelsim.units.stc.lane import ACCUMULATOR_BITS
 from accelsim.units.stc.metadata import pack_quad, row_words
 from accelsim.units.stc.tile import (
     A_BEATS,
@@ -29,7 +30,6 @@ from accelsim.units.stc.tile import (
     quad_registers,
     unpack_pass,
 )
-from accelsim.units.stc.lane import ACCUMULATOR_BITS
 from accelsim.units.step import Row, unpack
 
 
@@ -63,7 +63,7 @@ class Running:
 
 
 class Model:
-    """Streams: `instructions`, `a`, `b`, `codes` (of metadata), `c` in, `d` out; probes `running`, `promised`.
+    """Streams: `instructions`, `a`, `b`, `codes`, `c` in, `d` out; probes `running`, `promised`.
 
     `running`: a pass is multiplied; `promised`: results on their way or at the output. A dense engine has no
     `codes`.
@@ -84,7 +84,7 @@ class Model:
         self._results = Promises(latency, store_depth(latency))
         self._c: deque[int] = deque()
         self._c_held = 0
-        self._c_moving: deque[bool] = deque([False] * parameters.sum_cycles)
+        self._c_moving: deque[bool] = deque([False] * parameters.step_cycles)
 
     def step(self, inputs: Mapping[str, int]) -> Row:
         """One clock: see `Model` in `accelsim.units.step`."""
@@ -180,11 +180,13 @@ class Model:
         elif step == 0 and running.step.begins == ZERO:
             start = np.zeros(parameters.lanes, np.uint32)
         sums = accumulate(
-            parameters.a_type, parameters.b_type, running.a[step, rows, 0], running.b[step, rows, column], start
+            parameters.a_type,
+            parameters.b_type,
+            running.a[step, rows, 0],
+            running.b[step, rows, column],
+            start,
         )
         self._accumulators[rows, column] = sums
         gives = self._gives(running)
         running.position += 1
         return pack_result(parameters, sums.tolist(), running.undefined) if gives else None
-
-

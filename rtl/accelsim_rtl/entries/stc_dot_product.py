@@ -58,7 +58,9 @@ def elements(parameters: Any, count: int, generator: np.random.Generator) -> tup
     bits = parameters.element_bits
     if generator.integers(4):
         return tuple(generator.integers(1 << bits, size=count).tolist())
-    return tuple(generator.choice([0, 1, (1 << bits) - 1, 1 << (bits - 1), (1 << (bits - 1)) - 1], count).tolist())
+    return tuple(
+        generator.choice([0, 1, (1 << bits) - 1, 1 << (bits - 1), (1 << (bits - 1)) - 1], count).tolist()
+    )
 
 
 def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[str, list[int]]:
@@ -71,7 +73,9 @@ def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[st
         for place in range(0, len(steps), parameters.sums):
             turn = steps[place : place + parameters.sums]
             a = np.array([step.a for step in turn], width)
-            totals = accumulate(parameters.a_type, parameters.b_type, a, _selected(parameters, turn, width), totals)
+            totals = accumulate(
+                parameters.a_type, parameters.b_type, a, _selected(parameters, turn, width), totals
+            )
         payloads += totals.tolist()
     return {"sums": payloads}
 

@@ -36,7 +36,9 @@ def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[st
         codes = np.array(words, np.uint8)
         flags = undefined(codes, ordered=parameters.codes == "ordered")
         positions = stored_positions(_nearest(parameters, codes), FORMATS["int8"])
-        operands = [elements[GROUP * group + int(place)] for group, row in enumerate(positions) for place in row]
+        operands = [
+            elements[GROUP * group + int(place)] for group, row in enumerate(positions) for place in row
+        ]
         payloads.append(pack_picked(parameters, operands, flags.astype(int).tolist()))
     return {"picked": payloads}
 

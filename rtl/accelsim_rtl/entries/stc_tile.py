@@ -23,7 +23,6 @@ from accelsim.units.stc.tile import (
     accumulator_beats,
     accumulator_words,
     pack_pass,
-
     quad_beats,
     quad_registers,
     unpack_pass,
@@ -34,34 +33,37 @@ from accelsim_rtl.entries.stc_dot_product import elements
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.stc.tile import Tile
 
-TILES = 9
+TILES = 6
 MOST_PASSES = 3
+DOUBTFUL_TILE = 4
+"""Whose first pass has metadata that is drawn, codes or not."""
 
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
-    """Tiles of one to three passes that begin with zeros or C; the seventh has drawn metadata, codes or not."""
-    return [_tile(parameters, generator, any_codes=tile == 6) for tile in range(TILES)]
+    """Tiles of one to three passes, dense and sparse ones, that begin with zeros or C."""
+    return [_tile(parameters, generator, tile) for tile in range(TILES)]
 
 
-def _tile(parameters: Parameters, generator: np.random.Generator, *, any_codes: bool) -> Transaction:
-    passes = int(generator.integers(1, MOST_PASSES + 1))
+def _tile(parameters: Parameters, generator: np.random.Generator, tile: int) -> Transaction:
+    passes = tile % MOST_PASSES + 1
     from_c = bool(generator.integers(2))
     work: Transaction = {"instructions": [], "a": [], "b": [], "codes": [], "c": []}
     if from_c:
         c = generator.integers(0, 1 << WORD_BITS, (ROWS, COLUMNS), dtype=np.uint32)
         work["c"] = accumulator_beats(parameters, c)
     for number in range(passes):
+        doubtful = tile == DOUBTFUL_TILE and number == 0
         step = Pass(
             begins=KEPT if number else FROM_C if from_c else ZERO,
             gives=number == passes - 1,
-            sparse=parameters.sparse and bool(generator.integers(3)),
+            sparse=parameters.sparse and (doubtful or bool(generator.integers(3))),
             selector=int(generator.integers(parameters.metadata.shape.selectors)) if parameters.sparse else 0,
         )
         work["instructions"].append(pack_pass(parameters, step))
         work["a"] += quad_beats(_registers(parameters, 2, generator))
         work["b"] += quad_beats(_registers(parameters, step.b_beats // QUADS, generator))
         if step.sparse:
-            work["codes"] += quad_beats(_metadata(parameters, step.selector, generator, any_codes))
+            work["codes"] += quad_beats(_metadata(parameters, step.selector, generator, doubtful))
     if not parameters.sparse:
         del work["codes"]
     return work
@@ -73,11 +75,11 @@ def _registers(parameters: Parameters, count: int, generator: np.random.Generato
 
 
 def _metadata(
-    parameters: Parameters, selector: int, generator: np.random.Generator, any_codes: bool
+    parameters: Parameters, selector: int, generator: np.random.Generator, doubtful: bool
 ) -> npt.NDArray[Any]:
     """The lanes that the selector does not name hold anything."""
     registers = generator.integers(0, 1 << WORD_BITS, LANES, dtype=np.uint32)
-    if any_codes:
+    if doubtful:
         return registers
     legal = ORDERED_CODES if parameters.codes == "ordered" else LEGAL_CODES
     codes = generator.choice(legal, (ROWS, parameters.metadata.row_codes)).astype(np.uint8)

@@ -32,6 +32,7 @@ from accelsim_rtl.proofs.promised_lines import PromisedLines, ShortPipeline
 from accelsim_rtl.proofs.prover import Proof
 from accelsim_rtl.proofs.score_accumulator_store import ScoreAccumulatorStore
 from accelsim_rtl.proofs.sore_groups import SoreGroups
+from accelsim_rtl.proofs.stc_proofs import PROOFS as STC_PROOFS
 from accelsim_rtl.proofs.topk_streams import TopKStore, TopKThreshold
 from accelsim_rtl.proofs.watching import Harness
 from accelsim_rtl.proofs.zero_eliminator_order import ZeroEliminatorOrder
@@ -255,6 +256,7 @@ PROOFS = (
         bounds="max_frequency, 8 lanes",
         harness=lambda: Harness(PrefixSum(PrefixSumParameters(lanes=8, registers="max_frequency"))),
     ),
+    *STC_PROOFS,
 )
 
 

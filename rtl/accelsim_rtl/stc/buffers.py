@@ -118,7 +118,7 @@ class ColumnBuffer(Component):
 
 
 class CodeBuffer(Component):
-    """Codes of A. takes, half, row, word: those of a row come. codes: of every lane those of a step, at once."""
+    """Codes of A. takes, half, row, word: those of a row come. codes: of every lane those of a step."""
 
     def __init__(self, parameters: Parameters):
         self.parameters = parameters

@@ -85,7 +85,7 @@ def spread(parameters, elements):
 
 
 def steps_layout(parameters):
-    """Elements of A and B; codes and whether the step is dense, if it can be sparse; the sum's begin and end."""
+    """Elements of A and B; codes, and whether the step is dense; the sum's begin and end."""
     bits = parameters.element_bits
     codes = {"codes": BITS_OF_A_CODE * parameters.groups, "dense": 1} if parameters.sparse else {}
     return data.StructLayout(
@@ -98,5 +98,3 @@ def steps_layout(parameters):
             "last": 1,
         }
     )
-
-

@@ -55,9 +55,7 @@ class Lane(Component):
             products.append(product)
         total = added(m, products, name="tree")
 
-        m.submodules.accumulators = memory = Memory(
-            shape=ACCUMULATOR_BITS, depth=parameters.sums, init=[]
-        )
+        m.submodules.accumulators = memory = Memory(shape=ACCUMULATOR_BITS, depth=parameters.sums, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
         m.d.comb += [
             read.addr.eq(self.place),

@@ -11,7 +11,7 @@ from accelsim_rtl.stc.codes import positions, row_words, split, undefined
 
 
 class Metadata(Component):
-    """quads: registers of four lanes, and the selector. rows: of every code its positions, or that it is none.
+    """quads: registers of four lanes, and the selector. rows: positions of every code, or that it is none.
 
     Latency: a clock. Throughput: a beat a clock.
     """

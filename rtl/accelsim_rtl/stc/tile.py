@@ -133,7 +133,7 @@ class Tile(Component):
         starts = (step == 0) & ~current.begins[1]
         self._lanes(m, rows.words, columns.elements, codes, current, goes, place, starts, takes_c)
         wiring.connect(m, store.given, wiring.flipped(self.d))
-        latency = parameters.sum_cycles
+        latency = parameters.step_cycles
         m.d.comb += [
             store.arrives.eq(delayed(m, goes & gives, latency, name="arrives", resets=True)),
             store.beat.undefined.eq(delayed(m, doubtful, latency, name="doubtful")),
@@ -184,7 +184,7 @@ class Tile(Component):
     def _lanes(self, m, words, elements, codes, current, goes, place, starts, takes_c):
         """The lanes, behind a register for the operands of the step at hand."""
         parameters = self.parameters
-        latency = parameters.sum_cycles
+        latency = parameters.step_cycles
         column = delayed(m, elements, 1, name="column")
         control = {
             "adds": delayed(m, goes, latency, name="adds", resets=True),
@@ -211,7 +211,7 @@ class Tile(Component):
 
 
 def instruction_layout(parameters):
-    """A pass: where it begins, whether it gives results; whether it is sparse, and which lanes' metadata it has."""
+    """A pass: where it begins, whether it gives results; whether it is sparse, and its selector."""
     sparse = {"sparse": 1, "selector": parameters.metadata.selector_bits} if parameters.sparse else {}
     return data.StructLayout({"begins": 2, "gives": 1, **sparse})
 
