@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from accelsim.golden import fragments
 from accelsim.golden.fragments import COLUMNS, LANES, ROWS, Registers
+from accelsim.golden.metadata import to_cutlass, warp_registers
 from accelsim.golden.tensor_lane import multiply_pass, undefined
-from accelsim.golden.two_four import LEGAL_CODES, ORDERED_CODES
+from accelsim.golden.two_four import LEGAL_CODES, ORDERED_CODES, encode
 from accelsim.units.stc import tile as unit
 from accelsim.units.stc.lane import WORD_BITS
 from accelsim.units.stc.tile import (
@@ -29,12 +30,18 @@ from accelsim.units.stc.tile import (
 )
 from accelsim.units.stc.tile import Tile as Parameters
 from accelsim.units.stc.tile_model import Model
+from accelsim.workload import Workload
 from accelsim_rtl.entries.stc_dot_product import elements
+from accelsim_rtl.kit.replay import MaskBlock, Replayed, UnfitError, mask_blocks
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.stc.tile import Tile
 
 TILES = 6
 MOST_PASSES = 3
+REPLAYED_BLOCKS = 16
+REPLAYED_K = 64
+"""Of a run of metadata words of 8-bit elements."""
+
 DOUBTFUL_TILE = 4
 """Whose first pass has metadata that is drawn, codes or not."""
 
@@ -84,6 +91,58 @@ def _metadata(
     legal = ORDERED_CODES if parameters.codes == "ordered" else LEGAL_CODES
     codes = generator.choice(legal, (ROWS, parameters.metadata.row_codes)).astype(np.uint8)
     return fragments.metadata_to_lanes(codes, parameters.metadata.shape, selector, registers)
+
+
+def replay(parameters: Parameters, workload: Workload, generator: np.random.Generator) -> Replayed:
+    """Blocks of pruned weights with their metadata as PyTorch lays it out in memory, a run of it two passes.
+
+    A run of 32 words is the metadata of 16 rows by 64 of k: selector 0 names the first half of k, selector 1
+    the second. A workload says which weights stay, not how large they are: those are drawn, none of them
+    zero, and so are the activations.
+    """
+    if not parameters.sparse:
+        raise UnfitError("sparse must be true to replay pruned weights")
+    form = parameters.form
+    blocks, sentence = mask_blocks(
+        workload, generator, n=form.kept, m=form.group, shape=(ROWS, REPLAYED_K), most=REPLAYED_BLOCKS
+    )
+    transactions = []
+    for block in blocks:
+        weights = _weights(parameters, block.mask, generator)
+        values, codes = encode(weights, form, kept=block.mask)
+        runs = warp_registers(to_cutlass(codes, form), form)
+        registers = runs[block.column // REPLAYED_K, block.row // ROWS]
+        transactions.append(_block(parameters, values, block, registers, generator))
+    return Replayed(transactions=transactions, sentence=f"{sentence}; weights and activations are drawn")
+
+
+def _weights(parameters: Parameters, mask: npt.NDArray[np.bool_], generator: np.random.Generator) -> Any:
+    """Weights that are not zero where the mask keeps them, raw."""
+    bits = parameters.element_bits
+    return generator.integers(1, 1 << bits, mask.shape, dtype=f"u{bits // 8}") * mask
+
+
+def _block(
+    parameters: Parameters,
+    values: npt.NDArray[Any],
+    block: MaskBlock,
+    registers: Registers,
+    generator: np.random.Generator,
+) -> Transaction:
+    """The passes of a block of weights: their stored values, one run of metadata for all of them."""
+    shape = parameters.metadata.shape
+    stored = values.reshape(len(values), -1)[block.row : block.row + ROWS]
+    work: Transaction = {"instructions": [], "a": [], "b": [], "codes": [], "c": []}
+    passes = REPLAYED_K // shape.k
+    for number in range(passes):
+        step = Pass(begins=KEPT if number else ZERO, gives=number == passes - 1, sparse=True, selector=number)
+        first = (block.column + number * shape.k) // 2
+        words = fragments.to_words(stored[:, first : first + shape.k // 2], parameters.form)
+        work["instructions"].append(pack_pass(parameters, step))
+        work["a"] += quad_beats(fragments.a_to_lanes(words, shape))
+        work["b"] += quad_beats(_registers(parameters, step.b_beats // QUADS, generator))
+        work["codes"] += quad_beats(registers)
+    return work
 
 
 def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[str, list[int]]:
@@ -142,6 +201,7 @@ UNIT = Unit(
     component=Tile,
     model=Model,
     stimulus=stimulus,
+    replay=replay,
     expected=expected,
     cycles=lambda parameters, transactions: unit.cycles(parameters, _passes(parameters, transactions)),
     latency=lambda parameters: {
