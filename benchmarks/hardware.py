@@ -49,6 +49,17 @@ FORMS = (
     "sat.sore:paper,m=4,lanes=4",
     "sat.sore:paper,n=4,lanes=4",
     "sat.sore:paper",
+    "stc.metadata:int8",
+    "stc.selector:int8",
+    "stc.selector:any",
+    "stc.dot_product:int8",
+    "stc.dot_product:dense",
+    "stc.tile:four",
+    "stc.tile:four,sparse=false",
+    "stc.tile:eight",
+    "stc.tile:eight,sparse=false",
+    "stc.tile:sixteen",
+    "stc.tile:sixteen,sparse=false",
 )
 
 

@@ -172,4 +172,45 @@ MUTATIONS = [
         [Bug("accelsim.units.stc.tile", "loaded = 1 + A_BEATS + 1", "loaded = 1 + A_BEATS")],
         {"cycles"},
     ),
+    (
+        "stc",
+        [],
+        "wrong lines: the columns of a tile lie too close",
+        [Bug("accelsim_rtl.stc.machine", "(COLUMNS, column),", "(COLUMNS, job.passes),")],
+        {"rows", "beats"},
+    ),
+    (
+        "stc",
+        [],
+        "wrong lanes: every pass has the same selector",
+        [Bug("accelsim_rtl.stc.machine", "selector.eq(passes.payload[0])", "selector.eq(0)")],
+        {"rows", "beats"},
+    ),
+    (
+        "stc",
+        [],
+        "wrong begin: a tile goes on with the sums of the one before",
+        [Bug("accelsim_rtl.stc.machine", "Mux(passes.payload == 0, ZERO, KEPT)", "KEPT")],
+        {"rows", "beats"},
+    ),
+    (
+        "stc",
+        ["lanes=8"],
+        "dropped line: results leave with their first line",
+        [
+            Bug(
+                "accelsim_rtl.stc.machine",
+                "self.writes.ready & (line == parameters.lines - 1)",
+                "self.writes.ready",
+            )
+        ],
+        {"rows", "beats"},
+    ),
+    (
+        "stc",
+        [],
+        "latency off by one in cycles()",
+        [Bug("accelsim.units.stc.machine", "total += 2 + ROWS + 1", "total += 2 + ROWS")],
+        {"cycles"},
+    ),
 ]

@@ -208,6 +208,25 @@ FLAWS = [
         Bug("accelsim_rtl.stc.dot_product", "store.room | ~step.last", "1"),
     ),
     (
+        stc_proofs.PASS,
+        "a pass's last step waits for a clock",
+        Bug("accelsim_rtl.stc.tile", "~gives | store.room", "~gives | (store.promised == 0)"),
+    ),
+    (
+        stc_proofs.WALK,
+        "inner loops go on where they were",
+        Bug(
+            "accelsim_rtl.stc.walker",
+            "[starts[lower].eq(further) for lower in range(level + 1)]",
+            "[starts[level].eq(further)]",
+        ),
+    ),
+    (
+        stc_proofs.WALK,
+        "the last line of a loop is left out",
+        Bug("accelsim_rtl.stc.walker", '{level}") - 1 for level', '{level}") - 2 for level'),
+    ),
+    (
         catalogue.STREAM_RULE,
         "a row waits for nobody",
         Bug("accelsim_rtl.zero_eliminator", "taken.eq(head.valid & self.kept.ready)", "taken.eq(head.valid)"),

@@ -58,9 +58,11 @@ class Tile(Component):
         m.submodules.columns = columns = ColumnBuffer(parameters)
 
         # One pass is loaded, one is multiplied; halves of the buffers change sides when one is handed over.
-        half, hands = Signal(), Signal()
         layout = instruction_layout(parameters)
-        loading, loaded = Signal(), Signal(layout, reset_less=True)
+        half = Signal()
+        hands = Signal()
+        loading = Signal()
+        loaded = Signal(layout, reset_less=True)
         current = Signal(layout, reset_less=True)
         m.d.comb += self.instructions.ready.eq(~loading | hands)
         with m.If(self.instructions.ready):
@@ -85,7 +87,8 @@ class Tile(Component):
         m.d.comb += [each.read_half.eq(~half) for each in (rows, columns)]
 
         # The step at hand: a word of every row of a block with a column.
-        goes, ends = Signal(), Signal()
+        goes = Signal()
+        ends = Signal()
         position = Signal(range(parameters.pass_cycles))
         place, step = position[: len(position) - 2], position[len(position) - 2 :]
         column, block = place[: (COLUMNS - 1).bit_length()], place[(COLUMNS - 1).bit_length() :]
@@ -114,7 +117,8 @@ class Tile(Component):
             m.d.sync += doubtful.eq(flawed | (loaded.begins[1] & doubtful))
 
         # C is promised to a step when it goes, and read when its sum is there.
-        takes_c, gives = Signal(), Signal()
+        takes_c = Signal()
+        gives = Signal()
         available = Signal(range(C_DEPTH + 1))
         accepts = self.c.valid & self.c.ready
         m.d.comb += [
@@ -158,8 +162,10 @@ class Tile(Component):
         """
         parameters = self.parameters
         m.submodules.codes = codes = CodeBuffer(parameters)
-        count = Signal(range(METADATA_CLOCKS + 1))
-        there, takes, flawed = Signal(), Signal(), Signal()
+        count = Signal(range(METADATA_CLOCKS + 1), name="codes_count")
+        there = Signal(name="codes_there")
+        takes = Signal(name="codes_take")
+        flawed = Signal()
         registers = [self.codes.payload[lane] for lane in range(QUAD)]
         words = row_words(registers, loaded.selector, parameters.element_bits)
         m.d.comb += [
