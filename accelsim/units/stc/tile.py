@@ -34,6 +34,9 @@ METADATA_CLOCKS = ROWS
 C_DEPTH = 16
 """Places of the store of C: enough for a beat a clock."""
 
+D_DEPTH = 16
+"""Places of the store of D: on 8 lanes a pass ends with as many results, which may leave slowly."""
+
 ZERO, FROM_C, KEPT = 0, 1, 2
 """Where a pass begins: with zeros, with beats of `c`, with what the pass before left."""
 

@@ -14,12 +14,13 @@ from accelsim.golden import fragments
 from accelsim.golden.fragments import COLUMNS, ROWS, Registers
 from accelsim.golden.tensor_lane import accumulate, form_of, pass_operands, undefined
 from accelsim.golden.two_four import BITS_OF_A_CODE
-from accelsim.units.promises import Promises, store_depth
+from accelsim.units.promises import Promises
 from accelsim.units.stc.lane import ACCUMULATOR_BITS
 from accelsim.units.stc.metadata import pack_quad, row_words
 from accelsim.units.stc.tile import (
     A_BEATS,
     C_DEPTH,
+    D_DEPTH,
     FROM_C,
     METADATA_CLOCKS,
     QUADS,
@@ -76,12 +77,11 @@ class Model:
     def reset(self) -> None:
         """No pass, nothing under way."""
         parameters = self.parameters
-        latency = parameters.latency_cycles
         self._loading: Loading | None = None
         self._running: Running | None = None
         self._undefined = False
         self._accumulators: Registers = np.zeros((ROWS, COLUMNS), np.uint32)
-        self._results = Promises(latency, store_depth(latency))
+        self._results = Promises(parameters.latency_cycles, D_DEPTH)
         self._c: deque[int] = deque()
         self._c_held = 0
         self._c_moving: deque[bool] = deque([False] * parameters.step_cycles)

@@ -8,10 +8,9 @@ from amaranth.lib.wiring import Component, In, Out
 
 from accelsim.golden.fragments import COLUMNS
 from accelsim.golden.tensor_lane import STEPS
-from accelsim.units.promises import store_depth
 from accelsim.units.stc.lane import ACCUMULATOR_BITS, WORD_BITS
 from accelsim.units.stc.metadata import QUAD
-from accelsim.units.stc.tile import A_BEATS, C_DEPTH, FROM_C, METADATA_CLOCKS, QUADS, ZERO
+from accelsim.units.stc.tile import A_BEATS, C_DEPTH, D_DEPTH, FROM_C, METADATA_CLOCKS, QUADS, ZERO
 from accelsim.units.stc.tile import Tile as Parameters
 from accelsim_rtl.promised_store import PromisedStore
 from accelsim_rtl.stc.buffers import CodeBuffer, ColumnBuffer, RowBuffer
@@ -32,7 +31,7 @@ class Tile(Component):
 
     def __init__(self, parameters: Parameters):
         self.parameters = parameters
-        self.store = PromisedStore(results_layout(parameters), store_depth(parameters.latency_cycles))
+        self.store = PromisedStore(results_layout(parameters), D_DEPTH)
         self.c_store = PromisedStore(accumulators_layout(parameters), C_DEPTH)
         quad = data.ArrayLayout(WORD_BITS, QUAD)
         codes = {"codes": In(stream.Signature(quad))} if parameters.sparse else {}
