@@ -160,7 +160,7 @@ class Model:
     """Streams: `jobs` in; `a_reads`, `b_reads`, `codes_reads` out, `a_lines`, `b_lines`, `codes_lines` in;
     `writes` out. Probes `running`: of the tile engine, `undefined`: a code of the job was none.
 
-    A job is taken when the last line of the one before it is written.
+    A job is taken when the one before it has asked for its last line and written its last one.
     """
 
     def __init__(self, parameters: Machine) -> None:
@@ -194,7 +194,11 @@ class Model:
                 "d_ready": int(inputs["writes_ready"] and last_line),
             }
         )
-        row = {"jobs_ready": int(not walking["d"]), "running": tile["running"], "undefined": self._undefined}
+        row = {
+            "jobs_ready": int(not any(walking.values())),
+            "running": tile["running"],
+            "undefined": self._undefined,
+        }
         for port in ports:
             row[f"{port}_reads_valid"] = int(bool(walking[port]))
             row[f"{port}_reads_payload"] = walking[port][-1] if walking[port] else 0

@@ -2,7 +2,7 @@
 # A component whose ports alone are wanted holds parts that nobody elaborates.
 """The machine: walkers over memory images around the tile engine."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
@@ -21,7 +21,7 @@ class Machine(Component):
     """jobs: a GEMM by its tiles and images. a, b, codes: `_reads`, addresses of lines, and the `_lines`.
 
     writes: lines of D with their addresses. Probes: running (the tile engine multiplies), undefined (a code
-    of the job was none). A job is taken when the last line of the one before it is written. Throughput:
+    of the job was none). A job is taken when the one before it has asked for all and written all. Throughput:
     that of the tile engine, if a line of each port comes when it is wanted.
     """
 
@@ -57,7 +57,7 @@ class Machine(Component):
         walkers = {}
         for name, levels in self._walks(job).items():
             m.submodules[f"{name}_walker"] = walkers[name] = self._walker(m, name, levels, begins)
-        m.d.comb += self.jobs.ready.eq(~walkers["d"].active)
+        m.d.comb += self.jobs.ready.eq(~Cat(walker.active for walker in walkers.values()).any())
 
         # Passes of every tile; metadata serves two.
         passes = walkers["instructions"].addresses
