@@ -24,6 +24,7 @@ from accelsim.golden.attention import (
     token_importance,
 )
 from accelsim.golden.fixed import (
+    MOST_BITS,
     Fixed,
     Raw,
     check_between,
@@ -142,11 +143,11 @@ def attend(
     )
 
 
-def score_rows(query: Raw, key: Raw, score_scale: float, form: AttentionFormat) -> Raw:
-    """Dequantised scores (heads, queries, keys): exact sums, one multiplication, one rounding, saturation.
+def score_factor(score_scale: float, form: AttentionFormat) -> tuple[int, int]:
+    """The scale as an integer of SCALE_BITS bits and a shift to the right.
 
-    The scale becomes an integer of SCALE_BITS bits and a shift. ValueError when even a product of 1 would
-    need no shift: then the operands are far too large for the score's format.
+    ValueError when even a product of 1 would need no shift: then the operands are far too large for the
+    score's format.
     """
     mantissa, exponent = frexp(score_scale * 2.0**form.score.fraction_bits)
     shift = SCALE_BITS - exponent
@@ -154,10 +155,15 @@ def score_rows(query: Raw, key: Raw, score_scale: float, form: AttentionFormat) 
         raise ValueError(
             f"score scale must be below 2^{SCALE_BITS - form.score.fraction_bits}, not {score_scale:g}"
         )
-    sums = query @ key.swapaxes(-1, -2)
     # Beyond 62 bits every score has long rounded to zero.
-    scaled = shift_right(sums * round(mantissa * 2.0**SCALE_BITS), min(shift, 62), form.softmax.rounding)
-    return form.score.fit(scaled)
+    return round(mantissa * 2.0**SCALE_BITS), min(shift, MOST_BITS)
+
+
+def score_rows(query: Raw, key: Raw, score_scale: float, form: AttentionFormat) -> Raw:
+    """Dequantised scores (heads, queries, keys): exact sums, one multiplication, one rounding, saturation."""
+    factor, shift = score_factor(score_scale, form)
+    sums = query @ key.swapaxes(-1, -2)
+    return form.score.fit(shift_right(sums * factor, shift, form.softmax.rounding))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
