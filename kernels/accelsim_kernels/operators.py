@@ -198,8 +198,8 @@ def fixed_attention(
     """Attention of (batch, heads, queries, dim) with (batch, KV heads, keys, dim) in fixed point.
 
     Q, K and V have one scale for each head of each sequence. valid: (batch or 1, heads or 1, queries, keys),
-    True where a query may see a key; one that sees none is padding, and sees all. form: `numbers_of` an `AttentionFormat`. Returns (batch, queries, heads,
-    value_dim) in query's element.
+    True where a query may see a key; one that sees none is padding, and sees all. form: `numbers_of` an
+    `AttentionFormat`. Returns (batch, queries, heads, value_dim) in query's element.
     """
     numbers = _format(form, threshold)
     batch, heads, queries, _ = query.shape
