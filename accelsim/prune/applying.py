@@ -13,8 +13,8 @@ from torch import nn
 from accelsim.prune.biases import add_bias
 from accelsim.prune.composed import Composed
 from accelsim.prune.factored import Factored
-from accelsim.prune.fitting import fit
 from accelsim.prune.fitted import Fitted
+from accelsim.prune.fitting import fit
 from accelsim.prune.magnitude import prunable, prune_weights
 from accelsim.prune.matrices import matrices
 from accelsim.prune.nm_layers import prune_forward

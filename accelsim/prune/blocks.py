@@ -6,13 +6,12 @@ One-shot methods cut such networks block by block, on what the blocks that are a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-
 
 
 class _Enough(Exception):
@@ -80,7 +79,9 @@ def _candidates(module: nn.Module) -> tuple[tuple[str, ...], tuple[nn.Module, ..
     for name, child in module.named_modules():
         if not isinstance(child, (nn.ModuleList, nn.Sequential)) or len(child) < 2:
             continue
-        if len({type(block) for block in child}) > 1 or isinstance(child[0], (nn.Linear, nn.modules.conv._ConvNd)):
+        if len({type(block) for block in child}) > 1 or isinstance(
+            child[0], (nn.Linear, nn.modules.conv._ConvNd)
+        ):
             continue
         weights = sum(parameter.numel() for parameter in child.parameters())
         if weights > most:
@@ -110,10 +111,8 @@ def _passed(
         for block in blocks:
             undo.callback(block.register_forward_pre_hook(before, with_kwargs=True).remove)
             undo.callback(block.register_forward_hook(after).remove)
-        try:
+        with suppress(_Enough):
             fed(module, sample)
-        except _Enough:
-            pass
     is_chain = len(states) == len(blocks) and isinstance(states[0], torch.Tensor)
     if not is_chain or any(one is not other for one, other in zip(behind, states[1:], strict=True)):
         return None

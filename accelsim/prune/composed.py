@@ -11,7 +11,7 @@ from accelsim.prune.allocations import ALLOCATIONS
 from accelsim.prune.patterns import PATTERNS
 from accelsim.prune.patterns.base import Amount, Pattern
 from accelsim.prune.refinements import REFINEMENTS
-from accelsim.prune.schedules import check_fraction, parse_fraction
+from accelsim.prune.schedules import check_fraction, parse_fraction, parse_whole
 from accelsim.prune.scores import SCORES
 from accelsim.prune.word import CALIBRATION, Allocation, Refinement, Score, Setting, Settings, Word
 from accelsim.words import unknown
@@ -40,12 +40,13 @@ class Composed:
     settings: tuple[tuple[str, Setting], ...] = field(default=())
 
     def __post_init__(self) -> None:
-        for name, known, what in (
+        each: tuple[tuple[str, Mapping[str, Word], str], ...] = (
             (self.score, SCORES, "score"),
             (self.allocation, ALLOCATIONS, "allocation"),
             (self.pattern or "nm", PATTERNS, "pattern"),
-            *((each, REFINEMENTS, "refinement") for each in self.refinements),
-        ):
+            *((name, REFINEMENTS, "refinement") for name in self.refinements),
+        )
+        for name, known, what in each:
             if name not in known:
                 raise ValueError(unknown(what, name, known))
         self._check_amount()
@@ -58,7 +59,7 @@ class Composed:
     def _check_amount(self) -> None:
         if (self.m > 0) == (self.keep > 0):
             raise ValueError(
-                f"{self.score} must be told N:M or a fraction kept, such as {self.score},2:4 or {self.score},0.5"
+                f"how much stays must be said once, as in {self.score},N:M or {self.score},FRACTION"
             )
         if self.m:
             check_pattern(self.n, self.m)
@@ -77,11 +78,15 @@ class Composed:
                 f"{self.n}:{self.m} keeps the same of every layer"
             )
         if score.sweep and pattern not in ("nm", "unstructured"):
-            raise ValueError(f"{self.score} chooses column by column, and {pattern} ties columns: try obs, or wanda")
+            raise ValueError(
+                f"{self.score} chooses column by column, and {pattern} ties columns: try obs, or wanda"
+            )
         for name in self.refinements:
             only = REFINEMENTS[name].only
             if only and pattern != only:
-                raise ValueError(f"{name} must be told N:M, such as {self.score},2:4,{name}, not {self.keep:g}")
+                raise ValueError(
+                    f"{name} must be told N:M, such as {self.score},2:4,{name}, not {self.keep:g}"
+                )
             if score.sweep and name == "update":
                 raise ValueError(f"{self.score} updates weights by itself: leave update out, or try obs")
         if len(set(self.refinements)) < len(self.refinements):
@@ -110,9 +115,9 @@ class Composed:
         return frozenset().union(*(word.needs for word in self.words))
 
     @property
-    def is_plain(self) -> bool:
-        """Nothing has to be known but the weights' own size: also layers of known shape alone can be drawn."""
-        return not self.needs and self.allocation == "uniform" and not self.refinements
+    def needs_samples(self) -> bool:
+        """Whether calibration inputs are needed."""
+        return bool(self.needs)
 
     def set(self, word: Word) -> Settings:
         """A word's settings, and those of calibration: as given, else the defaults."""
@@ -135,7 +140,9 @@ class Composed:
         allocation = [] if self.allocation == "uniform" else [self.allocation]
         pattern = [self.pattern] if self.pattern else []
         settings = [f"{name}={_written(value)}" for name, value in self.settings]
-        return ",".join([self.score, *allocation, amount, *pattern, *self.refinements, *settings])
+        named = dict(self.settings)
+        refinements = [name for name in self.refinements if name not in named]
+        return ",".join([self.score, *allocation, amount, *pattern, *refinements, *settings])
 
     def _settings_of_words(self) -> dict[str, Setting]:
         allowed: dict[str, Setting] = {}
@@ -167,6 +174,8 @@ def parse_composed(recipe: str) -> Composed:
                 if field_name in said:
                     raise ValueError(f"there must be one {field_name}, not {said[field_name]} and {found}")
                 said[field_name] = found
+    if said.get("n") == 0 or said.get("m") == 0:
+        check_pattern(int(said["n"]), int(said["m"]))
     made = Composed(refinements=tuple(refinements), **said)  # type: ignore[arg-type]
     typed = tuple((name, _typed(made, name, value)) for name, value in settings.items())
     return Composed(refinements=tuple(refinements), settings=typed, **said)  # type: ignore[arg-type]
@@ -174,15 +183,16 @@ def parse_composed(recipe: str) -> Composed:
 
 def _said(word: str) -> Iterator[tuple[str, str | float | int]]:
     """What a word without = says of which field."""
-    if found := re.fullmatch(r"(\d+):(\d+)", word):
-        yield "n", int(found[1])
-        yield "m", int(found[2])
-    elif word in WORDS:
+    if word in WORDS:
         yield WORDS[word].kind, word
-    elif re.fullmatch(r"[-+.\d].*", word):
+    elif ":" in word:
+        n, _, m = word.partition(":")
+        yield "n", parse_whole("N", n)
+        yield "m", parse_whole("M", m)
+    elif re.fullmatch(r"[-+.\d].*|nan|inf", word):
         yield "keep", parse_fraction("a fraction kept", word)
     else:
-        raise ValueError(unknown("word", word, WORDS))
+        raise ValueError(unknown("word", word, [*WORDS, "N:M", "FRACTION"]))
 
 
 def _typed(recipe: Composed, name: str, value: str) -> Setting:

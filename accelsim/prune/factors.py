@@ -6,7 +6,7 @@ group of M in every block anew, with the values that are best for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import torch
@@ -19,7 +19,10 @@ PATIENCE = 100  # steps without a better loss
 
 @dataclass
 class Core:
-    """A (R, d, d), S and its mask (R d, C d), B (C, d, d); the weight and d_j that they are fitted to."""
+    """A (R, d, d), S, its mask (R d, C d), and B (C, d, d); the weight and the d_j that they are fitted to.
+
+    `halfway` is A (S o M) and `residual` A (S o M) B - W, both of the last `refresh` or `choose_groups`.
+    """
 
     weight: torch.Tensor
     importance: torch.Tensor
@@ -27,37 +30,38 @@ class Core:
     values: torch.Tensor
     kept: torch.Tensor
     before: torch.Tensor
+    halfway: torch.Tensor = field(init=False)
+    residual: torch.Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.refresh()
 
     @property
     def block(self) -> int:
         """Side of the dense blocks."""
         return self.behind.shape[1]
 
-    def halfway(self) -> torch.Tensor:
-        """A (S o M): (rows, columns)."""
-        rows, columns = self.weight.shape
-        sparse = (self.values * self.kept).reshape(-1, self.block, columns)
-        return (self.behind @ sparse).reshape(rows, columns)
+    @property
+    def sparse(self) -> torch.Tensor:
+        """S o M, as A's blocks meet it: (R, d, C d)."""
+        return (self.values * self.kept).reshape(len(self.behind), self.block, -1)
 
-    def residual(self, halfway: torch.Tensor) -> torch.Tensor:
-        """A (S o M) B - W."""
-        return times_blocks(halfway, self.before) - self.weight
+    def refresh(self) -> None:
+        """Compute both products anew."""
+        self.halfway = (self.behind @ self.sparse).reshape(self.weight.shape)
+        self.residual = times_blocks(self.halfway, self.before) - self.weight
 
-    def loss(self) -> float:
-        """Weighted squared error over that of a weight of zeros."""
-        error = (self.residual(self.halfway()).square() @ self.importance).sum()
-        return float(error / (self.weight.square() @ self.importance).sum())
+    def error(self) -> float:
+        """Sum of d_j residual_ij^2."""
+        return float((self.residual.square() @ self.importance).sum())
 
     def gradients(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Of half the unscaled loss, by A, by the masked product S o M, and by B."""
-        rows, columns = self.weight.shape
-        halfway = self.halfway()
-        error = self.residual(halfway) * self.importance
-        by_before = _blocks(halfway, self.block).transpose(1, 2) @ _blocks(error, self.block)
-        by_half = times_blocks(error, self.before.transpose(1, 2)).reshape(-1, self.block, columns)
-        sparse = (self.values * self.kept).reshape(-1, self.block, columns)
-        by_behind = by_half @ sparse.transpose(1, 2)
-        by_core = (self.behind.transpose(1, 2) @ by_half).reshape(rows, columns)
+        """Of half the error, by A, by the masked product S o M, and by B."""
+        weighted = self.residual * self.importance
+        by_before = _blocks(self.halfway, self.block).transpose(1, 2) @ _blocks(weighted, self.block)
+        by_half = times_blocks(weighted, self.before.transpose(1, 2)).reshape(self.sparse.shape)
+        by_behind = by_half @ self.sparse.transpose(1, 2)
+        by_core = (self.behind.transpose(1, 2) @ by_half).reshape(self.weight.shape)
         return by_behind, by_core, by_before
 
 
@@ -75,7 +79,8 @@ def fitted(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, list[float]]:
     """A, the masked core and B for a normalised weight (rows, columns), and the loss of each step.
 
-    `importance`: mean square of each input. The best step is given back, the start included.
+    `importance`: mean square of each input. The loss is the error over that of a weight of zeros. The best
+    step is given back, the start included.
     """
     rows, columns = weight.shape
     identity = torch.eye(block)
@@ -88,13 +93,15 @@ def fitted(
         before=identity.repeat(columns // block, 1, 1),
     )
     moves = Adam([core.behind, core.values, core.before], rate)
-    scale = 2 / float((weight.square() @ importance).sum())
-    losses, best, since = [core.loss()], _copied(core), 0
+    whole = float((weight.square() @ importance).sum())
+    losses = [core.error() / whole]
+    best, since = _copied(core), 0
     for _ in range(steps):
         by_behind, by_core, by_before = core.gradients()
-        moves.step([by_behind * scale, by_core * core.kept * scale, by_before * scale])
+        moves.step([by_behind * (2 / whole), by_core * core.kept * (2 / whole), by_before * (2 / whole)])
+        core.refresh()
         choose_groups(core, by_core, n, m, generator)
-        losses.append(core.loss())
+        losses.append(core.error() / whole)
         since += 1
         if losses[-1] < min(losses[:-1]):
             best, since = _copied(core), 0
@@ -103,9 +110,7 @@ def fitted(
     return *best, losses
 
 
-def choose_groups(
-    core: Core, gradient: torch.Tensor, n: int, m: int, generator: torch.Generator
-) -> None:
+def choose_groups(core: Core, gradient: torch.Tensor, n: int, m: int, generator: torch.Generator) -> None:
     """In every block, the best N weights and values of one group of M, drawn by the gradient's size."""
     rows, columns = core.weight.shape
     side = core.block
@@ -114,24 +119,24 @@ def choose_groups(
     flat = sizes.permute(0, 2, 1, 3).reshape(high * wide, side * groups) + torch.finfo(torch.float32).tiny
     drawn = torch.multinomial(flat, 1, generator=generator)[:, 0]
     down, across = torch.arange(high).repeat_interleave(wide), torch.arange(wide).repeat(high)
-    row, group = drawn // groups, drawn % groups
-    place = group[:, None] * m + torch.arange(m)
+    row, place = drawn // groups, (drawn % groups)[:, None] * m + torch.arange(m)
     at = (down * side + row)[:, None], across[:, None] * side + place
-    # The residual of each block with the group's old part taken out, and everything weighted by sqrt(d).
-    root = core.importance.sqrt().reshape(wide, side)[across]
-    taps = core.before[across[:, None], place] * root[:, None, :]
+    # All weighted by d: h = B~ R^T a, where R lacks the group, whose rank-one part is taken out afterwards.
+    taps = core.before[across[:, None], place]
+    weighted = taps * core.importance.reshape(wide, 1, side)[across]
     column = core.behind[down, :, row]
-    residual = core.residual(core.halfway()).reshape(high, side, wide, side).permute(0, 2, 1, 3)
-    residual = residual.reshape(high * wide, side, side) * root[:, None, :]
-    old = (core.values * core.kept)[at]
-    # h = B~ R^T a, R without the group: the rank-one part is subtracted after the products.
-    pulled = (column[:, None, :] @ residual @ taps.transpose(1, 2))[:, 0]
-    gram = taps @ taps.transpose(1, 2)
+    residual = core.residual.view(high, side, wide, side).permute(0, 2, 1, 3)
+    pulled = (column.view(high, wide, 1, side) @ residual).view(-1, 1, side) @ weighted.transpose(1, 2)
+    gram = weighted @ taps.transpose(1, 2)
     square = column.square().sum(dim=1, keepdim=True)
-    pulled = pulled - square * (old[:, None, :] @ gram)[:, 0]
-    values, choice = _best_choice(gram, pulled, square, n, m)
+    old = (core.values * core.kept)[at]
+    values, choice = _best_choice(gram, pulled[:, 0] - square * (old[:, None, :] @ gram)[:, 0], square, n, m)
     core.values[at] = torch.where(choice, values, core.values[at])
     core.kept[at] = choice
+    change = values * choice - old
+    residual += (column[:, :, None] * (change[:, None, :] @ taps)).view(high, wide, side, side)
+    lines = down[:, None] * side + torch.arange(side)
+    core.halfway[lines[:, :, None], at[1][:, None, :]] += column[:, :, None] * change[:, None, :]
 
 
 def _best_choice(

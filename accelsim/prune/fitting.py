@@ -27,14 +27,14 @@ from accelsim.prune.statistics import Seen, watching
 from accelsim.prune.word import Allocation, Refinement, Score, number, whole
 
 
-def fit(
-    module: nn.Module, recipe: Composed, samples: Sequence[Any], told: Told | None = None
-) -> Fitted:
+def fit(module: nn.Module, recipe: Composed, samples: Sequence[Any], told: Told | None = None) -> Fitted:
     """Find the weights that the recipe leaves; the module is as before afterwards.
 
     `samples`: inputs that calibrate it. ValueError, in one line, if the recipe fits no layer.
     """
     told = told or (lambda what, done, total: None)
+    if recipe.needs_samples and not samples:
+        raise ValueError(f"{recipe} must be calibrated on samples, and there are none")
     fitted = Fitted(recipe=recipe)
     chosen = _chosen(module, recipe, fitted.left_dense)
     dense = {matrix.name: matrix.weight.detach().clone() for matrix in chosen}
@@ -119,14 +119,17 @@ class _Fitting:
             self.cut(matrix, seen.get(matrix.name) or Seen(name=matrix.name))
 
     def cut(self, matrix: Matrix, seen: Seen) -> None:
-        """Score, mask, refine, and write."""
-        network, recipe = self.network, self.network.recipe
+        """Score, mask, refine, and write, in full precision whatever the forward passes have."""
+        network = self.network
         network.told(f"cutting {matrix.name}", self.done, len(network.matrices))
         self.done += 1
         seen = seen.with_gradient(network.gradients.get(matrix.name))
-        amount = Amount(
-            n=recipe.n, m=recipe.m, keep=self.keeps[matrix.name], per=recipe.amount.per
-        )
+        with torch.autocast("cpu", enabled=False):
+            self._cut(matrix, seen)
+
+    def _cut(self, matrix: Matrix, seen: Seen) -> None:
+        recipe = self.network.recipe
+        amount = Amount(n=recipe.n, m=recipe.m, keep=self.keeps[matrix.name], per=recipe.amount.per)
         cut = cut_layer(matrix.name, matrix.read(), seen, recipe, amount)
         for word in recipe.words[3:]:
             assert isinstance(word, Refinement)

@@ -35,7 +35,8 @@ def loss_of(module: nn.Module) -> Loss:
                 output.float(), torch.multinomial(chances, 1, generator=generator)[:, 0]
             )
         noise = torch.randn(output.shape, generator=generator)
-        return (output.float() * noise).sum() / output.numel() ** 0.5
+        projected: torch.Tensor = (output.float() * noise).sum() / output.numel() ** 0.5
+        return projected
 
     return loss
 
@@ -78,9 +79,7 @@ def gradients(
     finally:
         for matrix, before in zip(matrices, required, strict=True):
             matrix.weight.requires_grad_(before)
-    return {
-        matrix.name: matrix.rows_of((squares[matrix.name] / len(samples)).sqrt()) for matrix in matrices
-    }
+    return {matrix.name: matrix.rows_of((squares[matrix.name] / len(samples)).sqrt()) for matrix in matrices}
 
 
 def _is_language(module: nn.Module) -> bool:

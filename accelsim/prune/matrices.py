@@ -1,4 +1,4 @@
-"""Layers as matrices: weights (groups, rows, columns), and the columns of inputs that they are multiplied with.
+"""Layers as matrices: weights (groups, rows, columns), and the columns of inputs that they multiply.
 
 Rows are outputs. Columns of a convolution run over its taps, and inside each over input channels, so that
 N:M groups are consecutive columns.
@@ -76,9 +76,12 @@ class Matrix:
             return given.reshape(1, -1, given.shape[-1])
         layer = self.layer
         flat = given[:, :, None] if isinstance(layer, nn.Conv1d) else given
-        kernel, stride, dilation = ((1, *each) if isinstance(layer, nn.Conv1d) else each
-                                    for each in (layer.kernel_size, layer.stride, layer.dilation))
-        padded = nn.functional.pad(flat, _margins(layer, kernel, dilation), **_mode(layer))
+        kernel, stride, dilation = (
+            (1, *each) if isinstance(layer, nn.Conv1d) else each
+            for each in (layer.kernel_size, layer.stride, layer.dilation)
+        )
+        mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+        padded = nn.functional.pad(flat, _margins(layer, kernel, dilation), mode=mode)
         cut = nn.functional.unfold(padded, kernel, dilation=dilation, stride=stride)
         taps = kernel[0] * kernel[1]
         channels = given.shape[1] // self.groups
@@ -113,7 +116,3 @@ def _margins(layer: Any, kernel: tuple[int, int], dilation: tuple[int, int]) -> 
         return [part for span in reversed(spans) for part in (span // 2, span - span // 2)]
     padding = (0, *layer.padding) if isinstance(layer, nn.Conv1d) else layer.padding
     return [part for size in reversed(padding) for part in (size, size)]
-
-
-def _mode(layer: Any) -> dict[str, str]:
-    return {} if layer.padding_mode == "zeros" else {"mode": layer.padding_mode}

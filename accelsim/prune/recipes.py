@@ -21,6 +21,7 @@ from accelsim.prune.schedules import (
     check_fraction,
     parse_fraction,
     parse_steps,
+    parse_whole,
 )
 from accelsim.prune.scores import SCORES
 from accelsim.words import unknown
@@ -227,7 +228,9 @@ Recipe = Magnitude | Composed | Fitted | Spatten | NmTraining
 
 def known() -> dict[str, str]:
     """The words of recipes, each with what it is, one sentence and its source."""
-    said = {word.said if isinstance(word, Pattern) else name: word.line for name, word in COMPOSED_WORDS.items()}
+    said = {
+        word.said if isinstance(word, Pattern) else name: word.line for name, word in COMPOSED_WORDS.items()
+    }
     return {**said, **{name: f"recipe: {sentence} ({SOURCES[name]})" for name, sentence in SENTENCES.items()}}
 
 
@@ -243,7 +246,9 @@ def parse(recipe: str) -> Recipe:
     first = [*SCORES, *SENTENCES, "transposable"]
     if name in COMPOSED_WORDS:
         kind = COMPOSED_WORDS[name].kind
-        raise ValueError(f"recipe {recipe!r} must begin with a score, such as wanda,{recipe}: {name!r} is the {kind}")
+        raise ValueError(
+            f"recipe {recipe!r} must begin with a score, such as wanda,{recipe}: {name!r} is the {kind}"
+        )
     raise ValueError(unknown("recipe", name, first))
 
 
@@ -263,6 +268,13 @@ def parse_all(recipes: str | Recipe | Sequence[str | Recipe] | None) -> tuple[Re
         if kinds.count(kind) > 1:
             raise ValueError(f"recipes must differ in kind, not twice {kind!r}")
     return parsed
+
+
+def first_word(recipe: Recipe) -> str:
+    """The word that a recipe begins with."""
+    if isinstance(recipe, (Composed, Fitted)):
+        return str(recipe).partition(",")[0]
+    return recipe.method if isinstance(recipe, NmTraining) else type(recipe).__name__.lower()
 
 
 def _kind(recipe: Recipe) -> str:
@@ -307,7 +319,9 @@ def _nm_training(recipe: str, method: str, words: list[str]) -> NmTraining:
             raise ValueError(f"recipe {recipe!r}: {name} must be given once, as {name}=VALUE")
         given.add(name)
         settings[name] = _placed(recipe, partial(_decay if name == "decay" else _flag, name, value))
-    return _placed(recipe, lambda: NmTraining(method=method, n=_whole("N", n), m=_whole("M", m), **settings))
+    return _placed(
+        recipe, lambda: NmTraining(method=method, n=parse_whole("N", n), m=parse_whole("M", m), **settings)
+    )
 
 
 def _decay(name: str, word: str) -> float:
@@ -327,7 +341,7 @@ def _setting(name: str, word: str) -> Any:
     if name == "bits":
         return _bits(word)
     if name in ("recent", "value_bits", "spared"):
-        return _whole(name, word)
+        return parse_whole(name, word)
     if name in ("tokens", "heads") and ("/" in word or "*" in word):
         return parse_steps(name, word)
     return word if name == "schedule" or name in WORDS else parse_fraction(name, word)
@@ -335,13 +349,7 @@ def _setting(name: str, word: str) -> Any:
 
 def _bits(word: str) -> tuple[int, int]:
     msb, _, lsb = word.partition("+")
-    return _whole("MSB", msb), _whole("LSB", lsb or "0")
-
-
-def _whole(name: str, word: str) -> int:
-    if not (word.isascii() and word.isdecimal()):
-        raise ValueError(f"{name} must be a whole number, not {word!r}")
-    return int(word)
+    return parse_whole("MSB", msb), parse_whole("LSB", lsb or "0")
 
 
 def _placed(recipe: str, make: Callable[[], Made]) -> Made:

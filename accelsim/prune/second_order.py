@@ -27,7 +27,8 @@ def damped(gram: torch.Tensor, damping: float) -> torch.Tensor:
 def inverse_factor(gram: torch.Tensor, damping: float) -> torch.Tensor:
     """U, upper triangular, with H^-1 = U^T U. U_jj^2 is the first diagonal entry of inv(H[j:, j:])."""
     lower = torch.linalg.cholesky(damped(gram, damping))
-    return torch.linalg.cholesky(torch.cholesky_inverse(lower), upper=True)
+    upper: torch.Tensor = torch.linalg.cholesky(torch.cholesky_inverse(lower), upper=True)
+    return upper
 
 
 def swept(
@@ -35,7 +36,7 @@ def swept(
 ) -> tuple[torch.Tensor, torch.Tensor, float]:
     """One group's weights (rows, columns) after the sweep, what is kept, and the squared error.
 
-    `choose` sees the scores of `chosen_at_once` columns, which divides `block`, at the weights of that moment.
+    `choose` sees the scores of `chosen_at_once` columns, which divides `block`, at the weights of then.
     The error is trace(D H D^T), D what changed; errors reach columns outside the block when it ends.
     """
     width = weight.shape[1]
@@ -50,7 +51,9 @@ def swept(
             part = new[:, first:last].contiguous()
             kept[:, first:last] = choose((part.square() / diagonal[first:last]).float(), first)
             square = factor[first:last, first:last].contiguous()
-            missed, squares = swept_columns(part.numpy(), kept[:, first:last].contiguous().numpy(), square.numpy())
+            missed, squares = swept_columns(
+                part.numpy(), kept[:, first:last].contiguous().numpy(), square.numpy()
+            )
             error += squares
             new[:, first:last] = part
             lost[:, first - start : last - start] = torch.from_numpy(missed)

@@ -99,7 +99,8 @@ class Watch:
                 self._leader[matrix.name] = leader
             if leader == matrix.name:
                 seen = self.seen.setdefault(matrix.name, Seen(name=matrix.name))
-                seen.add(matrix.columns(given.detach().float()), self.needs)
+                with torch.autocast("cpu", enabled=False):
+                    seen.add(matrix.columns(given.detach().float()), self.needs)
                 if matrix.is_linear:
                     self._passed[id(given)] = given, matrix.name
 

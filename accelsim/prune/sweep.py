@@ -9,7 +9,7 @@ from accelsim.compiled import kernel
 
 @kernel
 def sweep(values, kept, factor, lost):  # type: ignore[no-untyped-def]
-    """Zero what is not kept, in place, and make up for it in the columns that follow; returns the squared error.
+    """Zero what is not kept, in place, and make up for it in later columns; returns the squared error.
 
     values, kept, lost: (rows, columns); factor: (columns, columns), upper triangular. `lost` gets each
     column's error over its factor.
@@ -29,9 +29,7 @@ def sweep(values, kept, factor, lost):  # type: ignore[no-untyped-def]
     return total
 
 
-def swept_columns(
-    values: np.ndarray, kept: np.ndarray, factor: np.ndarray
-) -> tuple[np.ndarray, float]:
+def swept_columns(values: np.ndarray, kept: np.ndarray, factor: np.ndarray) -> tuple[np.ndarray, float]:
     """The errors (rows, columns) that are left to the columns outside, and the sum of their squares."""
     lost = np.empty_like(values)
-    return lost, float(sweep(values, kept, factor, lost))
+    return lost, float(sweep(values, kept, factor, lost))  # type: ignore[no-untyped-call]

@@ -47,8 +47,10 @@ class Word:
     @property
     def line(self) -> str:
         """Kind, sentence, settings and source in one line."""
-        given = ", ".join(f"{name}={value:g}" if isinstance(value, float | int) else f"{name}={value}"
-                          for name, value in self.settings.items())
+        given = ", ".join(
+            f"{name}={value:g}" if isinstance(value, float | int) else f"{name}={value}"
+            for name, value in self.settings.items()
+        )
         return f"{self.kind}: {self.sentence}{f' [{given}]' if given else ''} ({self.source})"
 
 

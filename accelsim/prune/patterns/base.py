@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Amount:
-    """How much stays: N of every M, or the fraction `keep`. `per`: among which weights a fraction is taken."""
+    """How much stays: N of every M, or the fraction `keep`, taken of each layer or of each row (`per`)."""
 
     n: int = 0
     m: int = 0
@@ -29,7 +29,7 @@ class Amount:
 class Pattern(Word):
     """`of(scores, amount, settings)`: (groups, rows, columns) to what is kept; the lowest index wins a tie.
 
-    `said`: how it is written in a recipe. `refuses(rows, columns, amount, settings)`: why a layer does not fit.
+    `said`: how it is written. `refuses(rows, columns, amount, settings)`: why a layer cannot have it.
     """
 
     said: str

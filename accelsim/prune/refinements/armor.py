@@ -45,7 +45,7 @@ def armor(cut: Cut, settings: Settings) -> None:
 
 WORD = Refinement(
     name="armor",
-    sentence="W becomes A (S o M) B, an N:M core between block-diagonal matrices, by block coordinate descent.",
+    sentence="W becomes A (S o M) B, an N:M core between block-diagonal matrices, by coordinate descent.",
     source="ARMOR, 2025, arXiv 2510.05528; nowag,2:4,armor is the paper's start",
     settings={"block": 32, "steps": 300, "rate": 0.001, "seed": 0},
     needs=frozenset({"squares"}),

@@ -25,7 +25,8 @@ def levels(weight: torch.Tensor, width: int) -> torch.Tensor:
 
 def rounded(weight: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
     """Whole multiples of the step."""
-    return (weight / step).round() * step
+    nearest: torch.Tensor = (weight / step).round() * step
+    return nearest
 
 
 WORD = Refinement(

@@ -1,4 +1,4 @@
-"""Grow one weight and prune another in each row while that brings the expected output nearer to the dense one."""
+"""Grow one weight and prune another in each row while that brings the expected output nearer to the dense."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def swapped(
 
 WORD = Refinement(
     name="dsnot",
-    sentence="Dynamic sparse no training: swaps weights in and out of the mask until each row's expected output "
-    "is the dense one's.",
+    sentence="Dynamic sparse no training: swaps weights in and out of the mask until each row's expected "
+    "output is the dense one's.",
     source="Zhang et al., ICLR 2024, arXiv 2310.08915",
     settings={"cycles": 50, "threshold": 0.01, "power": 1.0},
     needs=frozenset({"moments"}),

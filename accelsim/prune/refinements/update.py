@@ -34,7 +34,7 @@ def _as_it_is(mask: torch.Tensor) -> Callable[[torch.Tensor, int], torch.Tensor]
 
 WORD = Refinement(
     name="update",
-    sentence="The columns that follow make up for each weight that went (optimal brain surgeon, in one sweep).",
+    sentence="The columns that follow make up for each weight that went, in SparseGPT's one sweep.",
     source="Frantar and Alistarh, ICML 2023, arXiv 2301.00774",
     settings={"damping": 0.01, "block": 128},
     needs=frozenset({"gram"}),

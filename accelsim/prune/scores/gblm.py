@@ -20,7 +20,8 @@ def gblm(weight: torch.Tensor, seen: Seen, settings: Settings) -> torch.Tensor:
     """|W| ||X_j|| + alpha |W| ||G||, in the units of the published code whatever the calibration's size."""
     activations = wanda(weight, seen, settings) * REFERENCE_LENGTH**0.5
     gradients = seen.gradient * REFERENCE_SAMPLES**0.5
-    return activations + number(settings, "alpha") * weight.abs() * gradients
+    scores: torch.Tensor = activations + number(settings, "alpha") * weight.abs() * gradients
+    return scores
 
 
 WORD = Score(

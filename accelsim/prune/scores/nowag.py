@@ -18,7 +18,7 @@ def nowag(weight: torch.Tensor, seen: Seen, settings: Settings) -> torch.Tensor:
 
 
 def normalised(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """W' with the norms of columns (groups, 1, columns) and of rows (groups, rows, 1): W = rows W' columns."""
+    """W' and the norms of columns (groups, 1, columns) and of rows (groups, rows, 1): W = rows W' columns."""
     columns = weight.norm(dim=1, keepdim=True)
     columns = columns.where(columns > 0, 1)
     scaled = weight / columns
@@ -29,7 +29,7 @@ def normalised(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.
 
 WORD = Score(
     name="nowag",
-    sentence="NoWag-P: weights with columns and rows brought to equal norms, squared, x mean square of the input.",
+    sentence="NoWag-P: weights with columns and rows at equal norms, squared, x mean square of the input.",
     source="Liu et al., 2025, arXiv 2504.14569",
     needs=frozenset({"squares"}),
     of=nowag,

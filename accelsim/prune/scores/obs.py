@@ -18,13 +18,14 @@ def obs(weight: torch.Tensor, seen: Seen, settings: Settings) -> torch.Tensor:
 
     from accelsim.prune.second_order import damped
 
-    inverse = torch.linalg.inv(damped(seen.gram, number(settings, "damping")))
-    return weight.square() / inverse.diagonal(dim1=1, dim2=2)[:, None, :].to(weight.dtype)
+    inverse: torch.Tensor = torch.linalg.inv(damped(seen.gram, number(settings, "damping")))
+    diagonal = inverse.diagonal(dim1=1, dim2=2)[:, None, :].to(weight.dtype)
+    return weight.square() / diagonal
 
 
 WORD = Score(
     name="obs",
-    sentence="Optimal brain surgeon: weight^2 / [inverse Hessian of the layer]_jj; with the refinement update, "
+    sentence="Optimal brain surgeon: weight^2 / [inverse Hessian of the layer]_jj; with update, "
     "the other weights make up for those that went.",
     source="Hassibi and Stork, NeurIPS 1992; Frantar and Alistarh, 2022, arXiv 2208.11580",
     settings={"damping": 0.01},

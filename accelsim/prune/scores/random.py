@@ -16,10 +16,12 @@ def random(weight: torch.Tensor, seen: Seen, settings: Settings) -> torch.Tensor
     """Uniform numbers, drawn from the seed and the layer's name."""
     import zlib
 
+    import numpy as np
     import torch
 
-    generator = torch.Generator().manual_seed(whole(settings, "seed") * 2**32 + zlib.crc32(seen.name.encode()))
-    return torch.rand(weight.shape, generator=generator)
+    # Not torch's generator: it reads 32 bits of a seed.
+    generator = np.random.default_rng([whole(settings, "seed"), zlib.crc32(seen.name.encode())])
+    return torch.from_numpy(generator.random(tuple(weight.shape), np.float32))
 
 
 WORD = Score(
