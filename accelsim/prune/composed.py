@@ -8,12 +8,22 @@ from dataclasses import dataclass, field
 
 from accelsim.golden.formats import check_pattern
 from accelsim.prune.allocations import ALLOCATIONS
+from accelsim.prune.allocations.machine import levels
 from accelsim.prune.patterns import PATTERNS
 from accelsim.prune.patterns.base import Amount, Pattern
 from accelsim.prune.refinements import REFINEMENTS
 from accelsim.prune.schedules import check_fraction, parse_fraction, parse_whole
 from accelsim.prune.scores import SCORES
-from accelsim.prune.word import CALIBRATION, Allocation, Refinement, Score, Setting, Settings, Word
+from accelsim.prune.word import (
+    CALIBRATION,
+    STATISTICS,
+    Allocation,
+    Refinement,
+    Score,
+    Setting,
+    Settings,
+    Word,
+)
 from accelsim.words import unknown
 
 WORDS: dict[str, Word] = {**SCORES, **ALLOCATIONS, **PATTERNS, **REFINEMENTS}
@@ -55,8 +65,15 @@ class Composed:
         for name, _ in self.settings:
             if name not in allowed:
                 raise ValueError(unknown("setting", name, allowed))
+        for word in self.words:
+            if word.check is not None:
+                word.check(self.set(word))
 
     def _check_amount(self) -> None:
+        if ALLOCATIONS[self.allocation].sets_amounts:
+            if self.m or self.keep:
+                raise ValueError(f"{self.allocation} says how much stays by itself: leave {self.amount} out")
+            return
         if (self.m > 0) == (self.keep > 0):
             raise ValueError(
                 f"how much stays must be said once, as in {self.score},N:M or {self.score},FRACTION"
@@ -68,9 +85,12 @@ class Composed:
 
     def _check_together(self) -> None:
         score, pattern = SCORES[self.score], self.shape.name
-        if self.m and pattern not in ("nm", "transposable"):
+        if ALLOCATIONS[self.allocation].sets_amounts:
+            if pattern != "nm":
+                raise ValueError(f"{self.allocation} chooses among N:M, and {pattern} is another pattern")
+        elif self.m and pattern not in ("nm", "transposable"):
             raise ValueError(f"{pattern} must be told a fraction kept, such as 0.5, not {self.n}:{self.m}")
-        if not self.m and pattern in ("nm", "transposable"):
+        elif not self.m and pattern in ("nm", "transposable"):
             raise ValueError(f"{pattern} must be told N:M, such as 2:8, not {self.keep:g}")
         if self.m and self.allocation != "uniform":
             raise ValueError(
@@ -97,7 +117,8 @@ class Composed:
     @property
     def shape(self) -> Pattern:
         """The pattern's word."""
-        return PATTERNS[self.pattern or ("nm" if self.m else "unstructured")]
+        is_nm = self.m or ALLOCATIONS[self.allocation].sets_amounts
+        return PATTERNS[self.pattern or ("nm" if is_nm else "unstructured")]
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -113,6 +134,11 @@ class Composed:
     def needs(self) -> frozenset[str]:
         """What has to be known of inputs and gradients."""
         return frozenset().union(*(word.needs for word in self.words))
+
+    @property
+    def statistics(self) -> frozenset[str]:
+        """Of these, what concerns the inputs of layers."""
+        return self.needs & STATISTICS
 
     @property
     def needs_samples(self) -> bool:
@@ -131,18 +157,20 @@ class Composed:
 
     @property
     def amount(self) -> Amount:
-        """How much stays, by the pattern."""
+        """How much stays, by the pattern; where the allocation says it, all of its groups."""
+        if ALLOCATIONS[self.allocation].sets_amounts:
+            return levels(str(self.set(ALLOCATIONS[self.allocation])["levels"]))[-1]
         per = str(dict(self.settings).get("per", SCORES[self.score].per))
         return Amount(n=self.n, m=self.m, keep=self.keep, per=per)
 
     def __str__(self) -> str:
-        amount = f"{self.n}:{self.m}" if self.m else f"{self.keep:g}"
+        amount = [] if ALLOCATIONS[self.allocation].sets_amounts else [str(self.amount)]
         allocation = [] if self.allocation == "uniform" else [self.allocation]
         pattern = [self.pattern] if self.pattern else []
         settings = [f"{name}={_written(value)}" for name, value in self.settings]
         named = dict(self.settings)
         refinements = [name for name in self.refinements if name not in named]
-        return ",".join([self.score, *allocation, amount, *pattern, *refinements, *settings])
+        return ",".join([self.score, *allocation, *amount, *pattern, *refinements, *settings])
 
     def _settings_of_words(self) -> dict[str, Setting]:
         allowed: dict[str, Setting] = {}

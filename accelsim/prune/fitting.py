@@ -48,10 +48,7 @@ def fit(module: nn.Module, recipe: Composed, samples: Sequence[Any], told: Told 
                 network.gradients = gradients(module, chosen, samples, told)
             allocation = recipe.words[0]
             assert isinstance(allocation, Allocation)
-            keeps = {matrix.name: recipe.keep for matrix in chosen}
-            if recipe.allocation != "uniform":
-                keeps = allocation.of(network, recipe.set(allocation))
-            fitting.keeps.update(keeps)
+            fitting.amounts.update(allocation.of(network, recipe.set(allocation)))
             fitting.run()
     finally:
         module.train(training)
@@ -91,13 +88,13 @@ class _Fitting:
 
     network: Network
     fitted: Fitted
-    keeps: dict[str, float] = field(default_factory=dict)
+    amounts: dict[str, Amount] = field(default_factory=dict)
     undo: list[Callable[[], None]] = field(default_factory=list)
     done: int = 0
 
     def run(self) -> None:
         """Block by block if there are blocks and anything has to be seen, then the rest."""
-        needs = self.network.recipe.needs - {"gradients"}
+        needs = self.network.recipe.statistics
         rest = {matrix.name: matrix for matrix in self.network.matrices}
         chain = chain_of(self.network.module, self.network.samples) if needs else None
         if chain is not None:
@@ -129,7 +126,7 @@ class _Fitting:
 
     def _cut(self, matrix: Matrix, seen: Seen) -> None:
         recipe = self.network.recipe
-        amount = Amount(n=recipe.n, m=recipe.m, keep=self.keeps[matrix.name], per=recipe.amount.per)
+        amount = self.amounts[matrix.name]
         cut = cut_layer(matrix.name, matrix.read(), seen, recipe, amount)
         for word in recipe.words[3:]:
             assert isinstance(word, Refinement)

@@ -21,7 +21,8 @@ Loss = Callable[[Any, int], torch.Tensor]
 
 
 def loss_of(module: nn.Module) -> Loss:
-    """The loss of one forward pass."""
+    """The loss of one forward pass. A sample's classes are drawn once, by the weights of its first pass."""
+    classes: dict[int, torch.Tensor] = {}
 
     def loss(sample: Any, number: int) -> torch.Tensor:
         output = main_output(fed(module, sample))
@@ -30,10 +31,10 @@ def loss_of(module: nn.Module) -> Loss:
         if output.dim() == 3 and ids is not None and output.shape[:2] == ids.shape and _is_language(module):
             return nn.functional.cross_entropy(output[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten())
         if output.dim() == 2:
-            chances = output.detach().float().softmax(dim=1)
-            return nn.functional.cross_entropy(
-                output.float(), torch.multinomial(chances, 1, generator=generator)[:, 0]
-            )
+            if number not in classes:
+                chances = output.detach().float().softmax(dim=1)
+                classes[number] = torch.multinomial(chances, 1, generator=generator)[:, 0]
+            return nn.functional.cross_entropy(output.float(), classes[number])
         noise = torch.randn(output.shape, generator=generator)
         projected: torch.Tensor = (output.float() * noise).sum() / output.numel() ** 0.5
         return projected

@@ -46,13 +46,22 @@ class Matrix:
         return self.is_linear or isinstance(self.layer, (nn.Conv1d, nn.Conv2d))
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Groups, rows and columns."""
+        columns = int(self.weight.shape[self.axis])
+        if isinstance(self.layer, FORWARD):
+            rows = int(self.weight.shape[0]) // self.groups
+            return self.groups, rows, self.size // (self.groups * rows)
+        return 1, self.size // columns, columns
+
+    @property
     def size(self) -> int:
         """Weights."""
         return self.weight.numel()
 
     def read(self) -> torch.Tensor:
-        """The weight: (groups, rows, columns)."""
-        return self.rows_of(self.weight)
+        """A copy of the weight: (groups, rows, columns)."""
+        return self.rows_of(self.weight).clone()
 
     def rows_of(self, like: torch.Tensor) -> torch.Tensor:
         """A tensor of the weight's shape in float32 on the CPU: (groups, rows, columns)."""

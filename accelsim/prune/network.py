@@ -45,22 +45,23 @@ class Network:
     @cached_property
     def seen(self) -> dict[str, Seen]:
         """Statistics of every layer of the dense model, all from one pass over the samples."""
-        return dense_statistics(self.module, self.matrices, self.samples, self.recipe.needs, self.told)
+        return dense_statistics(self.module, self.matrices, self.samples, self.recipe.statistics, self.told)
 
     @cached_property
     def loss(self) -> Loss:
         """What a forward pass on a sample costs."""
         return loss_of(self.module)
 
+    def seen_of(self, matrix: Matrix) -> Seen:
+        """Statistics of one layer of the dense model, as far as the recipe needs any."""
+        seen = self.seen[matrix.name] if self.recipe.statistics else Seen(name=matrix.name)
+        return seen.with_gradient(self.gradients.get(matrix.name))
+
     def scores(self, matrix: Matrix) -> torch.Tensor:
         """How important each weight of a layer is, by the recipe's score on the dense model."""
         word = self.recipe.words[1]
         assert isinstance(word, Score)
-        needs_inputs = word.needs - {"gradients"}
-        seen = self.seen[matrix.name] if needs_inputs else Seen(name=matrix.name)
-        return word.of(
-            matrix.read(), seen.with_gradient(self.gradients.get(matrix.name)), self.recipe.set(word)
-        )
+        return word.of(matrix.read(), self.seen_of(matrix), self.recipe.set(word))
 
 
 def dense_statistics(

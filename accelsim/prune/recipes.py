@@ -254,7 +254,7 @@ def parse(recipe: str) -> Recipe:
 
 def plainest(recipe: Composed) -> Magnitude | Composed:
     """Magnitude alone, with nothing else said, needs no calibration."""
-    if recipe == Composed(score="magnitude", n=recipe.n, m=recipe.m, keep=recipe.keep):
+    if str(recipe) == f"magnitude,{recipe.amount}":
         return Magnitude(n=recipe.n, m=recipe.m, keep=recipe.keep)
     return recipe
 

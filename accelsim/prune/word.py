@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from accelsim.prune.cut import Cut
     from accelsim.prune.network import Network
+    from accelsim.prune.patterns.base import Amount
     from accelsim.prune.statistics import Seen
 
 Setting = float | str
@@ -26,11 +27,16 @@ CALIBRATION: Settings = {"samples": 32, "length": 512}
 """Settings of every word that needs calibration: inputs, and tokens of each if it is a text."""
 
 
+STATISTICS = frozenset({"squares", "moments", "gram"})
+"""What may be needed of a layer's inputs."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Word:
     """One word. `settings`: names and defaults; a default's type is the setting's.
 
-    `needs`: of each layer's inputs, from calibration: squares, moments, gram; or gradients of its weight.
+    `needs`: from calibration; STATISTICS of each layer's inputs, gradients of its weight, or just samples.
+    `check(settings)`: ValueError for settings that mean nothing.
     """
 
     name: str
@@ -38,6 +44,7 @@ class Word:
     source: str
     settings: Settings = field(default_factory=dict)
     needs: frozenset[str] = frozenset()
+    check: Callable[[Settings], object] | None = None
 
     @property
     def kind(self) -> str:
@@ -69,9 +76,13 @@ class Score(Word):
 
 @dataclass(frozen=True, kw_only=True)
 class Allocation(Word):
-    """What fraction each layer keeps. `of(network, settings)`: by name of the layer."""
+    """How much of each layer stays. `of(network, settings)`: by name of the layer.
 
-    of: Callable[[Network, Settings], dict[str, float]]
+    `sets_amounts`: a recipe with this word says no amount of its own.
+    """
+
+    of: Callable[[Network, Settings], dict[str, Amount]]
+    sets_amounts: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

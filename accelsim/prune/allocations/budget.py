@@ -31,3 +31,25 @@ def within_floors(
         middle = (low + high) / 2
         low, high = (middle, high) if spent(middle) < total else (low, middle)
     return bounded(high)
+
+
+def shared_out(
+    scores: Mapping[str, float], sizes: Mapping[str, int], keep: float, floor: float
+) -> dict[str, float]:
+    """Every layer keeps `floor` of itself; the rest of the budget goes by score, none over its size."""
+    kept = {name: floor * size for name, size in sizes.items()}
+    left = keep * sum(sizes.values()) - sum(kept.values())
+    open_layers = {name for name in sizes if scores[name] > 0} or set(sizes)
+    while left > 1e-6 and open_layers:
+        total, even = sum(scores[name] for name in open_layers), 1 / len(open_layers)
+        shares = {name: left * (scores[name] / total if total > 0 else even) for name in open_layers}
+        for name, share in shares.items():
+            taken = min(share, sizes[name] - kept[name])
+            kept[name] += taken
+            left -= taken
+        full = {name for name in open_layers if kept[name] >= sizes[name] - 1e-9}
+        if not full:
+            break
+        open_layers -= full
+        open_layers = open_layers or {name for name in sizes if kept[name] < sizes[name] - 1e-9}
+    return {name: kept[name] / sizes[name] for name in sizes}

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accelsim.prune.allocations.budget import within_floors
+from accelsim.prune.patterns.base import Amount
 from accelsim.prune.word import Allocation, Settings, number
 
 if TYPE_CHECKING:
     from accelsim.prune.network import Network
 
 
-def everywhere(network: Network, settings: Settings) -> dict[str, float]:
+def everywhere(network: Network, settings: Settings) -> dict[str, Amount]:
     """Each layer's share of the largest scores of all layers; at least `floor` of its weights."""
     import torch
 
@@ -21,7 +22,11 @@ def everywhere(network: Network, settings: Settings) -> dict[str, float]:
     removed = total - max(1, int(total * network.keep + 1e-9))
     threshold = pooled.kthvalue(removed).values if removed else pooled.min() - 1
     kept = {name: float((each > threshold).double().mean()) for name, each in scores.items()}
-    return within_floors(kept, network.sizes, network.keep, number(settings, "floor"))
+    kept = within_floors(kept, network.sizes, network.keep, number(settings, "floor"))
+    return {
+        name: Amount(keep=max(keep, 1 / network.sizes[name]), per=network.recipe.amount.per)
+        for name, keep in kept.items()
+    }
 
 
 WORD = Allocation(

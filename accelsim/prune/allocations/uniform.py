@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from accelsim.prune.patterns.base import Amount
 from accelsim.prune.word import Allocation, Settings
 
 if TYPE_CHECKING:
     from accelsim.prune.network import Network
 
 
-def uniform(network: Network, settings: Settings) -> dict[str, float]:
-    """`keep` everywhere."""
-    return {matrix.name: network.keep for matrix in network.matrices}
+def uniform(network: Network, settings: Settings) -> dict[str, Amount]:
+    """The recipe's amount everywhere."""
+    return {matrix.name: network.recipe.amount for matrix in network.matrices}
 
 
 WORD = Allocation(

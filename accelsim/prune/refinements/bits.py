@@ -19,7 +19,7 @@ def bits(cut: Cut, settings: Settings) -> None:
 
 def levels(weight: torch.Tensor, width: int) -> torch.Tensor:
     """Step of each row (..., rows, 1): the largest weight is the highest level."""
-    step = weight.abs().amax(dim=-1, keepdim=True) / (2 ** (width - 1) - 1)
+    step: torch.Tensor = weight.abs().amax(dim=-1, keepdim=True) / (2 ** (width - 1) - 1)
     return step.where(step > 0, 1)
 
 
