@@ -52,6 +52,8 @@ OUTSIDE = {
     "safetensors": {"models", "prune", "trace", "training"},
     "PIL": {"datasets"},
     "matplotlib": {"plot"},
+    "jinja2": {"report"},
+    "markupsafe": {"report"},
     "dask": {"sweep"},
     "distributed": {"sweep"},
     "pyarrow": {"sweep"},

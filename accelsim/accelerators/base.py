@@ -96,6 +96,10 @@ class Accelerator(Protocol):
         """The cache before the memory, or None."""
 
     @property
+    def peak_ops_per_second(self) -> float:
+        """Multiplications and additions a second, if all of its arithmetic works in every cycle."""
+
+    @property
     def launch_seconds(self) -> float:
         """Fixed time of a kernel, paid for each of a layer's launches."""
 

@@ -13,6 +13,7 @@ from accelsim.cli.options import (
     Json,
     Machine,
     On,
+    ReportFile,
     Seed,
     Settings,
     count_option,
@@ -20,7 +21,7 @@ from accelsim.cli.options import (
     number,
     whole,
 )
-from accelsim.cli.output import check_destination, progress, show
+from accelsim.cli.output import check_destination, check_page, progress, show, write_page
 from accelsim.run import run
 from accelsim.words import unknown
 from accelsim.workload import Workload
@@ -52,6 +53,7 @@ def gemm(
     ] = None,
     out_dtype: Annotated[str | None, typer.Option(metavar="TYPE", help="Type of the result.")] = None,
     explain: Explain = False,
+    html: ReportFile = None,
     json: Json = None,
     seed: Seed = 0,
 ) -> None:
@@ -62,6 +64,7 @@ def gemm(
       accelsim gemm 1024 256 1152 --on sat --pattern 2:8 --dataflow ws
     """
     check_destination(json)
+    check_page(html)
     groups = synthetic.parse_pattern(pattern)
     _check_word("--dataflow", dataflow, DATAFLOWS)
     _check_word("--dtype", dtype, DTYPES)
@@ -75,7 +78,7 @@ def gemm(
         dtype=getattr(target.accelerator, "dtype", dtype or "fp16"),
         generator=np.random.default_rng(seed),
     )
-    _run(workload, target, baseline=groups is not None, json=json, explain=explain)
+    _run(workload, target, baseline=groups is not None, html=html, json=json, explain=explain)
 
 
 def attention(
@@ -98,6 +101,7 @@ def attention(
     ] = 0.0,
     settings: Settings = None,
     explain: Explain = False,
+    html: ReportFile = None,
     json: Json = None,
     seed: Seed = 0,
 ) -> None:
@@ -108,6 +112,7 @@ def attention(
       accelsim attention --on spatten --keys 512 --values 128 --heads 12 --layers 12 --bits 6+4 --refetch 0.06
     """
     check_destination(json)
+    check_page(html)
     target = machine(on, settings)
     workload = synthetic.attention(
         keys=keys,
@@ -123,12 +128,21 @@ def attention(
     # All layers are the same: what is asked for can be run, or there is nothing to report.
     if reason := target.accelerator.refuse(workload.layers[0]):
         raise ValueError(reason)
-    _run(workload, target, baseline=True, json=json, explain=explain)
+    _run(workload, target, baseline=True, html=html, json=json, explain=explain)
 
 
-def _run(workload: Workload, target: Machine, *, baseline: bool, json: str | None, explain: bool) -> None:
+def _run(
+    workload: Workload,
+    target: Machine,
+    *,
+    baseline: bool,
+    html: str | None,
+    json: str | None,
+    explain: bool,
+) -> None:
     with progress(workload.model) as advance:
         report = run(workload, target.accelerator, baseline=baseline, preset=target.preset, progress=advance)
+    write_page(html, [report])
     show(report, json, explain=explain)
 
 

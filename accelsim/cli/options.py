@@ -72,6 +72,9 @@ Json = Annotated[
         "--json", metavar="FILE", help="Write the report as JSON; - means stdout, and nothing else there."
     ),
 ]
+ReportFile = Annotated[
+    str | None, typer.Option("--report", metavar="FILE.html", help="Write the report as a page to look at.")
+]
 Seed = Annotated[
     int, typer.Option("--seed", parser=seed, metavar="N", help="Seed of everything that is drawn.")
 ]

@@ -110,7 +110,7 @@ def _runs(plan: Plan, kernel: Kernel, found: _Columns, job: int, address: int) -
     line, jobs = kernel.core.l2.line_bytes, job + np.arange(found.block.size)
     for stage, name in (("copy", "weight"), ("copy", "activation"), ("epilogue", "output")):
         at, lines = getattr(found, f"{name}_at"), getattr(found, f"{name}_lines")
-        plan.add_runs(stage, jobs, address + at, lines, line)
+        plan.add_runs(stage, jobs, address + at, lines, line, operand=f"{name}s")
         address += int((at + lines * line).max())
     return address
 
