@@ -88,6 +88,8 @@ class Timeline:
 
     `start`, `free`, `end`: (jobs, stages). `lane`: (jobs,). `busy`, `idle`: (stages,) and `stalled`:
     (stages, causes), summed over lanes, so that busy + stalled + idle = lanes * cycles in every stage.
+    `commands`: (commands, 6), those of the memory that were written down, as `accelsim.dram.banks.Banks.log`
+    has them, in the order of their clocks within a channel.
     """
 
     stages: tuple[str, ...]
@@ -101,17 +103,18 @@ class Timeline:
     stalled: Integers
     idle: Integers
     traffic: Traffic
+    commands: Integers
 
 
-def simulate(plan: Plan, memory: Memory | None) -> Timeline:
+def simulate(plan: Plan, memory: Memory | None, *, log_rows: int = 0) -> Timeline:
     """When each job of the plan passes each stage.
 
     `memory=None` answers at once (compute cycles alone). The plan must satisfy `plan.check()`.
-    Raises Deadlock.
+    `log_rows`: how many commands of the memory to write down, the first of them. Raises Deadlock.
     """
     stages = len(plan.layout.stages)
     rows, wiring = _rows(plan), _wiring(plan.layout)
-    place = seat(memory or _NO_MEMORY)
+    place = seat(memory or _NO_MEMORY, log_rows=log_rows)
     state = _state(plan, wiring, place)
     advance(rows, wiring, place, state, memory is not None)
     if state.counters[engine.ENDED] < plan.jobs * stages:
@@ -135,6 +138,7 @@ def _timeline(plan: Plan, state: engine.State, place: Seat | None) -> Timeline:
         stalled=state.stalled,
         idle=plan.layout.lanes * cycles - busy - state.stalled.sum(axis=1),
         traffic=_traffic(place, cycles) if place else Traffic(),
+        commands=place.banks.log[: place.banks.run[banks.LOGGED]] if place else np.zeros((0, 6), np.int64),
     )
 
 

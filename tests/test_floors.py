@@ -30,7 +30,7 @@ FLOORS = (
     ("run",),
     ("prune",),
     ("models",),
-    ("trace", "plot", "sweep", "accuracy", "ablation"),
+    ("trace", "plot", "timeline", "sweep", "accuracy", "ablation"),
     ("training",),
     ("cli",),
     ("accelsim", "__main__"),  # the package's own __init__ names what is public

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import typer
@@ -16,13 +16,24 @@ from accelsim.cli.options import (
     ReportFile,
     Seed,
     Settings,
+    TimelineFile,
+    TimelineWindow,
     count_option,
     machine,
     number,
     whole,
 )
-from accelsim.cli.output import check_destination, check_page, progress, show, write_page
+from accelsim.cli.output import (
+    check_destination,
+    check_page,
+    check_timeline,
+    progress,
+    show,
+    write_page,
+    write_timeline,
+)
 from accelsim.run import run
+from accelsim.timeline import Window
 from accelsim.words import unknown
 from accelsim.workload import Workload
 
@@ -54,6 +65,8 @@ def gemm(
     out_dtype: Annotated[str | None, typer.Option(metavar="TYPE", help="Type of the result.")] = None,
     explain: Explain = False,
     html: ReportFile = None,
+    timeline: TimelineFile = None,
+    timeline_window: TimelineWindow = None,
     json: Json = None,
     seed: Seed = 0,
 ) -> None:
@@ -65,6 +78,7 @@ def gemm(
     """
     check_destination(json)
     check_page(html)
+    window = check_timeline(timeline, timeline_window)
     groups = synthetic.parse_pattern(pattern)
     _check_word("--dataflow", dataflow, DATAFLOWS)
     _check_word("--dtype", dtype, DTYPES)
@@ -78,7 +92,13 @@ def gemm(
         dtype=getattr(target.accelerator, "dtype", dtype or "fp16"),
         generator=np.random.default_rng(seed),
     )
-    _run(workload, target, baseline=groups is not None, html=html, json=json, explain=explain)
+    _run(
+        workload,
+        target,
+        baseline=groups is not None,
+        files=Files(html, timeline, window, json),
+        explain=explain,
+    )
 
 
 def attention(
@@ -102,6 +122,8 @@ def attention(
     settings: Settings = None,
     explain: Explain = False,
     html: ReportFile = None,
+    timeline: TimelineFile = None,
+    timeline_window: TimelineWindow = None,
     json: Json = None,
     seed: Seed = 0,
 ) -> None:
@@ -113,6 +135,7 @@ def attention(
     """
     check_destination(json)
     check_page(html)
+    window = check_timeline(timeline, timeline_window)
     target = machine(on, settings)
     workload = synthetic.attention(
         keys=keys,
@@ -128,7 +151,16 @@ def attention(
     # All layers are the same: what is asked for can be run, or there is nothing to report.
     if reason := target.accelerator.refuse(workload.layers[0]):
         raise ValueError(reason)
-    _run(workload, target, baseline=True, html=html, json=json, explain=explain)
+    _run(workload, target, baseline=True, files=Files(html, timeline, window, json), explain=explain)
+
+
+class Files(NamedTuple):
+    """What a run is to write."""
+
+    html: str | None
+    timeline: str | None
+    window: Window | None
+    json: str | None
 
 
 def _run(
@@ -136,14 +168,14 @@ def _run(
     target: Machine,
     *,
     baseline: bool,
-    html: str | None,
-    json: str | None,
+    files: Files,
     explain: bool,
 ) -> None:
     with progress(workload.model) as advance:
         report = run(workload, target.accelerator, baseline=baseline, preset=target.preset, progress=advance)
-    write_page(html, [report])
-    show(report, json, explain=explain)
+    write_page(files.html, [report])
+    write_timeline(files.timeline, workload, target.accelerator, report, files.window)
+    show(report, files.json, explain=explain)
 
 
 def _check_word(flag: str, word: str | None, known: tuple[str, ...]) -> None:

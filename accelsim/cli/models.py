@@ -26,6 +26,8 @@ from accelsim.cli.options import (
     ReportFile,
     Seed,
     Settings,
+    TimelineFile,
+    TimelineWindow,
     count_option,
     machine,
 )
@@ -33,11 +35,13 @@ from accelsim.cli.output import (
     Stopwatch,
     check_destination,
     check_page,
+    check_timeline,
     progress,
     show,
     show_all,
     step,
     write_page,
+    write_timeline,
 )
 from accelsim.report import Accuracy
 from accelsim.run import run
@@ -108,6 +112,8 @@ def run_model(
     ] = False,
     explain: Explain = False,
     html: ReportFile = None,
+    timeline: TimelineFile = None,
+    timeline_window: TimelineWindow = None,
     json: Json = None,
     seed: Seed = 0,
 ) -> None:
@@ -120,6 +126,7 @@ def run_model(
     """
     check_destination(json)
     check_page(html)
+    window = check_timeline(timeline, timeline_window)
     check_destination(save_schedule, flag="--save-schedule")
     target = machine(on, settings)
     sat = target.accelerator if isinstance(target.accelerator, Sat) else None
@@ -165,6 +172,7 @@ def run_model(
         watch.lap("evaluated")
     watch.say(workload.model)
     write_page(html, [report])
+    write_timeline(timeline, workload, target.accelerator, report, window)
     if save_schedule is not None and sat is not None:
         schedule.save(save_schedule, sat, [report, *filter(None, [report.baseline])])
     show(report, json, explain=explain)

@@ -75,6 +75,16 @@ Json = Annotated[
 ReportFile = Annotated[
     str | None, typer.Option("--report", metavar="FILE.html", help="Write the report as a page to look at.")
 ]
+TimelineFile = Annotated[
+    str | None,
+    typer.Option("--timeline", metavar="FILE.json", help="Write what happened when, for ui.perfetto.dev."),
+]
+TimelineWindow = Annotated[
+    str | None,
+    typer.Option(
+        "--timeline-window", metavar="A:B", help="Of the timeline, cycles A to B alone, every one of them."
+    ),
+]
 Seed = Annotated[
     int, typer.Option("--seed", parser=seed, metavar="N", help="Seed of everything that is drawn.")
 ]

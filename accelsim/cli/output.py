@@ -13,13 +13,17 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from accelsim import timeline
+from accelsim.accelerators.base import Accelerator
 from accelsim.report import Report, as_json, write_atomically
 from accelsim.report.page import page, require_page
 from accelsim.report.table import print_comparison, print_report
 from accelsim.run import Progress
+from accelsim.timeline import Window
+from accelsim.workload import Workload
 
 SECONDS_BETWEEN_LINES = 10.0
-WRITES = ("--report", "--json", "--timeline", "--save-schedule")
+WRITES = ("--report", "--json", "--timeline", "--timeline-window", "--save-schedule")
 ARGUMENTS: ContextVar[Sequence[str]] = ContextVar("ARGUMENTS", default=())
 """What the command line was given."""
 
@@ -46,6 +50,29 @@ def write_page(path: str | None, reports: Sequence[Report], *, several: bool = F
     """The HTML page, if one is wanted, with the command that asked for it."""
     if path is not None:
         _write("--report", path, page(reports, command=_command(ARGUMENTS.get()), several=several))
+
+
+def check_timeline(path: str | None, window: str | None) -> Window | None:
+    """The window, if one is wanted. ValueError now, not after the work, for what cannot be written."""
+    check_destination(path, flag="--timeline")
+    if window is None:
+        return None
+    if path is None:
+        raise ValueError(f"--timeline-window belongs to --timeline, and {window!r} is given without it")
+    return Window.parse(window)
+
+
+def write_timeline(
+    path: str | None, workload: Workload, accelerator: Accelerator, report: Report, window: Window | None
+) -> None:
+    """The timeline of a run, if one is wanted."""
+    if path is None:
+        return
+    try:
+        with step(f"{workload.model}: writing the timeline"):
+            timeline.save(path, workload, accelerator, report, window=window)
+    except OSError as error:
+        raise ValueError(f"--timeline {path!r} cannot be written: {error.strerror or error}") from None
 
 
 def _command(arguments: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ PROMPT, STEP = "prompt/", "step "
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """Layers that lie at one place of a roofline: operations for each byte of DRAM, 10^9 operations a second."""
+    """Layers at one place of a roofline: operations for each byte of DRAM, 10^9 operations a second."""
 
     names: tuple[str, ...]
     intensity: float
@@ -198,7 +198,9 @@ def masked(workload: Workload) -> list[Matmul]:
     return [
         layer
         for layer in workload.layers
-        if isinstance(layer, Matmul) and layer.mask is not None and layer.kept < layer.n * layer.k * layer.count
+        if isinstance(layer, Matmul)
+        and layer.mask is not None
+        and layer.kept < layer.n * layer.k * layer.count
     ]
 
 

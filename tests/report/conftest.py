@@ -7,11 +7,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from strangers import hostile
-
 import accelsim
 from accelsim import Report
 from accelsim.run import SkippedLayersWarning
+from strangers import hostile
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from strangers import LEFT, SCRIPT, WORDS, hostile
 
 import accelsim
 from accelsim import Matmul, Report, Workload
@@ -26,6 +25,7 @@ from accelsim.report import Accuracy, Spread
 from accelsim.report.figures import operand_bytes, roofline, stage_cycles, tokens
 from accelsim.report.page import embedded, page
 from accelsim.report.page.picture import png
+from strangers import LEFT, SCRIPT, WORDS, hostile
 
 pytestmark = pytest.mark.filterwarnings("ignore::accelsim.run.SkippedLayersWarning")
 
@@ -139,7 +139,10 @@ def test_a_long_text_is_a_picture_with_an_alternative() -> None:
     layers = [
         replace(
             layer,
-            **{"queries": count // (i + 1), "keys": count // (i + 1), "dense_queries": count, "dense_keys": count},
+            queries=count // (i + 1),
+            keys=count // (i + 1),
+            dense_queries=count,
+            dense_keys=count,
             tokens=np.arange(count // (i + 1), dtype=np.int32)[None],
             token_scores=None,
             token_keep=0,
@@ -157,7 +160,9 @@ def test_every_picture_and_drawing_has_an_alternative(report: Report) -> None:
     assert found.all("img")
     assert all(attributes.get("alt") for attributes in found.all("img"))
     assert all(attributes.get("aria-labelledby") for attributes in found.all("svg"))
-    assert all(a.get("aria-label") or a.get("aria-hidden") for a in found.all("span") if a.get("class") == "track")
+    assert all(
+        a.get("aria-label") or a.get("aria-hidden") for a in found.all("span") if a.get("class") == "track"
+    )
     ids = [attributes["id"] for _, attributes in found.elements if attributes.get("id")]
     assert len(ids) == len(set(ids))
     assert {a["href"][1:] for a in found.all("a")} <= set(ids)
@@ -182,7 +187,9 @@ def test_a_report_of_nothing_and_one_without_a_baseline_are_pages() -> None:
     assert "Nothing was simulated" not in page([alone])
 
 
-@pytest.mark.parametrize("on", ["systolic:8", "sat:tiny", "stc:tiny", "spatten:tiny", "spatten:e2e", "a3", "mnnfast"])
+@pytest.mark.parametrize(
+    "on", ["systolic:8", "sat:tiny", "stc:tiny", "spatten:tiny", "spatten:e2e", "a3", "mnnfast"]
+)
 def test_no_layer_lies_above_its_roof(on: str) -> None:
     _, preset, machine = find(on)
     report = accelsim.run(hostile(), machine, preset=preset)
@@ -252,7 +259,9 @@ def test_a_page_that_cannot_be_written_is_refused_before_any_work(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("accelsim.cli.counts.run", lambda *_, **__: pytest.fail("it ran"))
     assert main([*GEMM, "--report", place]) == 2
-    assert capsys.readouterr().err.startswith("accelsim: --report must be a file in a folder that exists, not ")
+    assert capsys.readouterr().err.startswith(
+        "accelsim: --report must be a file in a folder that exists, not "
+    )
     assert not list(tmp_path.iterdir())
 
 

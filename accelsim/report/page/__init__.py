@@ -85,7 +85,7 @@ def _trusted(text: str) -> Any:
     """Text that autoescape leaves as it is: the page's own files, and JSON without angle brackets."""
     from markupsafe import Markup
 
-    return Markup(text)  # noqa: S704
+    return Markup(text)
 
 
 def _percent(share: float | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from accelsim.report.figures import Point, Roofline, ticks
 
 WIDTH, HEIGHT = 460, 320
-LEFT, RIGHT, TOP, BOTTOM = 46, 14, 14, 40
+LEFT, RIGHT, TOP, BOTTOM = 54, 14, 14, 40
 SMALLEST, LARGEST = 3.0, 9.0  # radius of a point
 NUMBERED = 5
 ROOM = 1.25
@@ -33,7 +33,7 @@ class Dot:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """Lines and dots. `roof`: (x, y) of its corners; `ridge`: operations a byte at its bend, if it has one."""
+    """Lines and dots. `roof`: (x, y) of its corners; `ridge`: operations a byte at its bend, or None."""
 
     roofline: Roofline
     width: int
@@ -69,7 +69,9 @@ def draw(roofline: Roofline, seconds: float) -> Drawing:
     by_time = sorted(roofline.pruned, key=lambda point: -point.seconds)
     numbers = {id(point): number for number, point in enumerate(by_time[:NUMBERED], 1)}
     dots = [
-        _dot(point, kind, x(point.intensity), y(point.gops), numbers.get(id(point), 0), point.seconds / seconds)
+        _dot(
+            point, kind, x(point.intensity), y(point.gops), numbers.get(id(point), 0), point.seconds / seconds
+        )
         for kind, found in (("dense", roofline.dense), ("pruned", roofline.pruned))
         for point in sorted(found, key=lambda point: -point.seconds)
     ]

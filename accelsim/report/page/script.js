@@ -65,7 +65,7 @@ for (const section of document.querySelectorAll("section.machine")) {
     header.replaceChildren(button);
   });
   tools.hidden = false;
-  tools.addEventListener("input", () => filter(table, tools));
+  for (const kind of ["input", "change"]) tools.addEventListener(kind, () => filter(table, tools));
   link(section, table);
 }
 

@@ -40,7 +40,10 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One layer in the table. `share`: of the time, `length`: of the longest, in percent; `waits`: of its cycles, those that memory adds."""
+    """One layer in the table.
+
+    `share`: of the time; `length`: of the longest, in percent; `waits`: share of the cycles that memory adds.
+    """
 
     row: LayerRow
     dense: LayerRow | None
@@ -92,10 +95,13 @@ def section(report: Report, index: int) -> Section:
 
 def _comparisons(report: Report) -> Iterator[Comparison]:
     dense = report.baseline
-    yield _pair("time", dense and dense.seconds, report.seconds, seconds)
-    yield _pair("DRAM bytes", dense and dense.dram_bytes, report.dram_bytes, size)
+    yield _pair("time", dense.seconds if dense else None, report.seconds, seconds)
+    yield _pair("DRAM bytes", dense.dram_bytes if dense else None, report.dram_bytes, size)
     yield _pair(
-        "multiply-accumulates", dense and dense.macs_done, report.macs_done, lambda count: f"{count:,.0f}"
+        "multiply-accumulates",
+        dense.macs_done if dense else None,
+        report.macs_done,
+        lambda count: f"{count:,.0f}",
     )
     if report.total_pj is not None:
         yield _energy(report)
@@ -103,7 +109,9 @@ def _comparisons(report: Report) -> Iterator[Comparison]:
 
 def _pair(title: str, dense: float | None, pruned: float, words: Any) -> Comparison:
     most = max(dense or 0.0, pruned) or 1.0
-    bars = [Bar(label="dense", value=words(dense), parts=(("dense", 100 * dense / most, ""),))] if dense else []
+    bars = (
+        [Bar(label="dense", value=words(dense), parts=(("dense", 100 * dense / most, ""),))] if dense else []
+    )
     label = "pruned" if dense else "this run"
     bars.append(Bar(label=label, value=words(pruned), parts=(("pruned", 100 * pruned / most, ""),)))
     return Comparison(title=title, saved=ratio(dense, pruned), bars=tuple(bars))
@@ -153,7 +161,7 @@ def _operands(report: Report) -> Iterator[Comparison]:
         pairs.append(("pruned", pruned.get(name, 0)))
         if any(count for _, count in pairs):
             yield Comparison(
-                title=name.replace("_", " "),
+                title=name.removeprefix("fetch_").replace("_", " "),
                 saved=ratio(dense.get(name), pruned.get(name)),
                 bars=tuple(
                     Bar(label=kind, value=size(count), parts=((kind, 100 * count / most, ""),))

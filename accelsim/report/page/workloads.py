@@ -130,7 +130,9 @@ def _word_rows(workload: Workload, survival: Survival) -> Iterator[WordRow]:
             of=count,
             heads=of_heads,
             values=None if layer.values is None else layer.density,
-            words=tuple(Word(text=text, level=int(level)) for text, level in zip(texts, levels, strict=False)),
+            words=tuple(
+                Word(text=text, level=int(level)) for text, level in zip(texts, levels, strict=False)
+            ),
         )
 
 
