@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -242,3 +242,20 @@ def ticks(low: float, high: float) -> list[float]:
     digits = (1, 2, 5) if math.log10(high / low) < 3 else (1,)
     every = [float(f"{digit}e{power}") for power in range(first, last + 1) for digit in digits]
     return [value for value in every if low * 0.999 <= value <= high * 1.001]
+
+
+def front(points: Iterable[Sequence[float]]) -> list[int]:
+    """Which points no other one beats: less is better in every coordinate. Equal points are all in it.
+
+    Indices, in the order of the points. A point with a NaN is in no front. ValueError for points of different
+    lengths.
+    """
+    values = np.array([list(point) for point in points], np.float64)
+    found = []
+    for index, point in enumerate(values):
+        if np.isnan(point).any():
+            continue
+        beaten = (values <= point).all(axis=1) & (values < point).any(axis=1)
+        if not beaten.any():
+            found.append(index)
+    return found
