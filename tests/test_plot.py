@@ -49,7 +49,7 @@ def report() -> Report:
             **attention,
         ),
     )
-    words = tuple(["one", "two", "three", "four", "five", "six", "seven", "eight"])
+    words = ("one", "two", "three", "four", "five", "six", "seven", "eight")
     return accelsim.run(Workload(model="m", layers=layers, words=words), accelsim.Systolic(rows=4, cols=4))
 
 
