@@ -224,7 +224,7 @@ def _report(
         clock_hz=accelerator.clock_hz,
         device=accelerator.dram.device,
         peak_bytes_per_second=accelerator.dram.peak_bandwidth,
-        peak_ops_per_second=accelerator.peak_ops_per_second,
+        peak_ops_per_second=getattr(accelerator, "peak_ops_per_second", None),
         workload=workload,
         launch_seconds=accelerator.launch_seconds,
         start_cycles=getattr(accelerator, "start_cycles", 0),

@@ -79,7 +79,11 @@ class Explains(Protocol):
 
 
 class Accelerator(Protocol):
-    """A frozen dataclass of parameters. `assumptions()` are printed in every report."""
+    """A frozen dataclass of parameters. `assumptions()` are printed in every report.
+
+    One that also has `peak_ops_per_second`, of all its arithmetic in every cycle, gets a flat roof on a
+    roofline; one with `start_cycles` begins its first layer so much later.
+    """
 
     name: ClassVar[str]
 
@@ -94,10 +98,6 @@ class Accelerator(Protocol):
     @property
     def cache(self) -> Cache | None:
         """The cache before the memory, or None."""
-
-    @property
-    def peak_ops_per_second(self) -> float:
-        """Multiplications and additions a second, if all of its arithmetic works in every cycle."""
 
     @property
     def launch_seconds(self) -> float:
