@@ -60,7 +60,8 @@ lint: $(TORCH) $(DEV)
 	$(BIN)/python -m mypy
 
 system: $(MADE)
-	$(BIN)/python tests/system.py git=git npm=npm iverilog=iverilog g++=g++ make=make perl=perl ccache=ccache
+	$(BIN)/python tests/system.py git=git npm=npm iverilog=iverilog g++=g++ make=make perl=perl ccache=ccache \
+		chromium=chromium chromedriver=chromium-driver
 
 # An installation that was cut short leaves no stamp; `--clear` then starts from nothing.
 $(MADE):

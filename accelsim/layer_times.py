@@ -5,6 +5,8 @@ A plan is simulated whole, through windows of its jobs, or as a weighted sum of 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +35,7 @@ class Times(NamedTuple):
     traffic: Traffic
     stages: tuple[StageRow, ...]
     notes: tuple[str, ...] = ()
+    operand_bytes: Mapping[str, int] = MappingProxyType({})
 
 
 def layer_times(name: str, machine: str, work: LayerPlan, memory: Memory) -> Times:
@@ -44,10 +47,11 @@ def layer_times(name: str, machine: str, work: LayerPlan, memory: Memory) -> Tim
         raise BooksError(f"layer {name!r}: the plan breaks its own rules: {error}") from error
     bursts = plan.bursts(write=False) + plan.bursts(write=True)
     _require_addresses(name, machine, plan, memory)
+    operands = _operand_bytes(work, memory)
     if work.samples:
-        return _sampled(name, work, memory)
+        return _sampled(name, work, memory)._replace(operand_bytes=operands)
     if work.segments or 0 < work.most_bursts < bursts:
-        return _windowed(name, work, memory)
+        return _windowed(name, work, memory)._replace(operand_bytes=operands)
     if bursts > MOST_BURSTS:
         raise ValueError(
             f"layer {name!r} on {machine} must move at most {MOST_BURSTS} bursts, not "
@@ -60,7 +64,22 @@ def layer_times(name: str, machine: str, work: LayerPlan, memory: Memory) -> Tim
         compute_cycles=simulate(plan, None).cycles,
         traffic=timeline.traffic,
         stages=_stage_rows(plan.layout, timeline),
+        operand_bytes=operands,
     )
+
+
+def _operand_bytes(work: LayerPlan, memory: Memory) -> dict[str, int]:
+    """Bytes that the whole layer asks the memory for, by what they hold."""
+    if work.samples:
+        asked: dict[str, float] = {}
+        for sample in work.samples:
+            for name, bursts in sample.plan.operand_bursts().items():
+                asked[name] = asked.get(name, 0.0) + sample.weight * bursts
+        return {name: max(0, round(bursts)) * memory.access_bytes for name, bursts in asked.items()}
+    times = np.ones(work.plan.jobs, np.int64)
+    for segment in work.segments:
+        times[segment.first : segment.last] = segment.times
+    return {name: bursts * memory.access_bytes for name, bursts in work.plan.operand_bursts(times).items()}
 
 
 def _sampled(name: str, work: LayerPlan, memory: Memory) -> Times:

@@ -89,6 +89,8 @@ class Timeline:
 
     `start`, `free`, `end`: (jobs, stages). `lane`: (jobs,). `busy`, `idle`: (stages,) and `stalled`:
     (stages, causes), summed over lanes, so that busy + stalled + idle = lanes * cycles in every stage.
+    `commands`: (commands, 6), those of the memory that were written down, as `accelsim.dram.banks.Banks.log`
+    has them, in the order of their clocks within a channel.
     """
 
     stages: tuple[str, ...]
@@ -102,18 +104,21 @@ class Timeline:
     stalled: Integers
     idle: Integers
     traffic: Traffic
+    commands: Integers
 
 
-def simulate(plan: Plan, memory: Memory | None, held: Integers | None = None) -> Timeline:
+def simulate(
+    plan: Plan, memory: Memory | None, held: Integers | None = None, *, log_rows: int = 0
+) -> Timeline:
     """When each job of the plan passes each stage.
 
     `memory=None` answers at once (compute cycles alone). The plan must satisfy `plan.check()`.
     `held`: addresses that were read before, in this order, and lie in the cache as far as it holds them.
-    Raises Deadlock.
+    `log_rows`: how many commands of the memory to write down, the first of them. Raises Deadlock.
     """
     stages = len(plan.layout.stages)
     rows, wiring = _rows(plan), _wiring(plan.layout)
-    place = seat(memory or _NO_MEMORY)
+    place = seat(memory or _NO_MEMORY, log_rows=log_rows)
     if held is not None:
         warm(place, held)
     state = _state(plan, wiring, place)
@@ -139,6 +144,7 @@ def _timeline(plan: Plan, state: engine.State, place: Seat | None) -> Timeline:
         stalled=state.stalled,
         idle=plan.layout.lanes * cycles - busy - state.stalled.sum(axis=1),
         traffic=_traffic(place, cycles) if place else Traffic(),
+        commands=place.banks.log[: place.banks.run[banks.LOGGED]] if place else np.zeros((0, 6), np.int64),
     )
 
 

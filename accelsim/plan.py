@@ -16,7 +16,7 @@ Scope = Literal["lane", "site", "machine"]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-RUN = np.dtype([("job", "<i8"), ("stage", "<i8"), ("address", "<i8"), ("count", "<i8"), ("stride", "<i8")])
+RUN = np.dtype([(name, "<i8") for name in ("job", "stage", "address", "count", "stride", "operand")])
 AFTER = np.dtype([("job", "<i8"), ("stage", "<i8"), ("other_job", "<i8"), ("other_stage", "<i8")])
 
 
@@ -113,6 +113,7 @@ class Plan:
 
     Shapes: `busy`, `lag`, `drain`, `whole`, `skip` are (jobs, stages); `take`, `give` are
     (jobs, buffers); `group` is (jobs,). All in cycles, except `take` and `give` (units of the buffer).
+    `operands` are the names that the column `operand` of `runs` counts through: whose bytes they are.
     """
 
     layout: Layout
@@ -126,6 +127,7 @@ class Plan:
     give: Integers = field(init=False)
     group: Integers = field(init=False)
     runs: npt.NDArray[np.void] = field(init=False)
+    operands: list[str] = field(init=False)
     after: npt.NDArray[np.void] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -141,6 +143,7 @@ class Plan:
         self.give = np.zeros((self.jobs, buffers), np.int64)
         self.group = np.zeros(self.jobs, np.int64)
         self.runs = np.zeros(0, RUN)
+        self.operands = []
         self.after = np.zeros(0, AFTER)
 
     def add_runs(
@@ -150,9 +153,18 @@ class Plan:
         address: npt.ArrayLike,
         count: npt.ArrayLike,
         stride: npt.ArrayLike,
+        *,
+        operand: str = "",
     ) -> None:
-        """Append bursts of a memory stage: `count` of them from `address` on, `stride` bytes apart."""
-        columns = np.broadcast_arrays(job, self.layout.stage(stage), address, count, stride)
+        """Append bursts of a memory stage: `count` of them from `address` on, `stride` bytes apart.
+
+        `operand`: what they hold, for reports; "": what the stage is called.
+        """
+        name = operand or stage
+        if name not in self.operands:
+            self.operands.append(name)
+        which = self.operands.index(name)
+        columns = np.broadcast_arrays(job, self.layout.stage(stage), address, count, stride, which)
         rows = np.zeros(columns[0].size, RUN)
         for name, column in zip(RUN.names or (), columns, strict=True):
             rows[name] = column.ravel()
@@ -167,6 +179,13 @@ class Plan:
         for name, column in zip(AFTER.names or (), columns, strict=True):
             rows[name] = column.ravel()
         self.after = np.concatenate([self.after, rows])
+
+    def operand_bursts(self, times: npt.ArrayLike = 1) -> dict[str, int]:
+        """Bursts that the plan asks for, by what they hold; `times`: how often each job is there."""
+        often = np.broadcast_to(np.asarray(times, np.int64), self.jobs)[self.runs["job"]]
+        found = np.zeros(len(self.operands), np.int64)
+        np.add.at(found, self.runs["operand"], self.runs["count"] * often)
+        return dict(zip(self.operands, found.tolist(), strict=True))
 
     def bursts(self, *, write: bool) -> int:
         """Bursts that the plan asks for: the reading stages, or the writing ones."""

@@ -156,6 +156,7 @@ class _Bench:
             notes=(*work.notes, *times.notes),
             facts=work.facts,
             stages=times.stages,
+            operand_bytes=times.operand_bytes,
             dram_pj=dram_pj,
             **energy,
         )
@@ -235,6 +236,8 @@ def _report(
         clock_hz=accelerator.clock_hz,
         device=accelerator.dram.device,
         peak_bytes_per_second=accelerator.dram.peak_bandwidth,
+        peak_ops_per_second=getattr(accelerator, "peak_ops_per_second", None),
+        workload=workload,
         launch_seconds=accelerator.launch_seconds,
         start_cycles=getattr(accelerator, "start_cycles", 0),
         area_mm2=None if accelerator.energy.fabric == "fpga" else area_mm2(accelerator.parts()),

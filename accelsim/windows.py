@@ -125,6 +125,7 @@ def cut(plan: Plan, first: int, last: int) -> Plan:
         piece.give[-1] += (piece.take - piece.give).sum(axis=0)
     inside = (plan.runs["job"] >= first) & (plan.runs["job"] < last)
     piece.runs = plan.runs[inside].copy()
+    piece.operands = list(plan.operands)
     piece.runs["job"] -= first
     after = plan.after
     inside = (after["job"] >= first) & (after["job"] < last) & (after["other_job"] >= first)

@@ -37,12 +37,14 @@ class Workload:
     """Layers in execution order. `synthetic`: the weights or decisions are drawn, not a model's own.
 
     `notes` are lines that every report prints (input sizes, layers that a recipe left dense and why).
+    `words` are the tokens of the first sequence as text, in order, where it was a text; else none.
     """
 
     model: str
     layers: tuple[Layer, ...]
     synthetic: bool = False
     notes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_plain(self, lambda must: ValueError(f"workload: {must}"))
@@ -52,7 +54,11 @@ class Workload:
         for note in (notes := tuple(self.notes)):
             if not is_text(note):
                 raise ValueError(f"workload: a note must be one printable line, not {reprlib.repr(note)}")
+        for word in (words := tuple(self.words)):
+            if not is_text(word):
+                raise ValueError(f"workload: a word must be printable text, not {reprlib.repr(word)}")
         object.__setattr__(self, "layers", layers)
+        object.__setattr__(self, "words", words)
         object.__setattr__(self, "notes", notes)
 
     @property
@@ -108,6 +114,8 @@ class Workload:
 def _encode(workload: Workload) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     header: dict[str, Any] = {"kind": KIND, "version": VERSION, "model": workload.model, "layers": []}
     header |= {"synthetic": workload.synthetic, "notes": list(workload.notes)}
+    if workload.words:
+        header["words"] = list(workload.words)
     arrays: dict[str, npt.NDArray[Any]] = {}
     for index, layer in enumerate(workload.layers):
         plain, own = split(layer)
@@ -117,8 +125,9 @@ def _encode(workload: Workload) -> tuple[dict[str, Any], dict[str, npt.NDArray[A
 
 
 def _decode(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Workload:
+    header.setdefault("words", [])
     _check_keys(header, {"kind", "version", *field_names(Workload)})
-    for name in ("layers", "notes"):
+    for name in ("layers", "notes", "words"):
         if not isinstance(header[name], list):
             raise ValueError(f"{name} must be a list, not {reprlib.repr(header[name])}")
     own: list[dict[str, npt.NDArray[Any]]] = [{} for _ in header["layers"]]
@@ -129,8 +138,13 @@ def _decode(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Work
             raise ValueError(f"array {reprlib.repr(name)} is not expected")
         by_name[layer][field] = array
     layers = tuple(_layer(index, plain, own[index]) for index, plain in enumerate(header["layers"]))
-    notes = tuple(header["notes"])
-    return Workload(model=header["model"], synthetic=header["synthetic"], layers=layers, notes=notes)
+    return Workload(
+        model=header["model"],
+        synthetic=header["synthetic"],
+        layers=layers,
+        notes=tuple(header["notes"]),
+        words=tuple(header["words"]),
+    )
 
 
 def _layer(index: int, plain: object, arrays: dict[str, npt.NDArray[Any]]) -> Layer:

@@ -7,7 +7,18 @@ import sys
 import accelsim
 
 # Numba itself looks for scipy.
-QUIET = ["torch", "transformers", "rich", "typer", "click", "matplotlib", "dask", "sklearn", "pandas"]
+QUIET = [
+    "torch",
+    "transformers",
+    "rich",
+    "typer",
+    "click",
+    "matplotlib",
+    "jinja2",
+    "dask",
+    "sklearn",
+    "pandas",
+]
 
 
 def in_python(code: str) -> str:

@@ -29,6 +29,7 @@ KEYS = [
     "dram",
     "macs",
     "gops",
+    "peak",
     "energy_pj",
     "area_mm2",
     "stalls",

@@ -65,6 +65,11 @@ class ArrayMachine:
         )
 
     @property
+    def peak_ops_per_second(self) -> float:
+        """Multiplications and additions of all elements."""
+        return 2 * self.rows * self.cols * self.clock_hz
+
+    @property
     def sum_dtype(self) -> str:
         """Type of the sums on chip."""
         return "int32" if self.dtype.startswith("int") else "fp32"

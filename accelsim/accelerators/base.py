@@ -96,7 +96,11 @@ class Typed(Protocol):
 
 
 class Accelerator(Protocol):
-    """A frozen dataclass of parameters. `assumptions()` are printed in every report."""
+    """A frozen dataclass of parameters. `assumptions()` are printed in every report.
+
+    One that also has `peak_ops_per_second`, of all its arithmetic in every cycle, gets a flat roof on a
+    roofline; one with `start_cycles` begins its first layer so much later.
+    """
 
     name: ClassVar[str]
 

@@ -119,14 +119,15 @@ class Folds:
             plan.give[:, plan.layout.buffer(name)] = give
         jobs, base = np.arange(self.busy.size), 0
         for moves in (
-            (("fetch", self.weights, self.weights_at),),
-            (("fetch", self.activations, self.activations_at),),
-            (("store", self.outputs, self.outputs_at), ("fetch", self.partials, self.partials_at)),
+            (("fetch", "weights"),),
+            (("fetch", "activations"),),
+            (("store", "outputs"), ("fetch", "partials")),
         ):
-            bursts = [-(-sizes // burst_bytes) for _, sizes, _ in moves]
-            places, size = _places(np.concatenate([tiles for _, _, tiles in moves]), np.concatenate(bursts))
-            for (stage, _, _), count, begin in zip(moves, bursts, np.split(places, len(moves)), strict=True):
-                plan.add_runs(stage, jobs, base + begin * burst_bytes, count, burst_bytes)
+            bursts = [-(-getattr(self, name) // burst_bytes) for _, name in moves]
+            tiles = np.concatenate([getattr(self, f"{name}_at") for _, name in moves])
+            places, size = _places(tiles, np.concatenate(bursts))
+            for (stage, name), count, begin in zip(moves, bursts, np.split(places, len(moves)), strict=True):
+                plan.add_runs(stage, jobs, base + begin * burst_bytes, count, burst_bytes, operand=name)
             base += size * burst_bytes
         resumed = self.resume >= 0
         plan.add_after("fetch", jobs[resumed], "store", self.resume[resumed])

@@ -18,6 +18,7 @@ from typer.main import get_command
 from accelsim import __version__
 from accelsim.cli import counts, dram, hardware, lists, models, sweep, training
 from accelsim.cli.interrupts import INTERRUPTED, prompt_interrupts
+from accelsim.cli.output import ARGUMENTS
 from accelsim.run import SkippedLayersWarning
 
 MISTAKE, PIPE_CLOSED = 2, 141
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _show_warning
         warnings.simplefilter("always", SkippedLayersWarning)
         given = sys.argv[1:] if arguments is None else list(arguments)
+        ARGUMENTS.set(given)
         try:
             status = get_command(app).main(args=given, prog_name="accelsim", standalone_mode=False)
             sys.stdout.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import typer
@@ -13,15 +13,27 @@ from accelsim.cli.options import (
     Json,
     Machine,
     On,
+    ReportFile,
     Seed,
     Settings,
+    TimelineFile,
+    TimelineWindow,
     count_option,
     machine,
     number,
     whole,
 )
-from accelsim.cli.output import check_destination, progress, show
+from accelsim.cli.output import (
+    check_destination,
+    check_page,
+    check_timeline,
+    progress,
+    show,
+    write_page,
+    write_timeline,
+)
 from accelsim.run import run
+from accelsim.timeline import Window
 from accelsim.words import unknown
 from accelsim.workload import Workload
 
@@ -52,6 +64,9 @@ def gemm(
     ] = None,
     out_dtype: Annotated[str | None, typer.Option(metavar="TYPE", help="Type of the result.")] = None,
     explain: Explain = False,
+    html: ReportFile = None,
+    timeline: TimelineFile = None,
+    timeline_window: TimelineWindow = None,
     json: Json = None,
     seed: Seed = 0,
 ) -> None:
@@ -62,6 +77,8 @@ def gemm(
       accelsim gemm 1024 256 1152 --on sat --pattern 2:8 --dataflow ws
     """
     check_destination(json)
+    check_page(html)
+    window = check_timeline(timeline, timeline_window)
     groups = synthetic.parse_pattern(pattern)
     _check_word("--dataflow", dataflow, DATAFLOWS)
     _check_word("--dtype", dtype, DTYPES)
@@ -75,7 +92,13 @@ def gemm(
         dtype=getattr(target.accelerator, "dtype", dtype) or "fp16",
         generator=np.random.default_rng(seed),
     )
-    _run(workload, target, baseline=groups is not None, json=json, explain=explain)
+    _run(
+        workload,
+        target,
+        baseline=groups is not None,
+        files=Files(html, timeline, window, json),
+        explain=explain,
+    )
 
 
 def attention(
@@ -98,6 +121,9 @@ def attention(
     ] = 0.0,
     settings: Settings = None,
     explain: Explain = False,
+    html: ReportFile = None,
+    timeline: TimelineFile = None,
+    timeline_window: TimelineWindow = None,
     json: Json = None,
     seed: Seed = 0,
 ) -> None:
@@ -108,6 +134,8 @@ def attention(
       accelsim attention --on spatten --keys 512 --values 128 --heads 12 --layers 12 --bits 6+4 --refetch 0.06
     """
     check_destination(json)
+    check_page(html)
+    window = check_timeline(timeline, timeline_window)
     target = machine(on, settings)
     workload = synthetic.attention(
         keys=keys,
@@ -123,13 +151,31 @@ def attention(
     # All layers are the same: what is asked for can be run, or there is nothing to report.
     if reason := target.accelerator.refuse(workload.layers[0]):
         raise ValueError(reason)
-    _run(workload, target, baseline=True, json=json, explain=explain)
+    _run(workload, target, baseline=True, files=Files(html, timeline, window, json), explain=explain)
 
 
-def _run(workload: Workload, target: Machine, *, baseline: bool, json: str | None, explain: bool) -> None:
+class Files(NamedTuple):
+    """What a run is to write."""
+
+    html: str | None
+    timeline: str | None
+    window: Window | None
+    json: str | None
+
+
+def _run(
+    workload: Workload,
+    target: Machine,
+    *,
+    baseline: bool,
+    files: Files,
+    explain: bool,
+) -> None:
     with progress(workload.model) as advance:
         report = run(workload, target.accelerator, baseline=baseline, preset=target.preset, progress=advance)
-    show(report, json, explain=explain)
+    write_page(files.html, [report])
+    write_timeline(files.timeline, workload, target.accelerator, report, files.window)
+    show(report, files.json, explain=explain)
 
 
 def _check_word(flag: str, word: str | None, known: tuple[str, ...]) -> None:

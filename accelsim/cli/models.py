@@ -17,8 +17,32 @@ import typer
 from accelsim.accelerators import ACCELERATORS, Sat
 from accelsim.accelerators.sat import schedule
 from accelsim.cli.ablation import ablated, check_ablation
-from accelsim.cli.options import Explain, Json, Machine, On, Prune, Seed, Settings, count_option, machine
-from accelsim.cli.output import Stopwatch, check_destination, progress, show, show_all, step
+from accelsim.cli.options import (
+    Explain,
+    Json,
+    Machine,
+    On,
+    Prune,
+    ReportFile,
+    Seed,
+    Settings,
+    TimelineFile,
+    TimelineWindow,
+    count_option,
+    machine,
+)
+from accelsim.cli.output import (
+    Stopwatch,
+    check_destination,
+    check_page,
+    check_timeline,
+    progress,
+    show,
+    show_all,
+    step,
+    write_page,
+    write_timeline,
+)
 from accelsim.report import Accuracy
 from accelsim.run import run
 from accelsim.workload import Workload
@@ -87,6 +111,9 @@ def run_model(
         bool, typer.Option("--ablate", help="Switch the techniques of spatten on one by one.")
     ] = False,
     explain: Explain = False,
+    html: ReportFile = None,
+    timeline: TimelineFile = None,
+    timeline_window: TimelineWindow = None,
     json: Json = None,
     seed: Seed = 0,
 ) -> None:
@@ -98,6 +125,8 @@ def run_model(
       accelsim run gpt2-small --prune spatten,schedule=gpt2-small --on spatten --generate 8 --ablate
     """
     check_destination(json)
+    check_page(html)
+    window = check_timeline(timeline, timeline_window)
     check_destination(save_schedule, flag="--save-schedule")
     target = machine(on, settings)
     sat = target.accelerator if isinstance(target.accelerator, Sat) else None
@@ -142,6 +171,8 @@ def run_model(
         report = replace(report, accuracy=source.accuracy(evaluation))
         watch.lap("evaluated")
     watch.say(workload.model)
+    write_page(html, [report])
+    write_timeline(timeline, workload, target.accelerator, report, window)
     if save_schedule is not None and sat is not None:
         schedule.save(save_schedule, sat, [report, *filter(None, [report.baseline])])
     show(report, json, explain=explain)
@@ -197,6 +228,7 @@ def compare(
     batch: Batch = 1,
     generate: Generate = None,
     skip_prompt: SkipPrompt = False,
+    html: ReportFile = None,
     json: Json = None,
     seed: Seed = 0,
 ) -> None:
@@ -207,6 +239,7 @@ def compare(
       accelsim compare minilm --prune magnitude,2:4 --on stc:a100,sat,systolic:32
     """
     check_destination(json)
+    check_page(html)
     targets = [machine(name.strip()) for name in on.split(",")]
     source = Source(
         model=model,
@@ -225,6 +258,7 @@ def compare(
     for target in targets:
         with progress(f"{workload.model} on {target.accelerator.name}") as advance:
             reports.append(run(workload, target.accelerator, preset=target.preset, progress=advance))
+    write_page(html, reports, several=True)
     show_all(reports, json)
 
 
@@ -317,10 +351,13 @@ class Source:
         return replace(made, layers=layers, notes=(*made.notes, "the pass over the prompt is left out"))
 
     def _traced(self, recipes: Sequence[str | Recipe] | None) -> Workload:
-        from accelsim.trace import trace
-
         with self._foreign_code(), step(f"{self.model}: loading", lines=False):
             model = self.loaded
+        return replace(self._recorded(model, recipes), words=model.words)
+
+    def _recorded(self, model: LoadedModel, recipes: Sequence[str | Recipe] | None) -> Workload:
+        from accelsim.trace import trace
+
         if self.train:
             from accelsim.training import trace_step
 

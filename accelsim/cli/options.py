@@ -72,6 +72,19 @@ Json = Annotated[
         "--json", metavar="FILE", help="Write the report as JSON; - means stdout, and nothing else there."
     ),
 ]
+ReportFile = Annotated[
+    str | None, typer.Option("--report", metavar="FILE.html", help="Write the report as a page to look at.")
+]
+TimelineFile = Annotated[
+    str | None,
+    typer.Option("--timeline", metavar="FILE.json", help="Write what happened when, for ui.perfetto.dev."),
+]
+TimelineWindow = Annotated[
+    str | None,
+    typer.Option(
+        "--timeline-window", metavar="A:B", help="Of the timeline, cycles A to B alone, every one of them."
+    ),
+]
 Seed = Annotated[
     int, typer.Option("--seed", parser=seed, metavar="N", help="Seed of everything that is drawn.")
 ]

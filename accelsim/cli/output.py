@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from accelsim import timeline
+from accelsim.accelerators.base import Accelerator
 from accelsim.report import Report, as_json, write_atomically
+from accelsim.report.page import page, require_page
 from accelsim.report.table import print_comparison, print_report
 from accelsim.run import Progress
+from accelsim.timeline import Window
+from accelsim.workload import Workload
 
 SECONDS_BETWEEN_LINES = 10.0
+WRITES = ("--report", "--json", "--timeline", "--timeline-window", "--save-schedule")
+ARGUMENTS: ContextVar[Sequence[str]] = ContextVar("ARGUMENTS", default=())
+"""What the command line was given."""
 
 
 def check_destination(path: str | None, *, flag: str = "--json") -> None:
@@ -27,6 +37,60 @@ def check_destination(path: str | None, *, flag: str = "--json") -> None:
         raise ValueError(f"{flag} must be a file in a folder that exists, not {path!r}")
     if not os.access(file if file.exists() else file.parent, os.W_OK):
         raise ValueError(f"{flag} must be a file that can be written, not {path!r}")
+
+
+def check_page(path: str | None) -> None:
+    """Raise ValueError now, not after the work, if the page cannot be made or written."""
+    check_destination(path, flag="--report")
+    if path is not None:
+        require_page("--report")
+
+
+def write_page(path: str | None, reports: Sequence[Report], *, several: bool = False) -> None:
+    """The HTML page, if one is wanted, with the command that asked for it."""
+    if path is not None:
+        _write("--report", path, page(reports, command=_command(ARGUMENTS.get()), several=several))
+
+
+def check_timeline(path: str | None, window: str | None) -> Window | None:
+    """The window, if one is wanted. ValueError now, not after the work, for what cannot be written."""
+    check_destination(path, flag="--timeline")
+    if window is None:
+        return None
+    if path is None:
+        raise ValueError(f"--timeline-window belongs to --timeline, and {window!r} is given without it")
+    return Window.parse(window)
+
+
+def write_timeline(
+    path: str | None, workload: Workload, accelerator: Accelerator, report: Report, window: Window | None
+) -> None:
+    """The timeline of a run, if one is wanted."""
+    if path is None:
+        return
+    try:
+        with step(f"{workload.model}: writing the timeline"):
+            timeline.save(path, workload, accelerator, report, window=window)
+    except OSError as error:
+        raise ValueError(f"--timeline {path!r} cannot be written: {error.strerror or error}") from None
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """The command without the files that it writes, which have no part in the figures."""
+    kept, words = ["accelsim"], iter(arguments)
+    for word in words:
+        if word in WRITES:
+            next(words, None)
+        elif word.partition("=")[0] not in WRITES:
+            kept.append(word)
+    return shlex.join(kept)
+
+
+def _write(flag: str, path: str, text: str) -> None:
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise ValueError(f"{flag} {path!r} cannot be written: {error.strerror or error}") from None
 
 
 def show(report: Report, json: str | None, *, explain: bool = False) -> None:
@@ -119,8 +183,5 @@ def write_json(values: Any, path: str | None) -> bool:
         sys.stdout.write(as_json(values))
         return True
     if path is not None:
-        try:
-            write_atomically(path, as_json(values))
-        except OSError as error:
-            raise ValueError(f"--json {path!r} cannot be written: {error.strerror or error}") from None
+        _write("--json", path, as_json(values))
     return False

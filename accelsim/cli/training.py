@@ -161,13 +161,12 @@ def _plot(path: Path, runs: list[Run]) -> None:
         _say("no plot of the curves: it needs pip install 'accelsim[plot]'; they are in curves.csv")
         return
     from accelsim import plot
-    from accelsim.training.checkpoint import replaced
 
     settings = runs[0].settings
     words = settings.recipe.words if settings.recipe else "dense"
     curves = {f"{words} {run.settings.seed}": [asdict(row) for row in run.rows] for run in runs}
     title = f"{settings.network} on Fashion-MNIST"
-    replaced(path, lambda draft: plot.curves(draft, curves, title=title))
+    plot.curves(path, curves, title=title)
 
 
 def _print(summary: dict[str, Any], out: str) -> None:

@@ -86,10 +86,10 @@ class Seat(NamedTuple):
     doors: Integers
 
 
-def seat(memory: Memory) -> Seat:
-    """An idle memory, all rows closed, the cache empty."""
+def seat(memory: Memory, *, log_rows: int = 0) -> Seat:
+    """An idle memory, all rows closed, the cache empty. `log_rows`: commands that are written down."""
     device, ratio = memory.dram, memory.clocks
-    state, cache = banks(device), slices(memory.cache, device)
+    state, cache = banks(device, log_rows=log_rows), slices(memory.cache, device)
     return Seat(
         clocks=ratio.numerator,
         cycles=ratio.denominator,

@@ -15,6 +15,8 @@ from accelsim.models.checkpoints import in_one_line
 
 TOKENIZERS = ("tokenizer.json", "vocab*", "*.model", "*.spm", "*.tiktoken", "merges.txt")
 """Files of which a tokenizer has at least one."""
+MOST_WORDS = 4096
+"""Of a text, that a workload keeps to show them in pictures."""
 HOW_TO_SAY = "say --input 1x3x32x32, or let a factory give them (file.py:factory)"
 
 
@@ -79,6 +81,20 @@ def from_text(module: nn.Module, folder: Path | None, file: str, tokens: int | N
     if not ids[0]:
         raise ValueError(f"text {file!r} must hold at least one token, not 0")
     return {"input_ids": torch.tensor(ids)}
+
+
+def words_of(folder: Path, given: Any) -> tuple[str, ...]:
+    """The tokens of the first sequence as text, up to `MOST_WORDS`; a word begins with a blank or "##" as its
+    tokenizer has it.
+    """
+    decode = tokenizer(folder).decode  # type: ignore[attr-defined]
+    ids = given["input_ids"][0].tolist()[:MOST_WORDS]
+    return tuple(_printable(decode([token])) for token in ids)
+
+
+def _printable(text: str) -> str:
+    """Text in one line; what cannot be printed becomes a sign that can."""
+    return "".join(c if c.isprintable() else "\u21b5" if c == "\n" else "\u00b7" for c in text)
 
 
 def tokenizer(folder: Path) -> Callable[..., Any]:

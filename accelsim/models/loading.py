@@ -32,6 +32,7 @@ class Model:
 
     `inputs` is a tensor, a tuple (positional) or a dict (keywords). `folder` holds the tokenizer, if any; it
     may be a GGUF file. `metadata` says what was loaded, in plain words; `notes` are lines for every report.
+    `words`: the text's tokens, if `inputs` are a text.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Model:
     folder: Path | None = None
     metadata: Mapping[str, str | int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 def load(
@@ -65,6 +67,7 @@ def load(
     given: Any = None
     folder: Path | None = None
     notes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     with _drawn_from(seed):
         if ".py:" in spec:
             module, given = from_factory(spec)
@@ -80,6 +83,7 @@ def load(
         origin = "given by the factory"
         if text is not None:
             given, origin = making.from_text(module, folder, text, tokens), f"from {Path(text).name}"
+            words = making.words_of(folder, given) if folder else ()
         elif given is None or input_shape is not None:
             given = making.drawn(module, seed=seed, tokens=tokens, shape=input_shape)
             origin = f"drawn from seed {seed}"
@@ -98,6 +102,7 @@ def load(
             "inputs": fed,
         },
         notes=(f"inputs: {fed}", *notes),
+        words=words,
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -47,6 +49,23 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     except BaseException:
         draft.unlink()
         raise
+
+
+def replaced(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a draft beside `path`, and put it there whole."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        write(draft)
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        # Some writers make private files; these have the rights that any new file has.
+        umask = os.umask(0)
+        os.umask(umask)
+        draft.chmod(0o666 & ~umask)
+        draft.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()
 
 
 def _plain_number(value: Any) -> Any:

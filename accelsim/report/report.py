@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from accelsim import __version__
 from accelsim.report.ablation import AblationStep, to_list
 from accelsim.report.files import as_json, write_atomically
 from accelsim.report.rows import Accuracy, LayerRow, ratio
+from accelsim.workload import Workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class Report:
 
     `preset` is None for parameters that have no name; `changes` are those that differ from the preset.
     `area_mm2` is that of the parts whose energy is counted; None on an FPGA. `start_cycles`: before the first
-    layer. `ablation`: techniques one by one.
+    layer. `ablation`: techniques one by one. `workload`: what was run, for pictures of its masks and tokens.
     """
 
     model: str
@@ -45,6 +46,8 @@ class Report:
     baseline: Report | None = None
     accuracy: Accuracy | None = None
     ablation: tuple[AblationStep, ...] = ()
+    peak_ops_per_second: float | None = None
+    workload: Workload | None = field(default=None, repr=False, compare=False)
 
     @property
     def cycles(self) -> int:
@@ -258,6 +261,10 @@ class Report:
             },
             "macs": {"dense": self.macs_dense, "done": self.macs_done},
             "gops": {"dense": self.gops_dense, "done": self.gops_done},
+            "peak": {
+                "gops": None if self.peak_ops_per_second is None else self.peak_ops_per_second / 1e9,
+                "gbps": self.peak_bytes_per_second / 1e9,
+            },
             "energy_pj": {
                 "dram": self.dram_pj,
                 "sram": self.sram_pj,
@@ -284,6 +291,15 @@ class Report:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `json()` to a file, whole or not at all."""
         write_atomically(path, self.json())
+
+    def html(self, path: str | os.PathLike[str], *, command: str = "") -> None:
+        """Write the report as one page that needs nothing else, whole or not at all.
+
+        `command`: what it was made with. Needs jinja2; MissingExtraError without.
+        """
+        from accelsim.report.page import page
+
+        write_atomically(path, page([self], command=command))
 
     def table(self) -> None:
         """Print the report for reading."""
@@ -322,6 +338,7 @@ def _layer_dict(row: LayerRow, dense: LayerRow | None, all_macs: int) -> dict[st
         "seconds": row.seconds,
         "read_bytes": row.read_bytes,
         "write_bytes": row.write_bytes,
+        "operand_bytes": dict(row.operand_bytes),
         "row_hits": row.row_hits,
         "row_misses": row.row_misses,
         "row_conflicts": row.row_conflicts,

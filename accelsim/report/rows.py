@@ -36,7 +36,8 @@ class LayerRow:
     `seconds`: the cycles at the clock and `launch_seconds`, or `power_seconds` if a limit of power makes them
     longer. `verdict`: why, in words, from machines that say so. `part_pj`: energy of the machine's
     parts, by name; `sram_pj` and `logic_pj` are its sums. `dram_pj`: that of the memory devices; None for one
-    whose currents are not known.
+    whose currents are not known. `operand_bytes`: what the memory, or the cache before it, was asked for, by
+    what it holds.
     """
 
     name: str
@@ -61,6 +62,7 @@ class LayerRow:
     sram_pj: float | None = None
     logic_pj: float | None = None
     part_pj: Mapping[str, float] = field(default_factory=dict)
+    operand_bytes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def simulated(self) -> bool:

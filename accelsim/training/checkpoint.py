@@ -5,37 +5,18 @@ Files are read with `weights_only`, so that they cannot run code; a damaged one 
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from accelsim.report import replaced
 
 KEYS = {"settings", "epoch", "module", "optimiser", "scaler", "rows"}
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be read, in one line that names it."""
-
-
-def replaced(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a draft beside `path`, and put it there whole."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        write(draft)
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        # Some writers make private files; these have the rights that any new file has.
-        umask = os.umask(0)
-        os.umask(umask)
-        draft.chmod(0o666 & ~umask)
-        draft.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink()
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

@@ -13,9 +13,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from accelsim.models.trained import CONFIGURATION, MODEL_TYPE, WEIGHTS, network
-from accelsim.report import write_atomically
+from accelsim.report import replaced, write_atomically
 from accelsim.stages import Optimiser
-from accelsim.training.checkpoint import replaced
 from accelsim.training.loop import Run, first_batch
 from accelsim.training.step import trace_step
 from accelsim.workload import Workload

@@ -17,7 +17,7 @@ BURST = 16
 def bursts(plan: Plan, stage: str) -> list[list[int]]:
     """Addresses of a stage by job, in order."""
     found: list[list[int]] = [[] for _ in range(plan.jobs)]
-    for job, at, address, count, stride in plan.runs.tolist():
+    for job, at, address, count, stride, _ in plan.runs.tolist():
         if at == plan.layout.stage(stage):
             found[job] += range(address, address + count * stride, stride)
     return found

@@ -70,7 +70,7 @@ class Machine(Rules):
         stage = self.stages[s]
         return [
             Burst(address + i * stride, stage.write, self.port(s, self.lane[j]))
-            for (job, column, address, count, stride) in self.plan.runs.tolist()
+            for (job, column, address, count, stride, _) in self.plan.runs.tolist()
             if (job, column) == (j, s)
             for i in range(count)
         ]

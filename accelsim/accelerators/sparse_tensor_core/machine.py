@@ -178,6 +178,11 @@ class SparseTensorCore:
         return self.l2
 
     @property
+    def peak_ops_per_second(self) -> float:
+        """Multiplications and additions that are executed, dense or of stored weights."""
+        return 2 * self.sms * RATES[self.generation][self.dtype] * self.clock_hz
+
+    @property
     def launch_seconds(self) -> float:
         """Of a dense kernel; each layer states its own."""
         return self.launch.seconds(self.of_type().dtype, False)

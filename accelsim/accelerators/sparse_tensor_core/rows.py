@@ -116,7 +116,7 @@ def _runs(
     operands = (("copy", "weight"), ("copy", "activation"), ("epilogue", "output"))
     for (stage, name), size in zip(operands, sizes, strict=True):
         at, lines = getattr(found, f"{name}_at"), getattr(found, f"{name}_lines")
-        plan.add_runs(stage, jobs, address + at, lines, line)
+        plan.add_runs(stage, jobs, address + at, lines, line, operand=f"{name}s")
         address += size
 
 

@@ -144,6 +144,11 @@ class SparseloopCore:
         """Multipliers."""
         return self.subpartitions * self.rows * self.products
 
+    @property
+    def peak_ops_per_second(self) -> float:
+        """Multiplications and additions of all elements."""
+        return 2 * self.elements * self.clock_hz
+
     def parts(self) -> tuple[Part, ...]:
         """What the table has an energy for; reads and writes of a memory are two parts with one area."""
         t, sums = self.table, self.subpartitions

@@ -48,13 +48,13 @@ def plan_of(
             (3, outputs, machine.dram_write_words),
         ):
             plan.busy[jobs, column] = _shares(_ceiling(count * words / pace), ends)
-        for stage, words, sweeps in (
-            ("fetch", product.weight_words, mapping.weight_fetches),
-            ("fetch", product.activations, mapping.activation_fetches),
-            ("store", outputs, 1),
+        for stage, name, words, sweeps in (
+            ("fetch", "weights", product.weight_words, mapping.weight_fetches),
+            ("fetch", "activations", product.activations, mapping.activation_fetches),
+            ("store", "outputs", outputs, 1),
         ):
             bursts = _ceiling(count * words / machine.dram.burst_bytes)
-            _add_sweeps(plan, stage, jobs, ends, address, bursts, sweeps, machine.dram.burst_bytes)
+            _add_sweeps(plan, stage, name, jobs, ends, address, bursts, sweeps, machine.dram.burst_bytes)
             address += bursts * machine.dram.burst_bytes
         first += columns.size
     plan.add_after("elements", np.arange(1, plan.jobs), "store", np.arange(plan.jobs - 1))
@@ -76,6 +76,7 @@ def _shares(total: int, ends: Integers) -> Integers:
 def _add_sweeps(
     plan: Plan,
     stage: str,
+    operand: str,
     jobs: Integers,
     ends: Integers,
     address: int,
@@ -89,8 +90,8 @@ def _add_sweeps(
     place = begin % bursts
     # A job moves at most one sweep, so that its share wraps around once at most.
     before = np.minimum(count, bursts - place)
-    plan.add_runs(stage, jobs, address + place * burst_bytes, before, burst_bytes)
-    plan.add_runs(stage, jobs, address, count - before, burst_bytes)
+    plan.add_runs(stage, jobs, address + place * burst_bytes, before, burst_bytes, operand=operand)
+    plan.add_runs(stage, jobs, address, count - before, burst_bytes, operand=operand)
 
 
 def _ceiling(value: float) -> int:

@@ -1,0 +1,133 @@
+"""A roofline in the units of its drawing: both axes logarithmic, the y axis downwards as in SVG."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from accelsim.report.figures import Point, Roofline, ticks
+
+WIDTH, HEIGHT = 460, 320
+LEFT, RIGHT, TOP, BOTTOM = 54, 14, 14, 40
+SMALLEST, LARGEST = 3.0, 9.0  # radius of a point
+NUMBERED = 5
+ROOM = 1.25
+AROUND = ((-0.7, 0.7), (-0.9, -0.4), (0.6, -0.8), (0.9, 0.5))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dot:
+    """A point as it is drawn; `number`: of those that take most of the time, else 0, and
+    where it stands."""
+
+    point: Point
+    kind: str
+    x: float
+    y: float
+    radius: float
+    number: int
+    number_x: float
+    number_y: float
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """Lines and dots. `roof`: (x, y) of its corners; `ridge`: operations a byte at its bend, or None."""
+
+    roofline: Roofline
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+    x_ticks: tuple[tuple[float, str], ...]
+    y_ticks: tuple[tuple[float, str], ...]
+    roof: tuple[tuple[float, float], ...]
+    ridge: float | None
+    dots: tuple[Dot, ...]
+
+
+def draw(roofline: Roofline, seconds: float) -> Drawing:
+    """`seconds`: of the whole run; dots are as large as their share of it."""
+    points = [*roofline.dense, *roofline.pruned]
+    ridge = None if roofline.peak_gops is None else roofline.peak_gops / roofline.peak_gbps
+    across = [point.intensity for point in points] + ([ridge] if ridge else [])
+    low, high = _around(min(across), max(across))
+    up = [point.gops for point in points] + [roofline.roof(high)]
+    least, most = _around(min(up), max(up))
+
+    def x(value: float) -> float:
+        return round(LEFT + (WIDTH - LEFT - RIGHT) * _place(value, low, high), 1)
+
+    def y(value: float) -> float:
+        return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * _place(value, least, most), 1)
+
+    begin = max(low, least / roofline.peak_gbps)
+    corners = [begin, *([ridge] if ridge else []), high]
+    by_time = sorted(roofline.pruned, key=lambda point: -point.seconds)
+    numbers = {id(point): number for number, point in enumerate(by_time[:NUMBERED], 1)}
+    dots = [
+        _dot(
+            point, kind, x(point.intensity), y(point.gops), numbers.get(id(point), 0), point.seconds / seconds
+        )
+        for kind, found in (("dense", roofline.dense), ("pruned", roofline.pruned))
+        for point in sorted(found, key=lambda point: -point.seconds)
+    ]
+    return Drawing(
+        roofline=roofline,
+        width=WIDTH,
+        height=HEIGHT,
+        left=LEFT,
+        right=WIDTH - RIGHT,
+        top=TOP,
+        bottom=HEIGHT - BOTTOM,
+        x_ticks=tuple((x(value), _short(value)) for value in ticks(low, high)),
+        y_ticks=tuple((y(value), _short(value)) for value in ticks(least, most)),
+        roof=tuple((x(value), y(roofline.roof(value))) for value in corners),
+        ridge=ridge,
+        dots=tuple(dots),
+    )
+
+
+def _dot(point: Point, kind: str, x: float, y: float, number: int, share: float) -> Dot:
+    """Numbers stand around their dots by turns, so that those of neighbours do not meet."""
+    radius = _radius(share)
+    right, below = AROUND[number % len(AROUND)]
+    return Dot(
+        point=point,
+        kind=kind,
+        x=x,
+        y=y,
+        radius=radius,
+        number=number,
+        number_x=round(x + right * (radius + 5), 1),
+        number_y=round(y + below * (radius + 5) + 4, 1),
+        share=share,
+    )
+
+
+def _around(low: float, high: float) -> tuple[float, float]:
+    """Ends of an axis that has room around both: 1, 2 or 5 times a power of ten."""
+    return max(value for value in _round(low) if value < low / ROOM), min(
+        value for value in _round(high) if value > high * ROOM
+    )
+
+
+def _round(value: float) -> list[float]:
+    power = math.floor(math.log10(value))
+    return [digit * 10.0**each for each in range(power - 2, power + 3) for digit in (1, 2, 5)]
+
+
+def _place(value: float, low: float, high: float) -> float:
+    return (math.log10(value) - math.log10(low)) / (math.log10(high) - math.log10(low))
+
+
+def _radius(share: float) -> float:
+    """The area follows the share of the time."""
+    return round(SMALLEST + (LARGEST - SMALLEST) * math.sqrt(min(1.0, share)), 1)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
