@@ -24,7 +24,8 @@ Made = TypeVar("Made")
 
 SENTENCES = {
     "magnitude": "Zeros the smallest weights: magnitude,N:M of every M along the reduction, or magnitude,0.5 "
-    "keeps that fraction of each layer.",
+    "keeps that fraction of each layer; magnitude,4:8,pairs keeps or drops aligned pairs, as tensor cores do "
+    "with int4.",
     "spatten": "Cascade pruning inside attention: spatten,tokens=0.5,heads=0.9,values=0.3,bits=6+4 keeps "
     "those fractions, averaged over the layers; tokens=1*2/0.5*4 layer by layer; schedule="
     f"{'|'.join(PUBLISHED)} as published; channels=0.6 of K; value_bits=8; threshold=0.1 for the LSBs; "
@@ -63,11 +64,15 @@ LINEAR = "linear"
 
 @dataclass(frozen=True, kw_only=True)
 class Magnitude:
-    """Keep the largest weights: N of every M along the reduction, or a fraction of each layer."""
+    """Keep the largest weights: N of every M along the reduction, or a fraction of each layer.
+
+    `pairs`: weights 2i and 2i + 1 are kept or dropped as one, by the sum of their magnitudes.
+    """
 
     n: int = 0
     m: int = 0
     keep: float = 0.0
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         if (self.m > 0) == (self.keep > 0):
@@ -78,6 +83,8 @@ class Magnitude:
             check_pattern(self.n, self.m)
         else:
             check_fraction("magnitude", self.keep)
+        if self.pairs and (not self.m or self.n % 2 or self.m % 2):
+            raise ValueError(f"pairs must have an even N and M, not {self.n}:{self.m}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,11 +252,12 @@ def parse_all(recipes: str | Recipe | Sequence[str | Recipe] | None) -> tuple[Re
 
 
 def _magnitude(recipe: str, words: list[str]) -> Magnitude:
-    if len(words) != 1:
-        raise ValueError(f"recipe {recipe!r} must say magnitude,N:M or magnitude,FRACTION")
+    pairs = len(words) == 2 and words[1] == "pairs" and ":" in words[0]
+    if len(words) != 1 and not pairs:
+        raise ValueError(f"recipe {recipe!r} must say magnitude,N:M[,pairs] or magnitude,FRACTION")
     if ":" in words[0]:
         n, _, m = words[0].partition(":")
-        return _placed(recipe, lambda: Magnitude(n=_whole("N", n), m=_whole("M", m)))
+        return _placed(recipe, lambda: Magnitude(n=_whole("N", n), m=_whole("M", m), pairs=pairs))
     return _placed(recipe, lambda: Magnitude(keep=parse_fraction("magnitude", words[0])))
 
 
