@@ -143,6 +143,9 @@ def _array(weight: torch.Tensor) -> npt.NDArray[Any]:
 
 def _kept(rows: npt.NDArray[Any], recipe: Magnitude) -> npt.NDArray[np.bool_]:
     """Which weights stay; the reduction is the last axis."""
+    if recipe.pairs:
+        sums = np.abs(rows).reshape(*rows.shape[:-1], -1, 2).sum(axis=-1)
+        return np.repeat(select_nm(sums, recipe.n // 2, recipe.m // 2), 2, axis=-1)
     if recipe.m:
         return select_nm(rows, recipe.n, recipe.m)
     # Ties go to the lowest index of the weight as a layer stores it by output, tap and input.

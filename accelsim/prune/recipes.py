@@ -73,11 +73,15 @@ LINEAR = "linear"
 
 @dataclass(frozen=True, kw_only=True)
 class Magnitude:
-    """Keep the largest weights: N of every M along the reduction, or a fraction of each layer."""
+    """Keep the largest weights: N of every M along the reduction, or a fraction of each layer.
+
+    `pairs`: weights 2i and 2i + 1 are kept or dropped as one, by the sum of their magnitudes.
+    """
 
     n: int = 0
     m: int = 0
     keep: float = 0.0
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         if (self.m > 0) == (self.keep > 0):
@@ -88,6 +92,8 @@ class Magnitude:
             check_pattern(self.n, self.m)
         else:
             check_fraction("magnitude", self.keep)
+        if self.pairs and (not self.m or self.n % 2 or self.m % 2):
+            raise ValueError(f"pairs must have an even N and M, not {self.n}:{self.m}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +247,8 @@ def parse(recipe: str) -> Recipe:
         return _spatten(recipe, words)
     if name in METHODS:
         return _nm_training(recipe, name, words)
+    if name == "magnitude" and words[1:] == ["pairs"]:
+        return _pairs(recipe, words[0])
     if name in SCORES:
         return plainest(_placed(recipe, lambda: parse_composed(recipe)))
     first = [*SCORES, *SENTENCES, "transposable"]
@@ -282,6 +290,14 @@ def _kind(recipe: Recipe) -> str:
     if isinstance(recipe, (Magnitude, Composed, Fitted)):
         return "magnitude"
     return "training" if isinstance(recipe, NmTraining) else "spatten"
+
+
+def _pairs(recipe: str, amount: str) -> Magnitude:
+    """N:M in aligned pairs, which share a byte of int4."""
+    n, colon, m = amount.partition(":")
+    if not colon:
+        raise ValueError(f"recipe {recipe!r} must say magnitude,N:M,pairs")
+    return _placed(recipe, lambda: Magnitude(n=_whole("N", n), m=_whole("M", m), pairs=True))
 
 
 def _spatten(recipe: str, words: list[str]) -> Spatten:

@@ -35,8 +35,52 @@ def network() -> nn.Sequential:
 PICTURE = torch.randn(1, 3, 12, 12, generator=torch.Generator().manual_seed(1))
 
 
+def test_pairs_are_kept_or_dropped_as_one_by_the_sum_of_their_magnitudes() -> None:
+    layer = nn.Linear(8, 1, bias=False)
+    with torch.no_grad():
+        # Sums of magnitudes 4, 5, 6, 4.5: the largest weight stands in a pair that is dropped.
+        layer.weight.copy_(torch.tensor([[0.0, -4, 2.5, -2.5, 3, 3, 4.5, 0]]))
+    prune_weights(layer, Magnitude(n=4, m=8, pairs=True))
+    assert layer.weight.tolist() == [[0, 0, 2.5, -2.5, 3, 3, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ("magnitude,2:4,pair", "'pair'"),
+        ("magnitude,0.5,pairs", "must say magnitude,N:M,pairs"),
+        ("magnitude,2:4,pairs,pairs", "'pairs'"),
+    ],
+)
+def test_pairs_stand_behind_a_pattern(recipe: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse(recipe)
+
+
+def test_pairs_have_even_counts() -> None:
+    with pytest.raises(ValueError, match="pairs must have an even N and M, not 1:4"):
+        parse("magnitude,1:4,pairs")
+
+
+@pytest.mark.slow  # without compilation
+def test_int4_tensor_cores_take_pairs_and_not_just_any_4_of_8() -> None:
+    from accelsim import run
+    from accelsim.accelerators import find
+    from accelsim.parameters import replace_by_path
+
+    core = replace_by_path(find("stc:tiny")[2], "dtype", "int4")
+    torch.manual_seed(0)
+    module, inputs = nn.Sequential(nn.Linear(64, 64)), (torch.randn(8, 64),)
+    patterns = [
+        run(trace(module, inputs, recipe), core).layers[0].facts["pattern"]
+        for recipe in ("magnitude,4:8,pairs", "magnitude,4:8")
+    ]
+    assert patterns == ["4:8 in pairs", "dense"]
+
+
 def test_words_become_recipes() -> None:
     assert parse("magnitude,2:4") == Magnitude(n=2, m=4)
+    assert parse("magnitude,4:8,pairs") == Magnitude(n=4, m=8, pairs=True)
     assert parse(" magnitude , 0.5 ") == Magnitude(keep=0.5)
     assert parse("spatten,tokens=0.5,heads=0.9,values=0.3,bits=6+4,threshold=0.05") == Spatten(
         tokens=0.5, heads=0.9, values=0.3, bits=(6, 4), threshold=0.05
@@ -104,7 +148,7 @@ def test_inference_reads_the_forward_weights_of_training(method: str) -> None:
         ("magnitude,0", "not 0"),
         ("magnitude,1.5", "not 1.5"),
         ("magnitude,nan", "not nan"),
-        ("magnitude,2:4,0.5", "magnitude,N:M or magnitude,FRACTION"),
+        ("magnitude,2:4,0.5", "must say magnitude,N:M"),
         ("spatten", "spatten,tokens=0.5"),
         ("spatten,token=0.5", "did you mean 'tokens'"),
         ("spatten,tokens", "tokens=VALUE"),

@@ -20,7 +20,8 @@ def magnitude(weight: torch.Tensor, seen: Seen, settings: Settings) -> torch.Ten
 WORD = Score(
     name="magnitude",
     sentence="Zeros the smallest weights: magnitude,N:M of every M along the reduction, or magnitude,0.5 "
-    "keeps that fraction of each layer.",
+    "keeps that fraction of each layer; magnitude,4:8,pairs keeps or drops aligned pairs, as tensor cores do "
+    "with int4.",
     source="Han et al., NeurIPS 2015, arXiv 1506.02626",
     of=magnitude,
 )
