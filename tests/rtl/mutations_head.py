@@ -134,8 +134,8 @@ MUTATIONS = [
     (
         "spatten.value_selection",
         [],
-        "wrong side: the second part of a line comes twice",
-        [Bug("accelsim_rtl.value_selection", "Mux(ends, 0, end)", "Mux(ends, 0, offset)")],
+        "dropped beat: a part of a line is passed over",
+        [Bug("accelsim_rtl.value_selection", "Mux(ends, 0, end)", "Mux(ends, 0, end + many)")],
         {"rows", "beats"},
     ),
     (
