@@ -210,10 +210,8 @@ def synth(
             if value is not None and not isinstance(value, dict):
                 typer.echo(f"{name:<16} {value}")
         if path := values["critical_path"]:
-            typer.echo(
-                f"critical_path    {path['from']} to {path['to']}, "
-                f"{path['logic_ns']} ns of logic, {path['routing_ns']} ns of wires"
-            )
+            delays = f"{path['logic_ns']} ns of logic, {path['routing_ns']} ns of wires"
+            typer.echo(f"critical_path    {path['from']} to {path['to']}, {delays}")
 
 
 def units(
