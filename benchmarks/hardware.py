@@ -3,8 +3,8 @@
     python benchmarks/hardware.py [UNIT[:PRESET][,KEY=VALUE]...]... [--seeds 3] [--date YYYY-MM-DD] [-o FILE]
 
 Cells as Yosys counts them; the clock is the median of the placer seeds of nextpnr, with registers before and
-behind the ports. A form takes minutes of CPU; its row is added to the file, or replaced there, as it comes.
-Without a name: all of FORMS. Nothing here is a test.
+behind the ports; the critical path is that of the median. A form takes minutes of CPU; its row is added to
+the file, or replaced there, as it comes. Without a name: all of FORMS. Nothing here is a test.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ FORMS = (
     "spatten.softmax:narrow",
     "spatten.decision:full",
     "spatten.dot_product:eighth",
+    "spatten.score_scale:full",
+    "spatten.value_selection:full",
+    "spatten.value_product:eighth",
+    "spatten.head:eighth",
     "kit.fifo:distributed",
     "kit.fifo:block",
     "kit.arbiter:four",

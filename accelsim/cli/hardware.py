@@ -192,7 +192,7 @@ def synth(
     text = text_of(component, chosen.unit.top)
     with step(f"synthesis of {chosen.unit.name} for {target}"):
         found = synthesis.synthesise(text, chosen.unit.top, target)
-    clock: dict[str, Any] = {"fmax_mhz": None, "fmax_mhz_by_seed": None}
+    clock: dict[str, Any] = {"fmax_mhz": None, "fmax_mhz_by_seed": None, "critical_path": None}
     if route:
         with step(f"place and route of {chosen.unit.name}, {seeds} seeds"):
             clock = synthesis.route(text, chosen.unit.top, ports(component), seeds=seeds)
@@ -209,6 +209,9 @@ def synth(
         for name, value in values.items():
             if value is not None and not isinstance(value, dict):
                 typer.echo(f"{name:<16} {value}")
+        if path := values["critical_path"]:
+            delays = f"{path['logic_ns']} ns of logic, {path['routing_ns']} ns of wires"
+            typer.echo(f"critical_path    {path['from']} to {path['to']}, {delays}")
 
 
 def units(

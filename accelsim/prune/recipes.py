@@ -297,7 +297,7 @@ def _pairs(recipe: str, amount: str) -> Magnitude:
     n, colon, m = amount.partition(":")
     if not colon:
         raise ValueError(f"recipe {recipe!r} must say magnitude,N:M,pairs")
-    return _placed(recipe, lambda: Magnitude(n=_whole("N", n), m=_whole("M", m), pairs=True))
+    return _placed(recipe, lambda: Magnitude(n=parse_whole("N", n), m=parse_whole("M", m), pairs=True))
 
 
 def _spatten(recipe: str, words: list[str]) -> Spatten:
@@ -336,7 +336,7 @@ def _nm_training(recipe: str, method: str, words: list[str]) -> NmTraining:
         given.add(name)
         settings[name] = _placed(recipe, partial(_decay if name == "decay" else _flag, name, value))
     return _placed(
-        recipe, lambda: NmTraining(method=method, n=parse_whole("N", n), m=parse_whole("M", m), **settings)
+        recipe, lambda: NmTraining(method=method, n=parseparse_whole("N", n), m=parseparse_whole("M", m), **settings)
     )
 
 

@@ -72,12 +72,12 @@ class ValueProduct(Component):
         self._leave(m, sums, ends, beats)
         return m
 
-    def _sums(self, m, takes):
-        """The accumulators: a row's sums stand there when its last line has been added."""
+    def _products(self, m):
+        """Of every place with the probability of the vector that it is a part of."""
         parameters, line = self.parameters, self.weights.payload
-        terms = []
+        products = []
         for place in range(parameters.multipliers):
-            # The vector of which this place is a part: that of the shortest vectors, or of longer ones.
+            # That of the shortest vectors, or of longer ones.
             shortest = place >> parameters.least_level
             weight = line.probabilities[shortest]
             for fold in range(1, parameters.folds + 1):
@@ -88,7 +88,12 @@ class ValueProduct(Component):
                 operand = Signal(signed(len(value)), name=f"{name}_{place}", reset_less=True)
                 m.d.sync += operand.eq(value)
                 operands.append(operand)
-            terms.append(product_of(m, *operands, name=f"place_{place}", target=self.target))
+            products.append(product_of(m, *operands, name=f"place_{place}", target=self.target))
+        return products
+
+    def _sums(self, m, takes):
+        """The accumulators: a row's sums stand there when its last line has been added."""
+        parameters, line, terms = self.parameters, self.weights.payload, self._products(m)
 
         # Folds: the upper half of the places that a longer vector would take is added to the lower one.
         level = delayed(m, line.level, 1 + PRODUCT_CYCLES - 1, name="level")

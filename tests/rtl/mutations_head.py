@@ -134,8 +134,14 @@ MUTATIONS = [
     (
         "spatten.value_selection",
         [],
-        "wrong side: the second part of a line comes twice",
-        [Bug("accelsim_rtl.value_selection", "Mux(ends, 0, end)", "Mux(ends, 0, offset)")],
+        "wrong side: a line's last lanes keep keys that are not there",
+        [
+            Bug(
+                "accelsim_rtl.value_selection",
+                '(lane < many) & (offset + lane < whole["count"])',
+                "lane < many",
+            )
+        ],
         {"rows", "beats"},
     ),
     (

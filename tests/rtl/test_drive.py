@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from accelsim_rtl.bench.drive import DRAIN, Drive, differences, replay, scenario, wrong_beats
+from accelsim_rtl.bench.drive import DRAIN, FLOOD_BEATS, Drive, differences, replay, scenario, wrong_beats
 
 COLUMNS = ["in_ready", "out_valid", "out_payload"]
 WORK = list(range(10, 30))
@@ -75,6 +75,12 @@ def test_after_a_reset_in_mid_stream_the_work_begins_anew() -> None:
     assert drive.taken == {"out": WORK}
     assert drive.cycles == len(WORK) + 1
     assert len(drive.rows) == 10 + len(WORK) + 1 + DRAIN
+
+
+def test_a_unit_that_never_stops_is_given_up() -> None:
+    drive = driven(Register(lambda row, clock: {**row, "out_valid": 1, "in_ready": int(clock < 5)}))
+    assert len(drive.taken["out"]) == len(WORK) + FLOOD_BEATS + 1
+    assert wrong_beats({"out": WORK}, drive.taken)
 
 
 def test_a_unit_that_hangs_is_given_up_after_its_patience() -> None:

@@ -13,6 +13,8 @@ from .memory import Memory
 Row = list  # of int, or None for a payload that is not valid, or "x" for an unknown value
 DRAIN = 12
 """Clocks that are watched after the last expected beat: a beat too many is seen."""
+FLOOD_BEATS = 1000
+"""Beats too many of one stream after which a run is given up."""
 
 
 def scenario(
@@ -152,7 +154,9 @@ class Drive:
         quiet = self.clock - self.last_beat
         finished = self.cycles is not None and exhausted and quiet >= DRAIN
         pending = any(self.clock <= clock for clock in self.scenario["resets"])
-        self.running = pending or not (finished or quiet >= self.scenario["patience"])
+        # One that gives beats without end would never be quiet.
+        flooded = any(len(self.taken[s]) > len(expected[s]) + FLOOD_BEATS for s in expected)
+        self.running = pending or not (finished or flooded or quiet >= self.scenario["patience"])
         if not self.running:
             self.broken += [line for memory in self.memories for line in memory.wrong_words()]
             self._leave()
