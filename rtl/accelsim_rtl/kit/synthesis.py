@@ -100,7 +100,13 @@ def route(text: str, top: str, ports: list[Port], *, seeds: int) -> dict[str, An
     with tempfile.TemporaryDirectory(prefix="accelsim-") as place:
         folder = Path(place)
         harness = f"{top}_between_registers"
-        _yosys(folder, text + _harness(harness, top, ports), harness, "synth_ecp5", "write_json design.json")
+        _yosys(
+            folder,
+            text + between_registers(harness, top, ports),
+            harness,
+            "synth_ecp5",
+            "write_json design.json",
+        )
         reached = [_place(folder, seed) for seed in range(1, seeds + 1)]
     return {"fmax_mhz": round(statistics.median(reached), 1), "fmax_mhz_by_seed": reached}
 
@@ -148,7 +154,7 @@ def _tool(package: str, function: str, words: list[str], folder: Path) -> None:
         raise FailedToolError(f"{name} (exit status {done.returncode})", done.stdout + done.stderr)
 
 
-def _harness(name: str, top: str, ports: list[Port]) -> str:
+def between_registers(name: str, top: str, ports: list[Port]) -> str:
     """A module around `top` whose every input is a register, and whose every output goes into one."""
     inputs = [port for port in ports if port.direction == "input"]
     outputs = [port for port in ports if port.direction == "output"]
