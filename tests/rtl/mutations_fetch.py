@@ -128,33 +128,6 @@ MUTATIONS = [
                 "(store.fills.payload.least, registers.plane_least & 0)",
             )
         ],
-        {"rows", "beats"},
-    ),
-    (
-        "spatten.shell",
-        [],
-        "a beat is counted while it waits",
-        [
-            Bug(
-                "accelsim_rtl.shell",
-                "registers.count_written_value.eq(writer.m_axi_w.valid & writer.m_axi_w.ready)",
-                "registers.count_written_value.eq(writer.m_axi_w.valid)",
-            )
-        ],
-        {"rows", "beats"},
-    ),
-    (
-        "spatten.shell",
-        [],
-        "results are written to where keys are read, the same in RTL and step model",
-        [
-            Bug(
-                "accelsim_rtl.shell",
-                "(writer.requests.payload.address, registers.target_address)",
-                "(writer.requests.payload.address, registers.target_address & 0)",
-            ),
-            Bug("accelsim.units.shell", '"write": value["target_address"] |', '"write": 0 |'),
-        ],
-        {"memory"},
+        {"rows", "beats", "memory"},
     ),
 ]
