@@ -61,7 +61,7 @@ def verilog(
     settings: Settings = None,
     board: Annotated[
         str | None,
-        typer.Option("--board", metavar="B", help="Constrain the clock of a board: arty_a7."),
+        typer.Option("--board", metavar="B", help="Write a project for a board: kcu105."),
     ] = None,
     seed: Seed = 0,
 ) -> None:

@@ -336,7 +336,7 @@ def _nm_training(recipe: str, method: str, words: list[str]) -> NmTraining:
         given.add(name)
         settings[name] = _placed(recipe, partial(_decay if name == "decay" else _flag, name, value))
     return _placed(
-        recipe, lambda: NmTraining(method=method, n=parseparse_whole("N", n), m=parseparse_whole("M", m), **settings)
+        recipe, lambda: NmTraining(method=method, n=parse_whole("N", n), m=parse_whole("M", m), **settings)
     )
 
 

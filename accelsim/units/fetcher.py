@@ -140,7 +140,8 @@ class Token(NamedTuple):
 class Model:
     """The fetcher clock by clock. Streams: `requests`, `tokens` in, `beats` out, and a port for each channel.
 
-    beats: data, whether it came with an error, whether a request ends. Probe: level (bursts under way).
+    beats: data, whether it came with an error, whether a request ends. Probes: level (bursts under way),
+    moves (one more in this clock; `moved` says the same of the clock that was stepped last).
     """
 
     def __init__(self, parameters: Fetcher) -> None:
@@ -155,6 +156,7 @@ class Model:
         self._next = self._left = 0
         self._last = False
         self._deal = self._gather = 0
+        self.moved = False
         self._orders = [Reorder(parameters.slots) for _ in range(parameters.ports)]
         self._finals = [[False] * parameters.slots for _ in range(parameters.ports)]
         self._addresses = crossbar.Model(parameters.addresses)
@@ -176,6 +178,7 @@ class Model:
         arrivals, row_of_answers = self._receive(inputs)
         row |= row_of_answers
         takes = [bool(inputs["beats_ready"]) and port == self._gather for port in range(parameters.ports)]
+        self.moved = moves
         ends = moves and self._left == 1
         request_final = ends and self._last
         if moves:
@@ -189,9 +192,15 @@ class Model:
             self._deal = 0 if request_final else (self._deal + 1) % parameters.ports
             self._next, self._left = self._next + 1, self._left - 1
         # A token comes with the last burst of the one before.
+        row["moves"] = int(moves)
         row["tokens_ready"] = int(self._request is not None and self._left == 0)
         self._take(inputs, row)
         return row
+
+    @property
+    def offered(self) -> int | None:
+        """What is offered on `beats` in this clock, without `last`."""
+        return self._orders[self._gather].offered
 
     def _take(self, inputs: Mapping[str, int], row: Row) -> None:
         """The next token, and the next request."""

@@ -152,6 +152,11 @@ class Model:
             self._line = 0
         return row
 
+    @property
+    def takes_pieces(self) -> bool:
+        """Whether a piece is taken in this clock, if there is one."""
+        return self._fill is not None
+
     def _take_line(self, left: int, ends: bool) -> int:
         """A payload of `lines`."""
         parameters = self.parameters

@@ -16,7 +16,7 @@ class Fetcher(Component):
     """requests: where records lie and which of their bursts tokens need. tokens: a position each, `last`.
 
     m_axi_0, m_axi_1, ...: a bus for each channel, whose addresses are those of the channel alone. beats: data
-    in the order of the tokens, `error`, `last` of a request. Probe: level (bursts under way).
+    in the order of the tokens, `error`, `last` of a request. Probes: level (bursts under way), moves.
     Throughput: a burst a clock, and no clock for a token or a request. Latency: `address_cycles` from a token
     to its address, `data_cycles` from a beat to its turn.
     """
@@ -37,6 +37,7 @@ class Fetcher(Component):
                 "beats": Out(stream.Signature(beats_layout(parameters))),
                 **buses,
                 "level": Out(range(parameters.slots * parameters.ports + 1)),
+                "moves": Out(1),
             }
         )
 
@@ -51,7 +52,7 @@ class Fetcher(Component):
         next_beat = Signal(parameters.beat_address_bits, reset_less=True)
         left = Signal(parameters.burst_bits)
         last = Signal(reset_less=True)
-        moves = Signal()
+        moves = self.moves
         ends = Signal()
         takes = Signal()
         final = Signal()

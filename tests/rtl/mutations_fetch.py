@@ -117,4 +117,17 @@ MUTATIONS = [
         [],
         {"cycles"},
     ),
+    (
+        "spatten.shell",
+        [],
+        "wrong side: least significant parts are filled as if they were most significant ones",
+        [
+            Bug(
+                "accelsim_rtl.shell",
+                "(store.fills.payload.least, registers.plane_least)",
+                "(store.fills.payload.least, registers.plane_least & 0)",
+            )
+        ],
+        {"rows", "beats", "memory"},
+    ),
 ]

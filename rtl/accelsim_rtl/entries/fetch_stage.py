@@ -21,11 +21,13 @@ from accelsim_rtl.bench.drive import Drive
 from accelsim_rtl.entries import fetcher
 from accelsim_rtl.entries.fetcher import addresses_of, memory_of, transaction
 from accelsim_rtl.fetcher import Fetcher
-from accelsim_rtl.kit.replay import MOST_ROWS, Replayed, UnfitError
+from accelsim_rtl.kit.replay import Replayed, UnfitError
 from accelsim_rtl.kit.unit import Transaction, Unit
 
 FIRST_CYCLE = 3
 """A clock takes the request, one the first token, one its address."""
+MOST_FETCHES = 8
+"""Of a workload, that a seed draws: a fetch of a head may be a thousand bursts."""
 
 
 def cycles(parameters: Parameters, transactions: list[Transaction]) -> int:
@@ -42,7 +44,7 @@ def took(drive: Drive) -> int | None:
 
 
 def replay(parameters: Parameters, workload: Any, generator: np.random.Generator) -> Replayed:
-    """Fetches of K, of its least significant parts and of V, spread over the layers of a workload."""
+    """Fetches of K, of its least significant parts and of V, drawn from all layers of a workload."""
     machine = replace(SpAtten(), dram=replace(SpAtten().dram, channels=1))
     found = []
     for layer in workload.layers:
@@ -50,7 +52,7 @@ def replay(parameters: Parameters, workload: Any, generator: np.random.Generator
             found += _fetches(parameters, machine, layer)
     if not found:
         raise UnfitError("spatten.fetch_stage: no layer of the workload has fetches that fit its positions")
-    chosen = sorted(generator.permutation(len(found))[:MOST_ROWS].tolist())
+    chosen = sorted(generator.permutation(len(found))[:MOST_FETCHES].tolist())
     return Replayed(
         transactions=[found[place] for place in chosen],
         sentence=f"{len(chosen)} of {len(found)} fetches",

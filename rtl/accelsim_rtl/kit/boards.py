@@ -1,8 +1,9 @@
 """Constraints for a clock: of boards whose clock pins are known, or of none.
 
-Pins, devices and oscillators are those of amaranth-boards (`ecp5_5g_evn.py`, `ulx3s.py`, `arty_a7.py`) and of
-the boards' XDC files in verilog-ethernet (VCU1525 and Alveo U200: oscillator of the first memory). Only the
-clock is placed: a unit has more ports than a package has pins, and belongs into a design.
+Pins, devices and oscillators are those of amaranth-boards (`ecp5_5g_evn.py`, `ulx3s.py`, `arty_a7.py`,
+`kcu105.py`) and of the boards' XDC files in verilog-ethernet (VCU1525 and Alveo U200: oscillator of the first
+memory). Only the clock is placed, and a light where a project is written (`kit.project`): a unit has more
+ports than a package has pins, and belongs into a design.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Board:
     pins: tuple[str, ...]
     standard: str
     format: str  # "lpf" or "xdc"
+    light: tuple[str, str] | None = None  # pin and standard of a light
 
     @property
     def ports(self) -> tuple[str, ...]:
@@ -48,6 +50,7 @@ BOARDS = {
         pins=("G2",),
         standard="LVCMOS33",
         format="lpf",
+        light=("B2", "LVCMOS33"),
     ),
     "arty_a7": Board(
         sentence="Digilent Arty A7",
@@ -57,6 +60,15 @@ BOARDS = {
         standard="LVCMOS33",
         format="xdc",
     ),
+    "kcu105": Board(
+        sentence="Xilinx KCU105",
+        device="xcku040-ffva1156-2-e",
+        clock_hz=125_000_000,
+        pins=("G10", "F10"),
+        standard="LVDS",
+        format="xdc",
+        light=("AP8", "LVCMOS18"),
+    ),
     "vcu1525": Board(
         sentence="Xilinx VCU1525",
         device="xcvu9p-fsgd2104-2L-e",
@@ -64,6 +76,7 @@ BOARDS = {
         pins=("AY37", "AY38"),
         standard="LVDS",
         format="xdc",
+        light=("BC21", "LVCMOS12"),
     ),
     "u200": Board(
         sentence="Xilinx Alveo U200",
@@ -97,6 +110,9 @@ def constraints(board: Board | None) -> tuple[str, str]:
             f'IOBUF PORT "{port}" IO_TYPE={board.standard};',
             f'FREQUENCY PORT "{port}" {board.clock_hz / 1e6:g} MHZ;',
         ]
+        if board.light is not None:
+            pin, standard = board.light
+            lines += [f'LOCATE COMP "light" SITE "{pin}";', f'IOBUF PORT "light" IO_TYPE={standard};']
     else:
         lines += [
             f"set_property -dict {{PACKAGE_PIN {pin} IOSTANDARD {board.standard}}} [get_ports {port}]"
@@ -104,4 +120,10 @@ def constraints(board: Board | None) -> tuple[str, str]:
         ]
         period = f"{1e9 / board.clock_hz:.3f}"
         lines.append(f"create_clock -name clk -period {period} [get_ports {board.ports[0]}]")
+        if board.light is not None:
+            pin, standard = board.light
+            lines += [
+                f"set_property -dict {{PACKAGE_PIN {pin} IOSTANDARD {standard}}} [get_ports light]",
+                "set_false_path -to [get_ports light]",
+            ]
     return board.format, "\n".join(lines) + "\n"

@@ -1,6 +1,8 @@
 """The folder that `accelsim verilog` writes: a unit for somebody else, with a bench that needs no accelsim.
 
 <top>.v           the Verilog
+<top>.vlt         the warnings of Verilator's lint that are meant, with reasons
+<top>_board.v     for a board with a known light: a top, and project.tcl and build.tcl, or a Makefile
 <top>.xdc         a clock constraint; for a board with an ECP5 <top>.lpf
 <top>_axi.v       the same under AMBA's port names, of a unit with an AXI port
 NAME_registers.h  C header of a unit's registers, and a page of them: NAME_registers.md
@@ -25,7 +27,9 @@ from amaranth.lib import data
 
 from accelsim_rtl.axi.flat import Flat, has_bus
 from accelsim_rtl.kit import boards
+from accelsim_rtl.kit.lint import waivers
 from accelsim_rtl.kit.ports import columns, layouts, payload_shapes, ports, streams
+from accelsim_rtl.kit.project import project
 from accelsim_rtl.kit.register_texts import c_header, markdown
 from accelsim_rtl.kit.scenarios import Prepared, prepare
 from accelsim_rtl.kit.unit import Unit
@@ -61,7 +65,9 @@ def contents(
     suffix, clock = boards.constraints(place)
     return {
         f"{unit.top}.v": _title(about) + verilog(component, unit.top),
+        f"{unit.top}.vlt": waivers(),
         **_bus(unit, parameters, about),
+        **({} if place is None else project(place, unit.top, found)),
         f"{unit.top}.{suffix}": clock,
         "parameters.json": _json(about),
         "vectors.json": _lines(unit, seed, _vectors(unit, parameters, component, prepared)),

@@ -103,7 +103,13 @@ def route(text: str, top: str, ports: list[Port], *, seeds: int) -> dict[str, An
     with tempfile.TemporaryDirectory(prefix="accelsim-") as place:
         folder = Path(place)
         harness = f"{top}_between_registers"
-        _yosys(folder, text + _harness(harness, top, ports), harness, "synth_ecp5", "write_json design.json")
+        _yosys(
+            folder,
+            text + between_registers(harness, top, ports),
+            harness,
+            "synth_ecp5",
+            "write_json design.json",
+        )
         placed = [_place(folder, seed) for seed in range(1, seeds + 1)]
     reached = [clock for clock, _ in placed]
     middle = statistics.median_low(reached)
@@ -176,7 +182,7 @@ def _tool(package: str, function: str, words: list[str], folder: Path) -> None:
         raise FailedToolError(f"{name} (exit status {done.returncode})", done.stdout + done.stderr)
 
 
-def _harness(name: str, top: str, ports: list[Port]) -> str:
+def between_registers(name: str, top: str, ports: list[Port]) -> str:
     """A module around `top` whose every input is a register, and whose every output goes into one."""
     inputs = [port for port in ports if port.direction == "input"]
     outputs = [port for port in ports if port.direction == "output"]

@@ -20,6 +20,7 @@ from accelsim.units.register_bench import RegisterBench as RegisterBenchParamete
 from accelsim.units.sat_array import SatArray as SatArrayParameters
 from accelsim.units.score_accumulator import ScoreAccumulator as ScoreAccumulatorParameters
 from accelsim.units.score_scale import ScoreScale as ScoreScaleParameters
+from accelsim.units.shell import PRESETS as SHELLS
 from accelsim.units.softmax import Softmax as SoftmaxParameters
 from accelsim.units.sore import Sore as SoreParameters
 from accelsim.units.topk import TopK as TopKParameters
@@ -34,6 +35,7 @@ from accelsim.words import unknown
 from accelsim_rtl.arbiter import Arbiter
 from accelsim_rtl.axi.read_master import ReadMaster
 from accelsim_rtl.axi.register_bench import RegisterBench
+from accelsim_rtl.axi.registers import RegisterFile
 from accelsim_rtl.axi.reorder_buffer import ReorderBuffer
 from accelsim_rtl.axi.write_master import WriteMaster
 from accelsim_rtl.bit_width_converter import BitWidthConverter
@@ -439,6 +441,12 @@ PROOFS = (
         harness=lambda: StoreHalves(
             VectorStore(VectorStoreParameters(banks=2, lanes=1, operand_bits=2, lsb_bits=1, lines=2))
         ),
+    ),
+    Proof(
+        unit="spatten.shell",
+        claim=STREAM_RULE,
+        bounds="its registers alone; its units are proven by themselves",
+        harness=lambda: Harness(RegisterFile(SHELLS["tiny"].map)),
     ),
     Proof(
         unit="axi.registers",
