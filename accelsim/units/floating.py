@@ -141,7 +141,7 @@ class Widening(_Single):
 
     def compute(self, *operands: Words) -> Words:
         """See `Operation`."""
-        return convert(*operands, FP16, FP32)
+        return convert(operands[0], FP16, FP32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +159,7 @@ class Narrowing(_Single):
 
     def compute(self, *operands: Words) -> Words:
         """See `Operation`."""
-        return convert(*operands, FP32, FP16)
+        return convert(operands[0], FP32, FP16)
 
 
 @dataclass(frozen=True, kw_only=True)
