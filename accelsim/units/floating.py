@@ -104,7 +104,8 @@ class HalfMultiplier(_Single):
 
     def compute(self, *operands: Words) -> Words:
         """See `Operation`."""
-        return multiply(*operands, FP16, self.result)
+        first, second = operands
+        return multiply(first, second, FP16, self.result)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +117,8 @@ class SingleMultiplier(_Single):
 
     def compute(self, *operands: Words) -> Words:
         """See `Operation`."""
-        return multiply(*operands, FP32, FP32)
+        first, second = operands
+        return multiply(first, second, FP32, FP32)
 
 
 @dataclass(frozen=True, kw_only=True)
