@@ -170,7 +170,7 @@ MUTATIONS = [
         "sat.array",
         [],
         "latency off by one: a fold ends before its last product is added",
-        [Bug("accelsim.units.sat_array", "+ self.adder_latency - 1\n", "+ self.adder_latency - 2\n")],
+        [Bug("accelsim_rtl.sat.sequencer", "left.eq(Mux(fill == 0, 1, fill))", "left.eq(1)")],
         {"rows", "beats"},
     ),
     (
