@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("amaranth")
 
 import mutations_kit
+import mutations_sat
 import mutations_spatten
 import mutations_stc
 
@@ -28,7 +29,12 @@ SEEDS = [1, 2]
 PATIENCE_CLOCKS = 300
 """Where a beat was lost, the bench waits for it; the longest stall is 64 clocks."""
 
-MUTATIONS = [*mutations_kit.MUTATIONS, *mutations_spatten.MUTATIONS, *mutations_stc.MUTATIONS]
+MUTATIONS = [
+    *mutations_kit.MUTATIONS,
+    *mutations_spatten.MUTATIONS,
+    *mutations_sat.MUTATIONS,
+    *mutations_stc.MUTATIONS,
+]
 
 
 def caught_by(complaints: list[str]) -> set[str]:

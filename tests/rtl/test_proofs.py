@@ -146,6 +146,20 @@ FLAWS = [
         ),
     ),
     (
+        catalogue.TRANSPOSE,
+        "a third tile is taken",
+        Bug("accelsim_rtl.sat.transpose", "self.rows.ready.eq(self.tiles != 2)", "self.rows.ready.eq(1)"),
+    ),
+    (
+        catalogue.ARRAY,
+        "sums drain while others travel",
+        Bug(
+            "accelsim_rtl.sat.sequencer",
+            "fold.stationary & self.room & ~draining",
+            "fold.stationary & self.room",
+        ),
+    ),
+    (
         catalogue.ZERO_ELIMINATOR,
         "no room for the second row",
         Bug("accelsim_rtl.zero_eliminator", "& ~(second.valid & head_after.valid)", ""),

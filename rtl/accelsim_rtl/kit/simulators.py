@@ -129,6 +129,17 @@ runner.test(test_module="accelsim_rtl.bench.cocotb_bench", hdl_toplevel={top!r},
             shutil.move(Path(place) / "dump.vcd", waves)
 
 
+def verilate(words: list[str], folder: Path) -> None:
+    """Run Verilator with arguments of one's own. Raises FailedToolError."""
+    variables = {**os.environ, **environment("verilator")}
+    program = shutil.which("verilator", path=variables["PATH"]) or "verilator"
+    done = subprocess.run(
+        [program, *words], cwd=folder, env=variables, capture_output=True, text=True, errors="replace"
+    )
+    if done.returncode:
+        raise FailedToolError("verilator", done.stdout + done.stderr)
+
+
 def _call(
     simulator: str, action: str, variables: dict[str, str], log: Path, came_out: Path | None = None
 ) -> None:

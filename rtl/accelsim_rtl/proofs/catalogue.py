@@ -1,6 +1,9 @@
 """All proofs there are, by unit."""
 
+from functools import partial
+
 from accelsim.golden.softmax import SoftmaxFormat
+from accelsim.units import floating
 from accelsim.units.arbiter import Arbiter as ArbiterParameters
 from accelsim.units.bit_width_converter import BitWidthConverter as BitWidthConverterParameters
 from accelsim.units.crossbar import Crossbar as CrossbarParameters
@@ -10,10 +13,13 @@ from accelsim.units.dot_product import DotProduct as DotProductParameters
 from accelsim.units.exponent import Exponent as ExponentParameters
 from accelsim.units.fifo import Fifo as FifoParameters
 from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
+from accelsim.units.sat_array import SatArray as SatArrayParameters
 from accelsim.units.score_accumulator import ScoreAccumulator as ScoreAccumulatorParameters
 from accelsim.units.softmax import Softmax as SoftmaxParameters
 from accelsim.units.sore import Sore as SoreParameters
 from accelsim.units.topk import TopK as TopKParameters
+from accelsim.units.transpose import Transpose as TransposeParameters
+from accelsim.units.wuve import Wuve as WuveParameters
 from accelsim.units.zero_eliminator import ZeroEliminator as ZeroEliminatorParameters
 from accelsim.words import unknown
 from accelsim_rtl.arbiter import Arbiter
@@ -23,8 +29,10 @@ from accelsim_rtl.decision import Decision
 from accelsim_rtl.dot_product import DotProduct
 from accelsim_rtl.exponent import Exponent
 from accelsim_rtl.fifo import Fifo
+from accelsim_rtl.float.unit import FloatUnit
 from accelsim_rtl.prefix_sum import PrefixSum
 from accelsim_rtl.proofs.arbiter_grants import ArbiterGrants
+from accelsim_rtl.proofs.array_sums import ArraySums
 from accelsim_rtl.proofs.converter_beats import ConverterBeats
 from accelsim_rtl.proofs.crossbar_beats import CrossbarBeats
 from accelsim_rtl.proofs.fifo_order import FifoOrder
@@ -34,8 +42,12 @@ from accelsim_rtl.proofs.score_accumulator_store import ScoreAccumulatorStore
 from accelsim_rtl.proofs.sore_groups import SoreGroups
 from accelsim_rtl.proofs.stc_proofs import PROOFS as STC_PROOFS
 from accelsim_rtl.proofs.topk_streams import TopKStore, TopKThreshold
+from accelsim_rtl.proofs.transpose_tiles import TransposeTiles
 from accelsim_rtl.proofs.watching import Harness
 from accelsim_rtl.proofs.zero_eliminator_order import ZeroEliminatorOrder
+from accelsim_rtl.sat.array import SatArray
+from accelsim_rtl.sat.transpose import Transpose
+from accelsim_rtl.sat.wuve import Wuve
 from accelsim_rtl.score_accumulator import ScoreAccumulator
 from accelsim_rtl.softmax import Softmax
 from accelsim_rtl.sore import Sore
@@ -53,6 +65,8 @@ FIFO = "nothing is lost, overtaken or changed, and no more than the depth is ins
 CROSSBAR = "a beat is offered by the output that it names, as it came, and stays there until it is taken"
 CONVERTER = "a record takes as many beats as its request says, and none without room for it"
 PROMISED = "room is promised before a line is on its way, so that the stream rule holds behind it"
+ARRAY = "sums that travel and sums that drain never meet, and room is promised to both"
+TRANSPOSE = "a tile that leaves is not written over, so that the stream rule holds for columns"
 ARBITER = "a request is served within as many beats as there are sources"
 
 COARSE = SoftmaxFormat(score_fraction_bits=1, exp_fraction_bits=8, degree=1, probability_fraction_bits=2)
@@ -81,6 +95,21 @@ def _decision() -> PromisedLines:
 def _dot_product() -> PromisedLines:
     unit = DotProduct(DotProductParameters(multipliers=2, operand_bits=2, tree_outputs=2))
     return PromisedLines(unit, unit.store, moving="arrives", stages=unit.parameters.latency_cycles - 1)
+
+
+def _float(operation: floating.Operation) -> PromisedLines:
+    unit = FloatUnit(operation)
+    return PromisedLines(unit, unit.store, moving="arrives", stages=operation.clocks)
+
+
+FLOAT = {
+    "kit.fp16_multiplier": floating.HalfMultiplier(latency=1, product="fp16"),
+    "kit.fp32_multiplier": floating.SingleMultiplier(latency=1),
+    "kit.fp32_adder": floating.SingleAdder(latency=1),
+    "kit.fp16_to_fp32": floating.Widening(latency=1),
+    "kit.fp32_to_fp16": floating.Narrowing(latency=2),
+    "kit.fp32_multiply_add": floating.MultiplyAdd(multiplier_latency=1, adder_latency=1),
+}
 
 
 PROOFS = (
@@ -243,6 +272,41 @@ PROOFS = (
         claim=PROMISED,
         bounds="2 multipliers, operands of 2 bits",
         harness=_dot_product,
+    ),
+    *(
+        Proof(
+            unit=unit,
+            claim=PROMISED,
+            bounds=f"{operation.clocks} clock{'s' if operation.clocks > 1 else ''}",
+            harness=partial(_float, operation),
+        )
+        for unit, operation in FLOAT.items()
+    ),
+    Proof(
+        unit="sat.uspe",
+        claim=ARRAY,
+        bounds="1 element of 1 sum, groups of 2",
+        harness=lambda: ArraySums(SatArray(SatArrayParameters(rows=1, cols=1, group=2, longest=2))),
+    ),
+    Proof(
+        unit="sat.array",
+        claim=ARRAY,
+        bounds="1 element of 2 sums, groups of 1",
+        harness=lambda: ArraySums(
+            SatArray(SatArrayParameters(rows=1, cols=1, group=1, interleave=2, longest=4))
+        ),
+    ),
+    Proof(
+        unit="sat.transpose",
+        claim=TRANSPOSE,
+        bounds="tiles of 4 x 4 numbers of 2 bits",
+        harness=lambda: TransposeTiles(Transpose(TransposeParameters(side=4, value_bits=2))),
+    ),
+    Proof(
+        unit="sat.wuve",
+        claim=STREAM_RULE,
+        bounds="1 lane, adders and multipliers of 1 clock",
+        harness=lambda: Harness(Wuve(WuveParameters(lanes=1))),
     ),
     Proof(
         unit="spatten.prefix_sum",

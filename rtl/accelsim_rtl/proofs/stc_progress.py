@@ -75,7 +75,7 @@ class PassEnds(PromisedLines):
             "loading": ("loading", 1),
         }
         stages = tile.parameters.step_cycles
-        super().__init__(tile, tile.store, moving="arrives", stages=stages, further=registers)
+        super().__init__(tile, tile.store, moving="arrives", stages=stages, more=registers)
 
     def claim(self, m: Module):
         super().claim(m)
