@@ -25,7 +25,7 @@ SUMS = "room is promised to a sum before its last step, so that the stream rule 
 
 def _dot_product() -> PromisedLines:
     unit = DotProduct(DotProductParameters(multipliers=2, sums=2))
-    return PromisedLines(unit, unit.store, moving="arrives", stages=unit.parameters.sum_cycles(2))
+    return PromisedLines(unit, unit.store, moving="arrives", stages=unit.parameters.latency_cycles - 1)
 
 
 def _machine() -> PromisedLines:
