@@ -116,7 +116,7 @@ def test_a_sparse_job_with_half_a_pair_of_passes_is_refused() -> None:
         (
             DotProduct,
             FP16 | {"adder_latency": 5, "sums": 5},
-            "sums must be more than the 5 clocks of an adder",
+            "sums must be more than the 5 clocks",
         ),
         (Machine, FP16, "a_type must be s8 or u8 for a machine, not 'f16'"),
         (Machine, {"count_bits": 30}, "count_bits must be from 2 to 24, not 30"),
