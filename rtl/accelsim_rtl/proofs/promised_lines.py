@@ -16,7 +16,7 @@ class PromisedLines(Harness):
     more: taps of a subclass.
     """
 
-    def __init__(self, unit, store: PromisedStore, *, moving: str, stages: int, within: str = "", more=None):
+    def __init__(self, unit, store: PromisedStore, *, moving: str, stages: int, more=None):
         self.depth, self.stages = store.depth, stages
         taps = {
             "produce": ("store.produce", range(store.depth)),
