@@ -104,7 +104,8 @@ class HalfMultiplier(_Single):
 
     def compute(self, *operands: Words) -> Words:
         """See `Operation`."""
-        return multiply(*operands, FP16, self.result)
+        first, second = operands
+        return multiply(first, second, FP16, self.result)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +117,8 @@ class SingleMultiplier(_Single):
 
     def compute(self, *operands: Words) -> Words:
         """See `Operation`."""
-        return multiply(*operands, FP32, FP32)
+        first, second = operands
+        return multiply(first, second, FP32, FP32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +143,7 @@ class Widening(_Single):
 
     def compute(self, *operands: Words) -> Words:
         """See `Operation`."""
-        return convert(*operands, FP16, FP32)
+        return convert(operands[0], FP16, FP32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +161,7 @@ class Narrowing(_Single):
 
     def compute(self, *operands: Words) -> Words:
         """See `Operation`."""
-        return convert(*operands, FP32, FP16)
+        return convert(operands[0], FP32, FP16)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,7 @@ class Wuve:
         return (2 + scaled) * self.multiplier_latency + (2 + decays) * self.adder_latency
 
 
-PRESETS = {"paper": Wuve(), "tiny": Wuve(lanes=4)}
+PRESETS = {"paper": Wuve(), "tiny": Wuve(lanes=2)}
 
 
 def pack_beat(gradients: Sequence[int], weights: Sequence[int], velocities: Sequence[int], kept: int) -> int:

@@ -170,7 +170,7 @@ MUTATIONS = [
         "sat.array",
         [],
         "latency off by one: a fold ends before its last product is added",
-        [Bug("accelsim.units.sat_array", "+ self.adder_latency - 1\n", "+ self.adder_latency - 2\n")],
+        [Bug("accelsim_rtl.sat.sequencer", "left.eq(Mux(fill == 0, 1, fill))", "left.eq(1)")],
         {"rows", "beats"},
     ),
     (
@@ -241,35 +241,35 @@ MUTATIONS = [
     ),
     (
         "sat.wuve",
-        [],
+        ["lanes=1"],
         "wrong side: the weight moves along the gradient",
         [Bug("accelsim_rtl.sat.wuve", "Cat(way[:-1], ~way[-1])", "way")],
         {"rows", "beats"},
     ),
     (
         "sat.wuve",
-        ["lanes=2", "constants.decay=0.01"],
+        ["lanes=1", "constants.decay=0.01"],
         "wrong side: what is kept decays",
         [Bug("accelsim_rtl.sat.wuve", "~delayed(m, self.kept", "delayed(m, self.kept")],
         {"rows", "beats"},
     ),
     (
         "sat.wuve",
-        ["lanes=2", "constants.weight_decay=0.01"],
+        ["lanes=1", "constants.weight_decay=0.01"],
         "latency off by one: the gradient does not wait for what decays",
         [Bug("accelsim_rtl.sat.wuve", 'delayed(m, gradient, multiplies, name="gradient")', "gradient")],
         {"rows", "beats"},
     ),
     (
         "sat.wuve",
-        [],
+        ["lanes=1"],
         "wrong side: an infinite gradient is not told",
         [Bug("accelsim_rtl.sat.wuve", "[top].all()", "[top].any()")],
         {"rows"},
     ),
     (
         "sat.wuve",
-        [],
+        ["lanes=1"],
         "back-pressure: the last beat is replaced before it is taken",
         [
             Bug(
@@ -282,7 +282,7 @@ MUTATIONS = [
     ),
     (
         "sat.wuve",
-        [],
+        ["lanes=1"],
         "latency off by one in cycles()",
         [
             Bug(

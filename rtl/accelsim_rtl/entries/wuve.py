@@ -13,7 +13,7 @@ from accelsim_rtl.entries.floating import corners, drawn
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.sat.wuve import Wuve
 
-BEATS = 120
+BEATS = 60
 
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
