@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from accelsim.golden import fragments
 from accelsim.golden.elements import ELEMENTS, numbers
+from accelsim.golden.floating import FP16, FP32, add, multiply
 from accelsim.golden.fragments import COLUMNS, ROWS, Registers
 from accelsim.golden.two_four import FORMATS, LEGAL_CODES, ORDERED_CODES, Codes, Format
 
@@ -53,6 +54,11 @@ def accumulate(
 
     m is a power of two.
     """
+    if ELEMENTS[a_type].exponent:
+        terms = multiply(a, b, FP16, FP32)
+        while terms.shape[-1] > 1:
+            terms = add(terms[..., ::2], terms[..., 1::2])
+        return add(start, terms[..., 0])
     sums = (numbers(a, a_type) * numbers(b, b_type)).sum(axis=-1)
     return np.asarray((start.astype(np.int64) + sums) & ACCUMULATOR_MASK).astype(np.uint32)
 

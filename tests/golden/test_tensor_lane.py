@@ -7,8 +7,8 @@ import pytest
 
 from accelsim.golden import fragments
 from accelsim.golden.fragments import COLUMNS, LANES, ROWS
-from accelsim.golden.sparse_mma import Multiply, mma_sp
-from accelsim.golden.tensor_lane import multiply_pass, picked_positions, undefined
+from accelsim.golden.sparse_mma import Multiply, mma_sp, tolerance
+from accelsim.golden.tensor_lane import accumulate, multiply_pass, picked_positions, undefined
 from accelsim.golden.two_four import FORMATS, LEGAL_CODES, ORDERED_CODES, stored_positions
 
 ALL = np.arange(16, dtype=np.uint8)
@@ -57,6 +57,32 @@ def test_two_passes_are_an_instruction_of_the_long_form() -> None:
             fragments.metadata_from_lanes(registers, short, half),
         )
     assert np.array_equal(sums.view(np.int32), fragments.c_from_lanes(whole))
+
+
+@pytest.mark.parametrize("selector", range(4))
+def test_a_pass_of_fp16_is_an_instruction_within_its_rounding(selector: int) -> None:
+    generator, shape = np.random.default_rng(selector), fragments.shape_of("fp16", 16)
+    a, b = (generator.standard_normal((LANES, 4)).astype(np.float16).view(np.uint32) for _ in range(2))
+    c = generator.standard_normal((LANES, 4)).astype(np.float32)
+    codes = generator.choice(ORDERED_CODES, (ROWS, shape.groups)).astype(np.uint8)
+    registers = fragments.metadata_to_lanes(codes, shape, selector, words(generator, LANES))
+    multiply = Multiply(k=16, selector=selector)
+    rows, columns = fragments.a_from_lanes(a, shape), fragments.b_from_lanes(b, shape)
+    start = fragments.c_from_lanes(c)
+    result = multiply_pass(("f16", "f16"), rows, columns, start.view(np.uint32), codes).view(np.float32)
+    whole = fragments.c_from_lanes(mma_sp(multiply, a, b, c, registers))
+    left, right = (abs(each.view(np.float16).astype(np.float64)) for each in (rows, columns))
+    magnitude = left.sum(axis=1)[:, None] * right.max() + abs(start)
+    assert (abs(result - whole) <= tolerance(multiply, magnitude)).all()
+    assert not np.array_equal(result, whole)  # the order is its own
+
+
+def test_sums_of_fp16_are_added_neighbours_first_and_the_accumulator_last() -> None:
+    ones = np.array([[1, 1, 1, 1]], np.float16).view(np.uint16)
+    terms = np.array([[1, 2**-24, 2**-24, 2**-24]], np.float16).view(np.uint16)
+    zero = np.zeros(1, np.uint32)
+    # One after the other they would be 1, rounded once 1 + 2^-22.
+    assert accumulate("f16", "f16", terms, ones, zero).view(np.float32)[0] == 1 + 2**-23
 
 
 def test_a_dense_pass_is_a_plain_product() -> None:

@@ -271,8 +271,12 @@ FLAWS = [
     ),
     (
         stc_proofs.PASS,
-        "a pass's last step waits for a clock",
-        Bug("accelsim_rtl.stc.tile", "~gives | store.room", "~gives | (store.promised == 0)"),
+        "beats wait while no pass runs",
+        Bug(
+            "accelsim_rtl.stc.tile",
+            "beats.ready.eq(loading & ~there)",
+            "beats.ready.eq(loading & ~there & self.running)",
+        ),
     ),
     (
         stc_proofs.WALK,

@@ -14,6 +14,8 @@ from accelsim_rtl.units import find
 
 pytestmark = pytest.mark.rtl
 
+FP16 = {"a_type": "f16", "b_type": "f16", "multipliers": 2}
+
 
 @pytest.mark.parametrize(
     ("name", "changes"),
@@ -27,6 +29,9 @@ pytestmark = pytest.mark.rtl
         ("stc.tile", {"lanes": 8, "codes": "any", "b_type": "u8"}),
         ("stc.tile", {"lanes": 16}),
         ("stc.tile", {"sparse": False, "a_type": "u8"}),
+        ("stc.tile", {"lanes": 16, "a_type": "f16", "b_type": "f16", "adder_latency": 7}),
+        ("stc.dot_product", FP16 | {"sums": 6, "multiplier_latency": 2, "adder_latency": 5}),
+        ("stc", {"lanes": 16}),
     ],
     ids=str,
 )

@@ -17,14 +17,20 @@ from accelsim.units.stc.selector import Selector
 from accelsim.units.stc.tile import FROM_C, KEPT, ZERO, Pass, Tile, cycles, pack_pass, unpack_pass
 from accelsim.units.tensor_core import RATES, TENSOR_CORES, Instruction
 
+FP16 = {"a_type": "f16", "b_type": "f16"}
+
 
 @pytest.mark.parametrize("lanes", [4, 8, 16])
 @pytest.mark.parametrize("sparse", [False, True])
-def test_a_pass_takes_as_long_as_a_gpus_instruction_at_its_rate(lanes: int, sparse: bool) -> None:
-    tile = Tile(lanes=lanes, sparse=sparse)
-    instruction = Instruction(generation="ampere", dtype="int8", k=32 if sparse else 16, sparse=sparse)
+@pytest.mark.parametrize(("dtype", "types"), [("int8", {}), ("fp16", FP16)])
+def test_a_pass_takes_as_long_as_a_gpus_instruction_at_its_rate(
+    lanes: int, sparse: bool, dtype: str, types: dict[str, str]
+) -> None:
+    tile = Tile(lanes=lanes, sparse=sparse, **types)
+    k = tile.metadata.shape.k // (1 if sparse else 2)
+    instruction = Instruction(generation="ampere", dtype=dtype, k=k, sparse=sparse)
     rate = lanes * tile.lane.multipliers
-    at_their_rate = instruction.compute_clocks * (RATES["ampere"]["int8"] / TENSOR_CORES)
+    at_their_rate = instruction.compute_clocks * (RATES["ampere"][dtype] / TENSOR_CORES)
     assert tile.pass_cycles == instruction.products / rate == at_their_rate / rate
     passes = [Pass(sparse=sparse)] * 5
     interval = cycles(tile, passes) - cycles(tile, passes[:-1])
@@ -104,7 +110,15 @@ def test_a_sparse_job_with_half_a_pair_of_passes_is_refused() -> None:
     [
         (Tile, {"lanes": 2}, "lanes must be 4, 8 or 16, not 2"),
         (Tile, {"codes": "sorted"}, "codes must be ordered or any, not 'sorted'"),
-        (Types, {"a_type": "s4"}, "a_type must be one of s8, u8, not 's4'"),
+        (Types, {"a_type": "s4"}, "a_type must be one of s8, u8, f16, not 's4'"),
+        (Types, {"b_type": "f16"}, "b_type must be s8 or u8 for s8, not 'f16'"),
+        (Types, {"adder_latency": 2}, "adder_latency must be from 1 to 1 for s8, not 2"),
+        (
+            DotProduct,
+            FP16 | {"adder_latency": 5, "sums": 5},
+            "sums must be more than the 5 clocks",
+        ),
+        (Machine, FP16, "a_type must be s8 or u8 for a machine, not 'f16'"),
         (Machine, {"count_bits": 30}, "count_bits must be from 2 to 24, not 30"),
         (DotProduct, {"multipliers": 3}, "multipliers must be a power of two from 2 to 64, not 3"),
         (DotProduct, {"sums": 0}, "sums must be from 1 to 64, not 0"),

@@ -40,6 +40,8 @@ class DotProduct(Types):
             )
         if not 1 <= self.sums <= LARGEST_SUMS:
             raise ValueError(f"sums must be from 1 to {LARGEST_SUMS}, not {self.sums}")
+        if self.sums <= self.accumulate_cycles:
+            raise ValueError(f"sums must be more than the {self.accumulate_cycles} clocks of an adder")
         check_codes(self.codes)
 
     @property
@@ -55,12 +57,13 @@ class DotProduct(Types):
     @property
     def latency_cycles(self) -> int:
         """From the last step of a sum to the sum: the products' sum; the accumulator and the store."""
-        return self.sum_cycles(self.multipliers) + 1
+        return self.sum_cycles(self.multipliers) + self.accumulate_cycles + 1
 
 
 PRESETS = {
     "int8": DotProduct(),
     "dense": DotProduct(sparse=False),
+    "fp16": DotProduct(a_type="f16", b_type="f16", multipliers=2, multiplier_latency=3, adder_latency=5),
     "tiny": DotProduct(sums=3),
 }
 

@@ -34,6 +34,8 @@ class Machine(Tile):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.floating:
+            raise ValueError(f"a_type must be s8 or u8 for a machine, not {self.a_type!r}")
         for name, value, low, high in (
             ("count_bits", self.count_bits, 2, 24),
             ("address_bits", self.address_bits, self.count_bits + 7, 60),

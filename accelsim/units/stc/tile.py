@@ -1,10 +1,10 @@
 """The tile engine of a sparse tensor core: D = A B + C of 16 x 8 accumulators on a number of lanes.
 
-It takes what the lanes of a warp hold for `mma.sp` of the short form (int8: m16n8k32), register by register,
-four lanes of a quad at a time, or for the dense `mma` of half the k. A pass multiplies the four words of each
-row of A; the long form of PTX is two passes, the second with the selector's next value, on kept
-accumulators. Each lane has a word of A a clock, so that dense and sparse passes take as long:
-16 rows x 8 columns x 4 words on `lanes` lanes.
+It takes what the lanes of a warp hold for `mma.sp` of the short form (int8 m16n8k32, fp16 m16n8k16),
+register by register, four lanes of a quad at a time, or for the dense `mma` of half the k. A pass
+multiplies the four words of each row of A; the long form of PTX is two passes, the second with the
+selector's next value, on kept accumulators. Each lane has a word of A a clock, so that dense and sparse
+passes take as long: 16 rows x 8 columns x 4 words on `lanes` lanes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from accelsim.golden.fragments import COLUMNS, LANES, ROWS, Registers
 from accelsim.golden.tensor_lane import STEPS
+from accelsim.units.promises import store_depth
 from accelsim.units.stc.dot_product import DotProduct
 from accelsim.units.stc.lane import ACCUMULATOR_BITS, WORD_BITS, CodeForm, Types, check_codes
 from accelsim.units.stc.metadata import QUAD, Metadata
@@ -31,11 +32,8 @@ A_BEATS = ROWS
 METADATA_CLOCKS = ROWS
 """A beat of metadata holds the codes of two rows and stays for two clocks."""
 
-C_DEPTH = 16
-"""Places of the store of C: enough for a beat a clock."""
-
-D_DEPTH = 16
-"""Places of the store of D: on 8 lanes a pass ends with as many results, which may leave slowly."""
+LEAST_DEPTH = 16
+"""Places of the stores of C and D: on 8 lanes a pass ends with as many results, which may leave slowly."""
 
 ZERO, FROM_C, KEPT = 0, 1, 2
 """Where a pass begins: with zeros, with beats of `c`, with what the pass before left."""
@@ -73,6 +71,8 @@ class Tile(Types):
             b_type=self.b_type,
             multipliers=WORD_BITS // self.element_bits,
             sums=self.places,
+            multiplier_latency=self.multiplier_latency,
+            adder_latency=self.adder_latency,
             sparse=self.sparse,
             codes=self.codes,
         )
@@ -98,9 +98,19 @@ class Tile(Types):
         return 1 + self.lane.sum_cycles(self.lane.multipliers)
 
     @property
+    def c_depth(self) -> int:
+        """Places of the store of C: enough for a beat a clock."""
+        return max(LEAST_DEPTH, store_depth(self.step_cycles))
+
+    @property
+    def d_depth(self) -> int:
+        """Places of the store of D: enough for a beat a clock."""
+        return max(LEAST_DEPTH, store_depth(self.latency_cycles))
+
+    @property
     def latency_cycles(self) -> int:
         """From a step's issue to its result at the output."""
-        return self.step_cycles + 1
+        return self.step_cycles + self.accumulate_cycles + 1
 
 
 PRESETS = {
@@ -108,6 +118,7 @@ PRESETS = {
     "four": Tile(lanes=4),
     "sixteen": Tile(lanes=16),
     "dense": Tile(sparse=False),
+    "fp16": Tile(a_type="f16", b_type="f16", multiplier_latency=3, adder_latency=5),
     "tiny": Tile(lanes=4),
 }
 

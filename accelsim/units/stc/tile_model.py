@@ -19,8 +19,6 @@ from accelsim.units.stc.lane import ACCUMULATOR_BITS
 from accelsim.units.stc.metadata import pack_quad, row_words
 from accelsim.units.stc.tile import (
     A_BEATS,
-    C_DEPTH,
-    D_DEPTH,
     FROM_C,
     METADATA_CLOCKS,
     QUADS,
@@ -81,7 +79,7 @@ class Model:
         self._running: Running | None = None
         self._undefined = False
         self._accumulators: Registers = np.zeros((ROWS, COLUMNS), np.uint32)
-        self._results = Promises(parameters.latency_cycles, D_DEPTH)
+        self._results = Promises(parameters.latency_cycles, parameters.d_depth)
         self._c: deque[int] = deque()
         self._c_held = 0
         self._c_moving: deque[bool] = deque([False] * parameters.step_cycles)
@@ -96,7 +94,7 @@ class Model:
             "instructions_ready": int(loading is None or hands),
             "a_ready": int(loading is not None and len(loading.a) < A_BEATS),
             "b_ready": int(loading is not None and len(loading.b) < loading.step.b_beats),
-            "c_ready": int(self._c_held < C_DEPTH),
+            "c_ready": int(self._c_held < parameters.c_depth),
             "d_valid": int(results.offered is not None),
             "d_payload": results.offered or 0,
             "running": int(running is not None),

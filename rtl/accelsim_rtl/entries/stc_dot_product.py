@@ -22,6 +22,9 @@ ROUNDS = 24
 
 MOST_STEPS = 6
 
+SPECIAL_SHARE = 0.02
+"""Of fp16 elements: zeros, subnormals, the largest, infinities, NaN."""
+
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
     """Sums of all lengths, sparse and dense ones, that begin anywhere; elements drawn, largest, smallest."""
@@ -44,7 +47,7 @@ def _round(parameters: Parameters, generator: np.random.Generator) -> Transactio
                         b=elements(parameters, parameters.b_elements, generator),
                         codes=tuple(map(int, codes)),
                         dense=dense,
-                        start=int(generator.integers(1 << ACCUMULATOR_BITS)),
+                        start=int(accumulators(parameters, 1, generator)[0]),
                         first=number == 0,
                         last=number == steps - 1,
                     ),
@@ -56,11 +59,22 @@ def _round(parameters: Parameters, generator: np.random.Generator) -> Transactio
 def elements(parameters: Any, count: int, generator: np.random.Generator) -> tuple[int, ...]:
     """Raw elements: drawn, or of the extremes."""
     bits = parameters.element_bits
+    if parameters.floating:
+        words = generator.standard_normal(count).astype(np.float16).view(np.uint16)
+        special = generator.choice([0, 1 << 15, 1, 0x3FF, 0x7BFF, 0x7C00, 0xFC00, 0x7E01], count)
+        return tuple(np.where(generator.random(count) < SPECIAL_SHARE, special, words).tolist())
     if generator.integers(4):
         return tuple(generator.integers(1 << bits, size=count).tolist())
     return tuple(
         generator.choice([0, 1, (1 << bits) - 1, 1 << (bits - 1), (1 << (bits - 1)) - 1], count).tolist()
     )
+
+
+def accumulators(parameters: Any, count: int, generator: np.random.Generator) -> npt.NDArray[np.uint32]:
+    """Words where sums begin."""
+    if parameters.floating:
+        return generator.standard_normal(count).astype(np.float32).view(np.uint32)
+    return generator.integers(1 << ACCUMULATOR_BITS, size=count, dtype=np.uint32)
 
 
 def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[str, list[int]]:

@@ -31,7 +31,7 @@ from accelsim.units.stc.tile import (
 from accelsim.units.stc.tile import Tile as Parameters
 from accelsim.units.stc.tile_model import Model
 from accelsim.workload import Workload
-from accelsim_rtl.entries.stc_dot_product import elements
+from accelsim_rtl.entries.stc_dot_product import accumulators, elements
 from accelsim_rtl.kit.replay import MaskBlock, Replayed, UnfitError, mask_blocks
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.stc.tile import Tile
@@ -39,8 +39,8 @@ from accelsim_rtl.stc.tile import Tile
 TILES = 6
 MOST_PASSES = 3
 REPLAYED_BLOCKS = 16
-REPLAYED_K = 64
-"""Of a run of metadata words of 8-bit elements."""
+RUNS = {32: (16, 64), 16: (32, 32)}
+"""Rows and k of a run of PyTorch's metadata words, by their bits; k is two passes."""
 
 DOUBTFUL_TILE = 4
 """Whose first pass has metadata that is drawn, codes or not."""
@@ -56,7 +56,7 @@ def _tile(parameters: Parameters, generator: np.random.Generator, tile: int) -> 
     from_c = bool(generator.integers(2))
     work: Transaction = {"instructions": [], "a": [], "b": [], "codes": [], "c": []}
     if from_c:
-        c = generator.integers(0, 1 << WORD_BITS, (ROWS, COLUMNS), dtype=np.uint32)
+        c = accumulators(parameters, ROWS * COLUMNS, generator).reshape(ROWS, COLUMNS)
         work["c"] = accumulator_beats(parameters, c)
     for number in range(passes):
         doubtful = tile == DOUBTFUL_TILE and number == 0
@@ -96,29 +96,35 @@ def _metadata(
 def replay(parameters: Parameters, workload: Workload, generator: np.random.Generator) -> Replayed:
     """Blocks of pruned weights with their metadata as PyTorch lays it out in memory, a run of it two passes.
 
-    A run of 32 words is the metadata of 16 rows by 64 of k: selector 0 names the first half of k, selector 1
-    the second. A workload says which weights stay, not how large they are: those are drawn, none of them
-    zero, and so are the activations.
+    A run of 32 words is the metadata of 16 rows by 64 of k, of 16-bit elements that of 32 rows by 32: two
+    passes of one tile or of two, with the selectors in turn. A workload says which weights stay, not how
+    large they are: those are drawn, none of them zero, and so are the activations.
     """
     if not parameters.sparse:
         raise UnfitError("sparse must be true to replay pruned weights")
     form = parameters.form
+    rows, k = RUNS[form.word_bits]
     blocks, sentence = mask_blocks(
-        workload, generator, n=form.kept, m=form.group, shape=(ROWS, REPLAYED_K), most=REPLAYED_BLOCKS
+        workload, generator, n=form.kept, m=form.group, shape=(rows, k), most=REPLAYED_BLOCKS
     )
     transactions = []
     for block in blocks:
         weights = _weights(parameters, block.mask, generator)
         values, codes = encode(weights, form, kept=block.mask)
         runs = warp_registers(to_cutlass(codes, form), form)
-        registers = runs[block.column // REPLAYED_K, block.row // ROWS]
-        transactions.append(_block(parameters, values, block, registers, generator))
+        registers = runs[block.column // k, block.row // rows]
+        transactions += [
+            _block(parameters, values, block, tile, registers, generator) for tile in range(rows // ROWS)
+        ]
     return Replayed(transactions=transactions, sentence=f"{sentence}; weights and activations are drawn")
 
 
 def _weights(parameters: Parameters, mask: npt.NDArray[np.bool_], generator: np.random.Generator) -> Any:
     """Weights that are not zero where the mask keeps them, raw."""
     bits = parameters.element_bits
+    if parameters.floating:
+        drawn = generator.standard_normal(mask.shape).astype(np.float16)
+        return np.where(drawn == 0, np.float16(1), drawn).view(np.uint16) * mask
     return generator.integers(1, 1 << bits, mask.shape, dtype=f"u{bits // 8}") * mask
 
 
@@ -126,16 +132,23 @@ def _block(
     parameters: Parameters,
     values: npt.NDArray[Any],
     block: MaskBlock,
+    tile: int,
     registers: Registers,
     generator: np.random.Generator,
 ) -> Transaction:
-    """The passes of a block of weights: their stored values, one run of metadata for all of them."""
+    """The passes of a tile of a block of weights: its stored values, a run of metadata for all passes."""
     shape = parameters.metadata.shape
-    stored = values.reshape(len(values), -1)[block.row : block.row + ROWS]
+    first_row = block.row + tile * ROWS
+    stored = values.reshape(len(values), -1)[first_row : first_row + ROWS]
     work: Transaction = {"instructions": [], "a": [], "b": [], "codes": [], "c": []}
-    passes = REPLAYED_K // shape.k
+    passes = RUNS[parameters.form.word_bits][1] // shape.k
     for number in range(passes):
-        step = Pass(begins=KEPT if number else ZERO, gives=number == passes - 1, sparse=True, selector=number)
+        step = Pass(
+            begins=KEPT if number else ZERO,
+            gives=number == passes - 1,
+            sparse=True,
+            selector=tile * passes + number,
+        )
         first = (block.column + number * shape.k) // 2
         words = fragments.to_words(stored[:, first : first + shape.k // 2], parameters.form)
         work["instructions"].append(pack_pass(parameters, step))

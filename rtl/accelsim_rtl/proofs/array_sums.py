@@ -11,7 +11,7 @@ class ArraySums(PromisedLines):
 
     def __init__(self, unit: SatArray):
         super().__init__(
-            unit, unit.store, moving="arrives", stages=1, further={"draining": ("sequencer.draining", 1)}
+            unit, unit.store, moving="arrives", stages=1, more={"draining": ("sequencer.draining", 1)}
         )
 
     def claim(self, m: Module):

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 
-from accelsim.units.stc.tile import A_BEATS, C_DEPTH
+from accelsim.units.stc.tile import A_BEATS
 from accelsim_rtl.proofs.promised_lines import PromisedLines
 from accelsim_rtl.proofs.watching import Harness
 from accelsim_rtl.stc.tile import Tile
@@ -70,12 +70,12 @@ class PassEnds(PromisedLines):
     def __init__(self, tile: Tile):
         registers = {
             "position": ("position", range(tile.parameters.pass_cycles)),
-            "available": ("available", range(C_DEPTH + 1)),
+            "available": ("available", range(tile.parameters.c_depth + 1)),
             "a_count": ("a_count", range(A_BEATS + 1)),
             "loading": ("loading", 1),
         }
         stages = tile.parameters.step_cycles
-        super().__init__(tile, tile.store, moving="arrives", stages=stages, further=registers)
+        super().__init__(tile, tile.store, moving="arrives", stages=stages, more=registers)
 
     def claim(self, m: Module):
         super().claim(m)

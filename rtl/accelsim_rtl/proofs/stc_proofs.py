@@ -1,7 +1,6 @@
 """The proofs of the sparse tensor core: what its codes pick, and that its results have room."""
 
 from accelsim.units.stc.dot_product import DotProduct as DotProductParameters
-from accelsim.units.stc.machine import Machine as MachineParameters
 from accelsim.units.stc.metadata import Metadata as MetadataParameters
 from accelsim.units.stc.selector import Selector as SelectorParameters
 from accelsim.units.stc.tile import Tile as TileParameters
@@ -10,7 +9,6 @@ from accelsim_rtl.proofs.prover import Proof
 from accelsim_rtl.proofs.stc_codes import MetadataRows, SelectorPicks
 from accelsim_rtl.proofs.stc_progress import PassEnds, WalkEnds
 from accelsim_rtl.stc.dot_product import DotProduct
-from accelsim_rtl.stc.machine import Machine
 from accelsim_rtl.stc.metadata import Metadata
 from accelsim_rtl.stc.selector import Selector
 from accelsim_rtl.stc.tile import Tile
@@ -25,13 +23,7 @@ SUMS = "room is promised to a sum before its last step, so that the stream rule 
 
 def _dot_product() -> PromisedLines:
     unit = DotProduct(DotProductParameters(multipliers=2, sums=2))
-    return PromisedLines(unit, unit.store, moving="arrives", stages=unit.parameters.sum_cycles(2))
-
-
-def _machine() -> PromisedLines:
-    unit = Machine(MachineParameters(lanes=4, count_bits=2, address_bits=9))
-    stages = unit.parameters.step_cycles
-    return PromisedLines(unit, unit.tile.store, moving="arrives", stages=stages, within="tile.")
+    return PromisedLines(unit, unit.store, moving="arrives", stages=unit.parameters.latency_cycles - 1)
 
 
 PROOFS = (
@@ -72,21 +64,9 @@ PROOFS = (
         harness=lambda: PassEnds(Tile(TileParameters(lanes=4))),
     ),
     Proof(
-        unit="stc.tile",
-        claim=PASS,
-        bounds="16 lanes, dense only",
-        harness=lambda: PassEnds(Tile(TileParameters(lanes=16, sparse=False))),
-    ),
-    Proof(
         unit="stc",
         claim=WALK,
         bounds="its walkers alone, 3 loops of 1 to 3, addresses of 5 bits",
         harness=lambda: WalkEnds(Walker(3, 2, 5)),
-    ),
-    Proof(
-        unit="stc",
-        claim=SUMS,
-        bounds="4 lanes, counts of 2 bits",
-        harness=_machine,
     ),
 )

@@ -66,7 +66,9 @@ class DotProduct(Component):
             lane.first.eq(delayed(m, step.first, latency, name="first")),
             lane.start.eq(delayed(m, step.start, latency, name="start")),
             store.issued.eq(takes & step.last),
-            store.arrives.eq(delayed(m, takes & step.last, latency, name="arrives", resets=True)),
+            store.arrives.eq(
+                delayed(m, takes & step.last, parameters.latency_cycles - 1, name="arrives", resets=True)
+            ),
             store.beat.eq(lane.total),
         ]
         return m

@@ -1,5 +1,3 @@
-# amaranth: UnusedElaboratable=no
-# A component whose ports alone are wanted holds parts that nobody elaborates.
 """The machine: walkers over memory images around the tile engine."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
@@ -27,7 +25,6 @@ class Machine(Component):
 
     def __init__(self, parameters: Parameters):
         self.parameters = parameters
-        self.tile = Tile(parameters)
         self.names = ("a", "b", "codes") if parameters.sparse else ("a", "b")
         address = stream.Signature(parameters.address_bits)
         ports = {}
@@ -46,7 +43,7 @@ class Machine(Component):
     def elaborate(self, platform):
         m = Module()
         parameters, job = self.parameters, Signal(job_layout(self.parameters), reset_less=True)
-        m.submodules.tile = tile = self.tile
+        m.submodules.tile = tile = Tile(parameters)
         m.d.comb += self.running.eq(tile.running)
 
         # A job: all walks begin.

@@ -10,7 +10,7 @@ from accelsim.golden.fragments import COLUMNS
 from accelsim.golden.tensor_lane import STEPS
 from accelsim.units.stc.lane import ACCUMULATOR_BITS, WORD_BITS
 from accelsim.units.stc.metadata import QUAD
-from accelsim.units.stc.tile import A_BEATS, C_DEPTH, D_DEPTH, FROM_C, METADATA_CLOCKS, QUADS, ZERO
+from accelsim.units.stc.tile import A_BEATS, FROM_C, METADATA_CLOCKS, QUADS, ZERO
 from accelsim.units.stc.tile import Tile as Parameters
 from accelsim_rtl.promised_store import PromisedStore
 from accelsim_rtl.stc.buffers import CodeBuffer, ColumnBuffer, RowBuffer
@@ -31,8 +31,8 @@ class Tile(Component):
 
     def __init__(self, parameters: Parameters):
         self.parameters = parameters
-        self.store = PromisedStore(results_layout(parameters), D_DEPTH)
-        self.c_store = PromisedStore(accumulators_layout(parameters), C_DEPTH)
+        self.store = PromisedStore(results_layout(parameters), parameters.d_depth)
+        self.c_store = PromisedStore(accumulators_layout(parameters), parameters.c_depth)
         quad = data.ArrayLayout(WORD_BITS, QUAD)
         codes = {"codes": In(stream.Signature(quad))} if parameters.sparse else {}
         super().__init__(
@@ -118,7 +118,7 @@ class Tile(Component):
         # C is promised to a step when it goes, and read when its sum is there.
         takes_c = Signal()
         gives = Signal()
-        available = Signal(range(C_DEPTH + 1))
+        available = Signal(range(parameters.c_depth + 1))
         accepts = self.c.valid & self.c.ready
         m.d.comb += [
             takes_c.eq((step == 0) & (current.begins == FROM_C)),
@@ -136,7 +136,7 @@ class Tile(Component):
         starts = (step == 0) & ~current.begins[1]
         self._lanes(m, rows.words, columns.elements, codes, current, goes, place, starts, takes_c)
         wiring.connect(m, store.given, wiring.flipped(self.d))
-        latency = parameters.step_cycles
+        latency = parameters.latency_cycles - 1
         m.d.comb += [
             store.arrives.eq(delayed(m, goes & gives, latency, name="arrives", resets=True)),
             store.beat.undefined.eq(delayed(m, doubtful, latency, name="doubtful")),
