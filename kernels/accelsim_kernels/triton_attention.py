@@ -1,4 +1,4 @@
-"""Pruned attention of one new token on a GPU, in Triton: kept keys alone, MSBs first, LSBs for flat rows only.
+"""Pruned attention of one new token on a GPU, in Triton: kept keys alone, LSBs for flat rows only.
 
 Scores are golden's integers, to the bit; exponents and sums are float32. Keys are split among programs, which
 leave their largest score, their sum and their weighted V; a second launch reads LSBs for the heads whose
@@ -113,7 +113,7 @@ def _partial(
     if WHOLE:
         # The largest probability is exp(0) over the sum.
         _, sums = _sum_of_all(partial, head, VALUE_DIM, SPLITS, SPLIT_WIDTH)
-        flat = 1.0 < threshold * sums
+        flat = threshold * sums > 1.0
     if flat:
         channel, lane = tl.arange(0, DIM_WIDTH), tl.arange(0, VALUE_WIDTH)
         asked = tl.load(query + head * DIM + channel, mask=channel < DIM, other=0).to(tl.int32)

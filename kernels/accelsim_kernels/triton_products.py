@@ -17,7 +17,6 @@ import triton
 import triton.language as tl
 
 from accelsim.golden.formats import NM
-
 from accelsim_kernels.packing import Pattern, element_of
 
 MOST_GATHERED = 2
@@ -47,7 +46,9 @@ def gpu_pack(weights: NM, device: torch.device | str) -> GpuPacked:
     kind = KINDS[element_of(weights.values.dtype)]
     outputs = weights.values.shape[0]
     flat = np.ascontiguousarray(weights.values).reshape(outputs, pattern.groups * pattern.n)
-    values = torch.from_numpy(flat.view(np.int16)).view(kind) if kind == torch.bfloat16 else torch.from_numpy(flat)
+    values = (
+        torch.from_numpy(flat.view(np.int16)).view(kind) if kind == torch.bfloat16 else torch.from_numpy(flat)
+    )
     places = weights.indices.reshape(outputs, pattern.groups * pattern.n).astype(np.uint8)
     if not pattern.wide:
         places = np.pad(places, ((0, 0), (0, places.shape[1] % 2)))
@@ -81,7 +82,9 @@ def gpu_matmul(weights: GpuPacked, activations: torch.Tensor) -> torch.Tensor:
     fixed: dict[str, Any] = {"N": pattern.n, "M": pattern.m, "NARROW": not pattern.wide, "SUMS": _kind(sums)}
     if rows <= MOST_GATHERED:
         grid = (triton.cdiv(weights.outputs, 4), rows)
-        _gathered[grid](*numbers, pattern.groups * pattern.n, weights.places.shape[1], OUTPUTS=4, SLOTS=512, **fixed)
+        _gathered[grid](
+            *numbers, pattern.groups * pattern.n, weights.places.shape[1], OUTPUTS=4, SLOTS=512, **fixed
+        )
         return total
     width = triton.next_power_of_2(pattern.m)
     grid = (triton.cdiv(weights.outputs, 64), triton.cdiv(rows, 16))
