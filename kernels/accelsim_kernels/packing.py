@@ -9,6 +9,7 @@ bits of words[(b x words_of_a_block + s // 8) x 16 + lane], eight of 4 bits a wo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,52 +53,52 @@ class Pattern:
         if self.length < 0:
             raise ValueError(f"length must be at least 0, not {self.length}")
 
-    @property
+    @cached_property
     def groups(self) -> int:
         """Groups of M, the ragged last one included."""
         return -(-self.length // self.m)
 
-    @property
+    @cached_property
     def wide(self) -> bool:
         """Whether a group needs a table of 32."""
         return self.m > WIDTH
 
-    @property
+    @cached_property
     def groups_per_table(self) -> int:
         """Whole groups in a table."""
         return max(1, WIDTH // self.m)
 
-    @property
+    @cached_property
     def tables(self) -> int:
         """Tables along the reduced axis."""
         return -(-self.groups // self.groups_per_table)
 
-    @property
+    @cached_property
     def stride(self) -> int:
         """Activations from one table to the next."""
         return self.groups_per_table * self.m
 
-    @property
+    @cached_property
     def slots_per_table(self) -> int:
         """Slots of a table."""
         return self.groups_per_table * self.n
 
-    @property
+    @cached_property
     def slots(self) -> int:
         """Slots of a block of sixteen outputs."""
         return self.tables * self.slots_per_table
 
-    @property
+    @cached_property
     def index_bits(self) -> int:
         """Bits of a packed index."""
         return 5 if self.wide else 4
 
-    @property
+    @cached_property
     def words(self) -> int:
         """Words of packed indices of each lane of a block."""
         return -(-self.slots // (32 // self.index_bits))
 
-    @property
+    @cached_property
     def padded(self) -> int:
         """Activations that the look-ups of a row may read."""
         if not self.tables:
@@ -115,12 +116,12 @@ class Packed:
     values: Array
     words: npt.NDArray[np.uint32]
 
-    @property
+    @cached_property
     def blocks(self) -> int:
         """Blocks of sixteen outputs, the ragged last one included."""
         return -(-self.outputs // WIDTH)
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """Bytes of values and indices: what a product with one activation row moves."""
         return self.values.nbytes + self.words.nbytes

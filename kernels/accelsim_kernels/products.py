@@ -33,8 +33,8 @@ CHUNK_ROWS = 64
 CHUNK_COLUMNS = 1024
 """Activations of a chunk: 256 KB in float32, a quarter of a second-level cache."""
 
-SERIAL_BYTES = 1 << 17
-"""Weights times rows below which starting threads costs more than they save (some 5 us)."""
+SERIAL_BYTES = 1 << 19
+"""Weights times rows below which threads cost more than they save: some 5 us, and more on a busy machine."""
 
 MOST_INT8_COLUMNS = (2**31 - 1) // 2**14
 """Products of two int8 that an int32 sum always holds."""

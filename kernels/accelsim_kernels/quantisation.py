@@ -50,6 +50,8 @@ def _quantise(rows, highest, raw, scales, finite):
             if not number <= 1.7976931348623157e308:
                 finite[row] = False
             largest = max(largest, number)
+        if not finite[row]:
+            continue
         scale = largest / highest if largest > 0 else 1.0
         scales[row] = scale
         for column in range(rows.shape[1]):

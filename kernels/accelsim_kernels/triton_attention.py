@@ -1,4 +1,4 @@
-"""Pruned attention of one new token on a GPU, in Triton: kept keys alone, MSBs first, LSBs for flat rows only.
+"""Pruned attention of one new token on a GPU, in Triton: kept keys alone, LSBs for flat rows only.
 
 Scores are golden's integers, to the bit; exponents and sums are float32. Keys are split among programs, which
 leave their largest score, their sum and their weighted V; a second launch reads LSBs for the heads whose

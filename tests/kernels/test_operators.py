@@ -15,6 +15,7 @@ from accelsim.golden.matmul import matmul_integer
 from accelsim.prune.nm_masks import backward_mask, forward_mask
 from accelsim_kernels import pack, products
 from accelsim_kernels.fixed_products import pack_pairs, safe_pairs
+from accelsim_kernels.layers import NMLinear
 from accelsim_kernels.operators import (
     fixed_attention,
     fixed_linear,
@@ -140,3 +141,24 @@ def test_a_fixed_attention_is_golden_s_head_by_head(causal) -> None:
             wanted = golden_attend(alone, form, 0.5, None if valid is None else valid[0])
             exact = (wanted.outputs[0] * wanted.output_scale).astype(np.float32)
             assert np.array_equal(found[sample, :, head].numpy(), exact)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_a_packed_layer_is_the_pruned_linear_layer(kind) -> None:
+    layer = torch.nn.Linear(37, 20).to(kind)
+    packed_layer = NMLinear.of(layer, 2, 8)
+    kept = (
+        forward_mask(layer.weight, 2, 8)
+        if kind == torch.float32
+        else nm_weights(layer.weight.detach(), 2, 8)[0] != 0
+    )
+    x = torch.randn(2, 3, 37).to(kind)
+    wanted = torch.nn.functional.linear(x, layer.weight.detach() * kept, layer.bias.detach())
+    with torch.no_grad():
+        found = packed_layer(x)
+    assert torch.allclose(found, wanted, atol=1e-5 if kind == torch.float32 else 0.05)
+    given = x.clone().requires_grad_()
+    assert torch.equal(packed_layer(given).detach(), found)
+    compiled = torch.compile(packed_layer, backend="aot_eager", fullgraph=True)
+    with torch.no_grad():
+        assert torch.equal(compiled(x), found)

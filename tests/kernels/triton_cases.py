@@ -92,7 +92,7 @@ def test_attention_of_a_new_token_is_golden_s_within_its_own_bound(kv, group, to
 
 def test_what_does_not_fit_is_refused() -> None:
     form = AttentionFormat(msb_bits=10)
-    with pytest.raises(ValueError, match="^msb_bits must be at most 8, not 10$"):
+    with pytest.raises(ValueError, match=r"^msb_bits must be at most 8, not 10$"):
         split_keys(torch.zeros(1, 2, 4), torch.zeros(1, 2, 4), form)
     stored = compressed(weights("fp32", (4, 16), 0), 2, 8)
     with pytest.raises(ValueError, match=r"^activations must be \(rows, 16\) as the weights"):
