@@ -240,6 +240,7 @@ def allocation(book: Book, model: str) -> None:
                     f"{row['distortion_on_probes']:>8.4f} {row['distortion_on_others']:>8.4f}",
                     flush=True,
                 )
+    plotted(book.path.with_name(f"recipes_{model}.png"), book.rows)
 
 
 class Bench:
@@ -285,6 +286,30 @@ class Bench:
     @torch.no_grad()
     def given(self, samples: Any) -> list[torch.Tensor]:
         return [main_output(fed(self.model.module, sample)).float() for sample in samples]
+
+
+def plotted(path: Path, rows: list[Row]) -> None:
+    """Distortion on samples that the choice has not seen over cycles, machine by machine."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, machine in zip(figure.subplots(1, len(MACHINES)), MACHINES, strict=True):
+        for kind, label in (("uniform", "uniform N:8"), ("as", "by the simulator")):
+            points = [row for row in rows if row["machine"] == machine and row["allocation"].startswith(kind)]
+            axes.plot(
+                [row["cycles"] / row["dense_cycles"] for row in points],
+                [row["distortion_on_others"] for row in points],
+                marker="o",
+                label=label,
+            )
+        axes.set_title(machine)
+        axes.set_xlabel("cycles of the dense layers")
+        axes.set_ylabel("distortion")
+        axes.legend()
+        axes.grid(alpha=0.3)
+    figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
 
 
 def texts(model: Model) -> tuple[list[Row], list[Row], str]:
