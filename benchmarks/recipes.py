@@ -305,7 +305,7 @@ def plotted(path: Path, rows: list[Row]) -> None:
                 label=label,
             )
         axes.set_title(machine)
-        axes.set_xlabel("cycles of the dense layers")
+        axes.set_xlabel("cycles, of those of the dense layers")
         axes.set_ylabel("distortion")
         axes.legend()
         axes.grid(alpha=0.3)
