@@ -65,7 +65,7 @@ SMOLLM2 = (
     "magnitude,0.5",
     "wanda,2:4,dsnot",
     "gblm,2:4",
-    "nowag,2:4,armor",
+    "nowag,2:4,armor,steps=60",
     "wanda,0.5,dsnot",
     "gblm,0.5",
 )
