@@ -15,6 +15,7 @@ from accelsim import Attention, Matmul, Unknown, Workload, __version__
 from accelsim.cli import main
 from accelsim.golden.formats import Bitmap
 from accelsim.models import networks
+from accelsim.prune import known
 
 GEMM = ["gemm", "64", "64", "64", "--on", "systolic:8"]
 ATTENTION = [
@@ -207,7 +208,7 @@ def test_json_goes_to_a_file_beside_the_table(capsys: pytest.CaptureFixture[str]
     [
         ("accelerators", ["systolic", "sat", "stc", "spatten", "a3", "mnnfast"]),
         ("models", ["minilm", "smollm2", "efficientnet-lite0", "vit-s", *networks()]),
-        ("recipes", ["magnitude", "spatten", "bdwp", "srste", "sdgp", "transposable"]),
+        ("recipes", [*known()]),
     ],
 )
 def test_lists_are_plain_lines_with_the_name_first(

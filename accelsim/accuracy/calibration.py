@@ -7,7 +7,7 @@ other crops, or training pictures; any other module its own inputs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,19 @@ from accelsim.accuracy.task import tokenizer_of
 from accelsim.datasets import brown, fashion_mnist, shakespeare
 from accelsim.models.candidates import maximum_tokens
 from accelsim.models.loading import Model
-from accelsim.prune import Composed, Recipe, parse_all
+from accelsim.prune import Composed, Recipe, fitted, parse_all
+
+
+def calibrated(
+    model: Model,
+    recipes: str | Recipe | Sequence[str | Recipe] | None,
+    *,
+    seed: int,
+    text: str | None = None,
+    told: Callable[[str, int, int], None] | None = None,
+) -> tuple[Recipe, ...]:
+    """The recipes, those that need it with the weights that they leave; see `calibration`."""
+    return fitted(model.module, recipes, calibration(model, recipes, seed=seed, text=text), told)
 
 
 def calibration(

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from accelsim.accuracy.agreement import agreement
-from accelsim.accuracy.calibration import calibration
+from accelsim.accuracy.calibration import calibrated
 from accelsim.accuracy.classes import DATASET, classes, dataset_of
 from accelsim.accuracy.perplexity import is_causal, perplexity
 from accelsim.accuracy.pictures import shape_of
 from accelsim.accuracy.sentences import sentences
 from accelsim.accuracy.task import AccuracyError, Task
 from accelsim.models.loading import Model
-from accelsim.prune import Recipe, fitted, parse_all, pruned
+from accelsim.prune import Recipe, parse_all, pruned
 from accelsim.report import Accuracy
 
 PRUNED_SHARE = 0.01
@@ -81,7 +81,7 @@ def prepare(
     """
     recipes = parse_all(prune)
     task = _task(model, recipes, seed, samples)
-    recipes = fitted(model.module, recipes, calibration(model, recipes, seed=seed))
+    recipes = calibrated(model, recipes, seed=seed)
     return Evaluation(model=model, recipes=recipes, task=task)
 
 

@@ -324,18 +324,13 @@ class Source:
     @cached_property
     def pruning(self) -> tuple[Recipe, ...]:
         """The recipes; those that need it are calibrated, once for the trace and the evaluation."""
-        from accelsim.accuracy.calibration import calibration
-        from accelsim.prune import fitted, parse_all
+        from accelsim.accuracy.calibration import calibrated
+        from accelsim.prune import parse_all
 
-        recipes = parse_all(self.recipes)
         if self.is_workload or self.is_network or self.train:
-            return recipes
-        with self._foreign_code(), step(f"{self.model}: loading", lines=False):
-            model = self.loaded
-        with self._foreign_code():
-            samples = calibration(model, recipes, seed=self.seed, text=self.text)
-            with progress(f"{self.model}: pruning", what="layers") as advance:
-                return fitted(model.module, recipes, samples, advance)
+            return parse_all(self.recipes)
+        with self._foreign_code(), progress(f"{self.model}: pruning") as told:
+            return calibrated(self.loaded, self.recipes, seed=self.seed, text=self.text, told=told)
 
     def workload(self, recipes: Sequence[str | Recipe] | None = None) -> Workload:
         """Read or trace, under other `recipes` if given. ValueError for whatever the user got wrong."""

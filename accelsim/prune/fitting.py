@@ -63,10 +63,13 @@ def fit(module: nn.Module, recipe: Composed, samples: Sequence[Any], told: Told 
 def _chosen(module: nn.Module, recipe: Composed, left_dense: dict[str, str]) -> list[Matrix]:
     """The layers that the recipe fits; the others are listed with the reason."""
     chosen = []
+    settings = {**recipe.set(recipe.shape), **recipe.shape.derived(module)}
     for matrix in matrices(module):
         rows = matrix.weight.numel() // matrix.weight.shape[matrix.axis]
-        obstacle = matrix.obstacle or recipe.shape.refuses(
-            rows, matrix.along, recipe.amount, recipe.set(recipe.shape)
+        obstacle = (
+            matrix.obstacle
+            or recipe.shape.where(matrix.name, matrix.along, settings)
+            or recipe.shape.refuses(rows, matrix.along, recipe.amount, settings)
         )
         if not obstacle and recipe.needs and not matrix.sees_inputs:
             obstacle = f"{type(matrix.layer).__name__}'s inputs cannot be calibrated"
@@ -127,7 +130,7 @@ class _Fitting:
     def _cut(self, matrix: Matrix, seen: Seen) -> None:
         recipe = self.network.recipe
         amount = self.amounts[matrix.name]
-        cut = cut_layer(matrix.name, matrix.read(), seen, recipe, amount)
+        cut = cut_layer(matrix.name, matrix.read(), seen, recipe, amount, self.network.module)
         for word in recipe.words[3:]:
             assert isinstance(word, Refinement)
             word.on(cut, recipe.set(word))
@@ -148,11 +151,13 @@ class _Fitting:
         fitted.weights[name] = matrix.shaped(cut.weight)
 
 
-def cut_layer(name: str, dense: torch.Tensor, seen: Seen, recipe: Composed, amount: Amount) -> Cut:
-    """Scores and mask of one layer (groups, rows, columns), not refined yet."""
+def cut_layer(
+    name: str, dense: torch.Tensor, seen: Seen, recipe: Composed, amount: Amount, module: Any = None
+) -> Cut:
+    """Scores and mask of one layer (groups, rows, columns) of a module, not refined yet."""
     score, shape = recipe.words[1], recipe.shape
     assert isinstance(score, Score)
-    settings = recipe.set(score)
+    settings, shaped = recipe.set(score), {**recipe.set(shape), **shape.derived(module)}
     if score.sweep:
         scores, weight, kept = dense, dense.clone(), torch.ones_like(dense, dtype=torch.bool)
         factors = inverse_factor(seen.gram, number(settings, "damping"))
@@ -163,12 +168,12 @@ def cut_layer(name: str, dense: torch.Tensor, seen: Seen, recipe: Composed, amou
             weight[group], kept[group], _ = swept(
                 dense[group],
                 factor,
-                choose=lambda part, start: shape.of(part[None], amount, recipe.set(shape))[0],
+                choose=lambda part, start: shape.of(part[None], amount, shaped)[0],
                 chosen_at_once=amount.m or block,
                 block=block,
             )
     else:
         scores = score.of(dense, seen, settings)
-        kept = shape.of(scores, amount, recipe.set(shape))
+        kept = shape.of(scores, amount, shaped)
         weight = dense * kept
     return Cut(name=name, dense=dense, weight=weight, kept=kept, scores=scores, seen=seen, amount=amount)

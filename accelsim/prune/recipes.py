@@ -33,6 +33,7 @@ SENTENCES = {
     "those fractions, averaged over the layers; tokens=1*2/0.5*4 layer by layer; schedule="
     f"{'|'.join(PUBLISHED)} as published; channels=0.6 of K; value_bits=8; threshold=0.1 for the LSBs; "
     "recent=8 new tokens stay; scores=mean|sum; values_in=all|generation.",
+    "think": "K channels that matter least to the newest queries leave: think,0.6 is spatten,channels=0.6.",
     "bdwp": "Bidirectional N:M pruning of training: bdwp,2:8 prunes the weights of the forward product along "
     "input channels and those of the backward product along output channels; decay=0.0002 adds SR-STE's "
     "term; first=1 and last=1 prune these layers, too.",
@@ -42,9 +43,10 @@ SENTENCES = {
 
 SOURCES = {
     "spatten": "Wang et al., HPCA 2021, arXiv 2012.09852",
+    "think": "Xu et al., ICLR 2025, arXiv 2407.21018",
     "bdwp": "Lin et al. (SAT), 2023, arXiv 2309.13015",
     "srste": "Zhou et al., ICLR 2021, arXiv 2102.04010",
-    "sdgp": "McDanel et al., NeurIPS workshop 2022, arXiv 2210.17446",
+    "sdgp": "McDanel et al., 2022, arXiv 2202.00774",
 }
 
 MSB_BITS = (4, 6, 8, 10, 12)
@@ -245,6 +247,8 @@ def parse(recipe: str) -> Recipe:
     name, *words = (word.strip() for word in recipe.split(","))
     if name == "spatten":
         return _spatten(recipe, words)
+    if name == "think":
+        return _think(recipe, words)
     if name in METHODS:
         return _nm_training(recipe, name, words)
     if name == "magnitude" and words[1:] == ["pairs"]:
@@ -254,8 +258,9 @@ def parse(recipe: str) -> Recipe:
     first = [*SCORES, *SENTENCES, "transposable"]
     if name in COMPOSED_WORDS:
         kind = COMPOSED_WORDS[name].kind
+        article = "an" if kind == "allocation" else "a"
         raise ValueError(
-            f"recipe {recipe!r} must begin with a score, such as wanda,{recipe}: {name!r} is the {kind}"
+            f"recipe {recipe!r} must begin with a score, such as wanda,{recipe}: {name!r} is {article} {kind}"
         )
     raise ValueError(unknown("recipe", name, first))
 
@@ -319,6 +324,12 @@ def _spatten(recipe: str, words: list[str]) -> Spatten:
         said = {**PUBLISHED[said["schedule"]].words, **said}
     settings = {name: _placed(recipe, partial(_setting, name, value)) for name, value in said.items()}
     return _placed(recipe, lambda: Spatten(**settings))
+
+
+def _think(recipe: str, words: list[str]) -> Spatten:
+    if len(words) != 1:
+        raise ValueError(f"recipe {recipe!r} must say think,FRACTION")
+    return _placed(recipe, lambda: Spatten(channels=parse_fraction("think", words[0])))
 
 
 def _nm_training(recipe: str, method: str, words: list[str]) -> NmTraining:

@@ -30,6 +30,13 @@ def scores_notes(layers: Sequence[Layer]) -> tuple[str, ...]:
     return (rule,) if rule else ()
 
 
+def factors_note(layers: Sequence[Layer]) -> tuple[str, ...]:
+    """One line where dense blocks stand around sparse cores; none where there are none."""
+    if not any(layer.name.endswith((".before", ".behind")) for layer in layers):
+        return ()
+    return ("dense blocks stand around sparse cores, and the baseline has these blocks as well",)
+
+
 def dense_layers_note(layers: Sequence[Layer]) -> tuple[str, ...]:
     """One line that lists weights without a zero beside weights that have some; none if all are alike."""
     weighted = [layer for layer in layers if isinstance(layer, Matmul) and layer.weights]

@@ -16,7 +16,7 @@ from accelsim.prune.applying import pruned
 from accelsim.prune.passes import generation_notes, prefixed
 from accelsim.prune.recipes import Recipe, Spatten, parse_all
 from accelsim.trace.generation import generated_layers
-from accelsim.trace.notes import dense_layers_note, scores_notes
+from accelsim.trace.notes import dense_layers_note, factors_note, scores_notes
 from accelsim.trace.recorder import Recorder
 from accelsim.workload import Attention, Layer, Matmul, Workload
 
@@ -42,16 +42,19 @@ def trace_module(
         if not recipes:
             layers = record(module, inputs, scores=scores)
         else:
-            recorder = Recorder(module, inputs, scores=scores)
-            with pruned(module, recipes, decided=recorder.decided, samples=[inputs]), recorder:
-                ran(module, inputs)
+            now: list[Recorder] = []
+            with pruned(module, recipes, decided=lambda compute: now[-1].decided(compute), samples=[inputs]):
+                # Recipes may put layers in the place of others, so the recorder looks at what they left.
+                now.append(recorder := Recorder(module, inputs, scores=scores))
+                with recorder:
+                    ran(module, inputs)
             layers = recorder.layers()
             if any(isinstance(recipe, Spatten) for recipe in recipes):
                 layers = with_unpruned_sizes(layers, record(module, inputs))
     return Workload(
         model=name or type(module).__name__,
         layers=layers,
-        notes=(*notes, *scores_notes(layers), *dense_layers_note(layers)),
+        notes=(*notes, *factors_note(layers), *scores_notes(layers), *dense_layers_note(layers)),
     )
 
 

@@ -96,6 +96,7 @@ def test_words_become_recipes() -> None:
     assert (small.tokens, small.values) == ((0.9, 0.7, *[0.2] * 4, *[0.1] * 6), 0.5)
     assert parse("spatten,schedule=linear,tokens=0.5") == Spatten(tokens=0.5)
     assert parse_all(["magnitude,2:4", "spatten,values=0.3"]) == (Magnitude(n=2, m=4), Spatten(values=0.3))
+    assert parse("think,0.6") == Spatten(channels=0.6)
     assert parse("bdwp,2:8") == NmTraining(method="bdwp", n=2, m=8)
     assert parse("bdwp, 2:8, decay=0.0002, first=1") == NmTraining(
         method="bdwp", n=2, m=8, decay=2e-4, first=True
@@ -148,7 +149,8 @@ def test_inference_reads_the_forward_weights_of_training(method: str) -> None:
         ("magnitude,0", "not 0"),
         ("magnitude,1.5", "not 1.5"),
         ("magnitude,nan", "not nan"),
-        ("magnitude,2:4,0.5", "must say magnitude,N:M"),
+        ("magnitude,2:4,0.5", "magnitude,N:M or magnitude,FRACTION"),
+        ("think", "think,FRACTION"),
         ("spatten", "spatten,tokens=0.5"),
         ("spatten,token=0.5", "did you mean 'tokens'"),
         ("spatten,tokens", "tokens=VALUE"),

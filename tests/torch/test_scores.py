@@ -311,3 +311,39 @@ def test_equal_inputs_make_wanda_magnitude_by_row_and_exactly_so_many_stay() -> 
     )  # type: ignore[union-attr,arg-type]
     assert torch.equal(cut.kept, by_row.kept)
     assert cut.kept.sum(dim=2).unique().tolist() == [4]
+
+
+def test_a_column_of_flap_scores_what_its_removal_costs_when_its_mean_becomes_bias() -> None:
+    weight, seen, x = layer(5)
+    w = weight[0].double().numpy()
+    sums = scored("flap,0.5,columns", weight, seen).sum(axis=0)
+    for column in range(x.shape[1]):
+        lost = np.outer(x[:, column] - x[:, column].mean(), w[:, column])
+        assert sums[column] == pytest.approx((lost**2).sum(axis=1).mean(), rel=1e-4)
+
+
+def test_columns_and_heads_go_whole_and_a_network_without_heads_says_so() -> None:
+    weight, seen, _ = layer(6)
+    recipe = parse("flap,0.5,columns")
+    assert isinstance(recipe, Composed)
+    kept = cut_layer("fc", weight, seen, recipe, recipe.amount).kept[0]
+    assert torch.equal(kept, kept[:1].expand(kept.shape))
+    assert int(kept[0].sum()) == 8
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.o_proj = nn.Linear(16, 6, bias=False)
+            self.other = nn.Linear(6, 6)
+            self.config = type("Config", (), {"num_attention_heads": 4, "hidden_size": 16})()
+
+        def forward(self, given: torch.Tensor) -> torch.Tensor:
+            return self.other(self.o_proj(given))
+
+    found = fit(Attention(), parse("flap,0.5,heads,bias"), [torch.randn(9, 16)])  # type: ignore[arg-type]
+    by_head = (found.weights["o_proj"] != 0).reshape(6, 4, 4).sum(dim=(0, 2))
+    assert sorted(by_head.tolist()) == [0, 0, 24, 24]
+    assert found.left_dense == {"other": "no projection behind attention"}
+    with pytest.raises(ValueError, match=r"must fit at least one .* heads how wide") as refusal:
+        fit(nn.Sequential(nn.Conv2d(3, 8, 3)), parse("flap,0.5,heads"), [torch.randn(1, 3, 9, 9)])  # type: ignore[arg-type]
+    assert "\n" not in str(refusal.value)

@@ -63,7 +63,7 @@ def _point(
     if amount.keep == 1 or (amount.m and amount.n == amount.m):
         return Point(amount=amount, kept=matrix.size, distortion=0.0)
     before = matrix.read()
-    cut = cut_layer(matrix.name, before, network.seen_of(matrix), network.recipe, amount)
+    cut = cut_layer(matrix.name, before, network.seen_of(matrix), network.recipe, amount, network.module)
     matrix.write(cut.weight)
     try:
         lost = distortion(dense, outputs(network, probes))

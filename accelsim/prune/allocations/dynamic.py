@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-UNITS = 2000
+UNITS = 20_000
 """Into so many units the budget is cut; costs are rounded up, so that it holds."""
 
 

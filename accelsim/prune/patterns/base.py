@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from accelsim.prune.word import Settings, Word
 
@@ -30,8 +30,11 @@ class Pattern(Word):
     """`of(scores, amount, settings)`: (groups, rows, columns) to what is kept; the lowest index wins a tie.
 
     `said`: how it is written. `refuses(rows, columns, amount, settings)`: why a layer cannot have it.
+    `where(name, columns, settings)`: the same, told from its name. `derived(module)`: settings that it says.
     """
 
     said: str
     of: Callable[[torch.Tensor, Amount, Settings], torch.Tensor]
     refuses: Callable[[int, int, Amount, Settings], str] = lambda rows, columns, amount, settings: ""
+    where: Callable[[str, int, Settings], str] = lambda name, columns, settings: ""
+    derived: Callable[[Any], Settings] = lambda module: {}

@@ -1,6 +1,6 @@
 """How important each weight is: one word a file."""
 
-from accelsim.prune.scores import gblm, magnitude, nowag, obs, random, sparsegpt, taylor, wanda
+from accelsim.prune.scores import flap, gblm, magnitude, nowag, obs, random, sparsegpt, taylor, wanda
 from accelsim.prune.word import Score
 
 SCORES: dict[str, Score] = {
@@ -14,5 +14,6 @@ SCORES: dict[str, Score] = {
         sparsegpt.WORD,
         nowag.WORD,
         taylor.WORD,
+        flap.WORD,
     )
 }
