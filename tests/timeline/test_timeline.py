@@ -165,6 +165,14 @@ def test_the_command_line_writes_a_timeline(tmp_path: Path, capsys: pytest.Captu
     assert "--timeline-window belongs to --timeline" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("flag", ["--timeline", "--report", "--json"])
+def test_a_full_disk_is_one_line(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*GEMM, flag, "/dev/full"]) == 2
+    error = capsys.readouterr().err
+    assert error == f"accelsim: {flag} '/dev/full' cannot be written: No space left on device\n"
+
+
 GOOD = [
     {"ph": "M", "pid": 1, "tid": 0, "name": "process_name", "args": {"name": "p"}},
     {"ph": "M", "pid": 1, "tid": 1, "name": "thread_name", "args": {"name": "t"}},
