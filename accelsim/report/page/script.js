@@ -43,7 +43,7 @@ function filter(table, tools) {
 
 function link(section, table) {
   const dots = new Map();
-  for (const dot of section.querySelectorAll("circle.dot")) {
+  for (const dot of section.querySelectorAll("circle.dot[data-layers]")) {
     for (const name of dot.dataset.layers.split("\n")) dots.set(name, [...(dots.get(name) || []), dot]);
   }
   const mark = (event, on) => {
