@@ -27,12 +27,13 @@ def kernel(function: Function) -> Function:
 
     `_nrt=False` leaves numba's reference counts out: they cost 40 ns for each array that a helper is
     given, which made the engine 20 times slower. A kernel that allocates then fails to compile.
+    `nogil`: other threads go on meanwhile, such as the one that hears Ctrl-C.
     """
     before = numba.config.CACHE_DIR
     # Read by numba when the decorator runs, so nobody else's functions are moved.
     numba.config.CACHE_DIR = before or _cache_folder()
     try:
-        compiled: Function = numba.njit(cache=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+        compiled: Function = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, **OPTIONS)(function)
     finally:
         numba.config.CACHE_DIR = before
     return compiled
@@ -54,7 +55,7 @@ def inlined(function: Function) -> Function:
 def _cache_folder() -> str:
     """Folder below the package if it can be written, else '' (numba's own choice)."""
     package = Path(__file__).parent
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(Path(__file__).read_bytes())
     for folder in SHARED:
         for source in sorted((package / folder).glob("*.py")):
             digest.update(source.read_bytes())

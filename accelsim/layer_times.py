@@ -57,7 +57,7 @@ def layer_times(name: str, machine: str, work: LayerPlan, memory: Memory) -> Tim
             f"layer {name!r} on {machine} must move at most {MOST_BURSTS} bursts, not "
             f"{bursts}: take a smaller product or larger buffers"
         )
-    timeline = simulate(plan, memory)
+    timeline = simulate(plan, memory, work.held)
     check_books(name, plan, timeline, memory)
     return Times(
         cycles=timeline.cycles,
@@ -86,7 +86,7 @@ def _sampled(name: str, work: LayerPlan, memory: Memory) -> Times:
     """A long plan as a weighted sum of short ones, each of which closes its books."""
     timelines, bare = [], 0.0
     for sample in work.samples:
-        timelines.append(simulate(sample.plan, memory))
+        timelines.append(simulate(sample.plan, memory, sample.held))
         check_books(name, sample.plan, timelines[-1], memory)
         bare += sample.weight * simulate(sample.plan, None).cycles
     plans = [sample.plan for sample in work.samples]
@@ -94,14 +94,16 @@ def _sampled(name: str, work: LayerPlan, memory: Memory) -> Times:
     whole = sum(sample.weight * count for sample, count in zip(work.samples, bursts, strict=True))
     # Lines through two points may fall below what the units alone take.
     least = max(1, round(bare))
-    found = combine(work.samples, timelines, min(1.0, sum(bursts) / whole), least)
-    note = f"sampled: {found.share:.2%} of the lines were simulated, in some waves and k-steps;"
+    each = memory.access_bytes // memory.dram.burst_bytes
+    asked = (work.asked[0] * each, work.asked[1] * each) if work.asked else None
+    found = combine(work.samples, timelines, min(1.0, sum(bursts) / whole), least, asked, each)
+    note = f"sampled: {found.share:.2%} of the lines were simulated, in two windows of waves;"
     return Times(
         cycles=found.cycles,
         compute_cycles=least,
         traffic=found.traffic,
         stages=_stage_rows(work.plan.layout, found),
-        notes=(f"{note} time is linear in both",),
+        notes=(f"{note} time is linear in what they miss in the L2, and in k-steps",),
     )
 
 

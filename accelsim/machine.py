@@ -15,6 +15,7 @@ import numpy.typing as npt
 from accelsim.dram import banks
 from accelsim.dram.presets import DDR4_2400
 from accelsim.dram.seat import REFUSED, Memory, Seat, most_waiting, seat
+from accelsim.dram.warming import warm
 from accelsim.engine import state as engine
 from accelsim.engine.loop import advance
 from accelsim.plan import Integers, Layout, Plan, Scope
@@ -106,15 +107,20 @@ class Timeline:
     commands: Integers
 
 
-def simulate(plan: Plan, memory: Memory | None, *, log_rows: int = 0) -> Timeline:
+def simulate(
+    plan: Plan, memory: Memory | None, held: Integers | None = None, *, log_rows: int = 0
+) -> Timeline:
     """When each job of the plan passes each stage.
 
     `memory=None` answers at once (compute cycles alone). The plan must satisfy `plan.check()`.
+    `held`: addresses that were read before, in this order, and lie in the cache as far as it holds them.
     `log_rows`: how many commands of the memory to write down, the first of them. Raises Deadlock.
     """
     stages = len(plan.layout.stages)
     rows, wiring = _rows(plan), _wiring(plan.layout)
     place = seat(memory or _NO_MEMORY, log_rows=log_rows)
+    if held is not None:
+        warm(place, held)
     state = _state(plan, wiring, place)
     advance(rows, wiring, place, state, memory is not None)
     if state.counters[engine.ENDED] < plan.jobs * stages:

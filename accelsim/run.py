@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.accelerators import ACCELERATORS
-from accelsim.accelerators.base import Accelerator, Explains, Scheduled, Timed, memory_of
+from accelsim.accelerators.base import Accelerator, Explains, Scheduled, Timed, Typed, memory_of
 from accelsim.dram import Dram, Memory
 from accelsim.dram.energy import energy as dram_energy
 from accelsim.energy import area_mm2, energy_pj
@@ -24,7 +24,7 @@ from accelsim.golden.formats import Bitmap
 from accelsim.layer_times import BooksError, Times, layer_times
 from accelsim.machine import Traffic
 from accelsim.parameters import as_dict, changes
-from accelsim.plan import Layout, Plan
+from accelsim.plan import Integers, Layout, Plan
 from accelsim.report import LayerRow, Report
 from accelsim.workload import Layer, Workload
 
@@ -89,35 +89,38 @@ class _Bench:
 
     def rows(self, workload: Workload, reasons: list[str]) -> tuple[LayerRow, ...]:
         """A row for each layer; those with a reason are not simulated."""
-        rows = []
-        for layer, reason in zip(workload.layers, reasons, strict=True):
+        rows, layers = [], len(workload.layers)
+        for number, (layer, reason) in enumerate(zip(workload.layers, reasons, strict=True), start=1):
             if self.progress:
                 self.progress(layer.name, self.done, self.total)
-            rows.append(_refused(layer, reason) if reason else self.row(layer))
+            place = f"layer {layer.name!r}" + (f" ({number} of {layers})" if layers > 1 else "")
+            rows.append(_refused(layer, reason) if reason else self.row(layer, place))
             self.done += 1
         return tuple(rows)
 
-    def row(self, layer: Layer) -> LayerRow:
-        """The layer on the machine."""
+    def row(self, layer: Layer, place: str) -> LayerRow:
+        """The layer on the machine; `place` is for errors."""
         # A schedule pins layers by name; without one, layers that differ in nothing else are one.
         key = _layer_key(layer)
         if isinstance(self.accelerator, Scheduled) and self.accelerator.schedule:
             key += layer.name.encode()
         if key not in self.known_layers:
-            self.known_layers[key] = self._simulate(layer)
+            self.known_layers[key] = self._simulate(layer, place)
         return replace(self.known_layers[key], name=layer.name)
 
-    def _simulate(self, layer: Layer) -> LayerRow:
+    def _simulate(self, layer: Layer, place: str) -> LayerRow:
         machine = self.accelerator
         try:
+            if isinstance(machine, Typed):
+                machine = machine.for_layer(layer)
             work = machine.plan(layer)
         except ValueError as error:
-            place = f"layer {layer.name!r}"
-            message = str(error).removeprefix(f"{place}: ")
+            message = str(error).removeprefix(f"layer {layer.name!r}: ")
             raise ValueError(f"{place} on {machine.name}: {message}") from None
         key = _plan_key(work.plan) + repr((work.segments, work.most_bursts)).encode()
         for sample in work.samples:
-            key += _plan_key(sample.plan) + repr(sample.weight).encode()
+            key += _plan_key(sample.plan) + repr(sample.weight).encode() + _held_key(sample.held)
+        key += _held_key(work.held)
         if key not in self.known_plans:
             self.known_plans[key] = layer_times(layer.name, machine.name, work, self.memory)
         times = self.known_plans[key]
@@ -125,23 +128,27 @@ class _Bench:
         once = work.macs_done - int(work.facts.get("macs_again", 0))
         if not 0 <= once <= work.macs_dense:
             raise BooksError(f"layer {layer.name!r}: {work.macs_done} MACs done of {work.macs_dense}")
-        energy = self._energy(work.events)
+        energy = _energy(machine, work.events)
         dram_pj = _dram_pj(machine.dram, times.traffic)
         launches = work.launch_seconds
         if launches is None:
             launches = work.launches * machine.launch_seconds
         chip_pj = energy["sram_pj"] + energy["logic_pj"]
-        powered = work.power.seconds(chip_pj, dram_pj or 0.0) if work.power else 0.0
+        read_bytes = times.traffic.read_bursts * machine.dram.burst_bytes
+        write_bytes = times.traffic.write_bursts * machine.dram.burst_bytes
+        limit, moved = work.power, read_bytes + write_bytes
+        powered = limit.seconds(chip_pj, dram_pj or 0.0, moved) if limit else 0.0
         return LayerRow(
             name=layer.name,
             op=layer.op,
             cycles=times.cycles,
             compute_cycles=times.compute_cycles,
-            seconds=max(times.cycles / machine.clock_hz, powered) + launches,
+            # Boards average their power over far more than a launch.
+            seconds=max(times.cycles / machine.clock_hz + launches, powered),
             launch_seconds=launches,
             power_seconds=powered,
-            read_bytes=times.traffic.read_bursts * machine.dram.burst_bytes,
-            write_bytes=times.traffic.write_bursts * machine.dram.burst_bytes,
+            read_bytes=read_bytes,
+            write_bytes=write_bytes,
             traffic=times.traffic,
             macs_dense=work.macs_dense,
             macs_done=work.macs_done,
@@ -154,15 +161,20 @@ class _Bench:
             **energy,
         )
 
-    def _energy(self, events: Mapping[str, float]) -> dict[str, Any]:
-        """The events' energy: by part, and summed by what the parts are."""
-        parts = self.accelerator.parts()
-        by_part = energy_pj(parts, events)
-        groups = {part.name: part.group for part in parts}
-        sums = {"sram": 0.0, "logic": 0.0}
-        for name, pj in by_part.items():
-            sums[groups[name]] += pj
-        return {"sram_pj": sums["sram"], "logic_pj": sums["logic"], "part_pj": by_part}
+
+def _energy(machine: Accelerator, events: Mapping[str, float]) -> dict[str, Any]:
+    """The events' energy: by part, and summed by what the parts are."""
+    parts = machine.parts()
+    by_part = energy_pj(parts, events)
+    groups = {part.name: part.group for part in parts}
+    sums = {"sram": 0.0, "logic": 0.0}
+    for name, pj in by_part.items():
+        sums[groups[name]] += pj
+    return {"sram_pj": sums["sram"], "logic_pj": sums["logic"], "part_pj": by_part}
+
+
+def _held_key(held: Integers | None) -> bytes:
+    return b"" if held is None else hashlib.sha256(held.tobytes()).digest()
 
 
 def _explained(

@@ -12,20 +12,34 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from accelsim.machine import CAUSES, Pins, Timeline, Traffic
-from accelsim.plan import Plan
+from accelsim.plan import Integers, Plan
 from accelsim.windows import Windowed
+
+ANSWERS = (("read_bursts", "forwarded", "cache_hits"), ("write_bursts", "merged"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
-    """A plan that counts `weight` times."""
+    """A plan that counts `weight` times; `held`: addresses that were read before it."""
 
     plan: Plan
     weight: float
+    held: Integers | None = None
 
 
-def combine(samples: Sequence[Sample], timelines: Sequence[Timeline], share: float, least: int) -> Windowed:
-    """Sums of everything a report shows, `least` cycles at least. `share`: bursts simulated, of all."""
+def combine(
+    samples: Sequence[Sample],
+    timelines: Sequence[Timeline],
+    share: float,
+    least: int,
+    asked: tuple[int, int] | None = None,
+    line_bursts: int = 1,
+) -> Windowed:
+    """Sums of everything a report shows, `least` cycles at least.
+
+    `share`: bursts simulated, of all. `asked`: bursts that the long plan reads and writes, if that is known;
+    `line_bursts`: of a line of the cache, whose hits are counted in lines.
+    """
     pairs = list(zip(samples, timelines, strict=True))
     stages = len(timelines[0].stages)
     busy, stalled = np.zeros(stages), np.zeros((stages, len(CAUSES)))
@@ -45,18 +59,31 @@ def combine(samples: Sequence[Sample], timelines: Sequence[Timeline], share: flo
         busy=whole,
         stalled=waits,
         idle=room - waits.sum(axis=1),
-        traffic=_traffic([(sample.weight, timeline.traffic) for sample, timeline in pairs]),
+        traffic=_traffic(
+            [(sample.weight, timeline.traffic) for sample, timeline in pairs], asked, line_bursts
+        ),
         share=share,
     )
 
 
-def _traffic(weighted: Sequence[tuple[float, Traffic]]) -> Traffic:
-    """Sums of the counts; every burst stays a row hit, miss or conflict."""
+def _traffic(
+    weighted: Sequence[tuple[float, Traffic]], asked: tuple[int, int] | None, line_bursts: int
+) -> Traffic:
+    """Sums of the counts, as many as were asked for; every burst stays a row hit, miss or conflict."""
     counts = {
         entry.name: max(0, round(sum(weight * getattr(one, entry.name) for weight, one in weighted)))
         for entry in fields(Traffic)
         if entry.name != "pins"
     }
+    if asked is not None:
+        hits = counts["cache_hits"] * line_bursts
+        answered = (
+            counts["read_bursts"] + counts["forwarded"] + hits,
+            counts["write_bursts"] + counts["merged"],
+        )
+        for names, wanted, found in zip(ANSWERS, asked, answered, strict=True):
+            for name in names:
+                counts[name] = round(counts[name] * wanted / max(1, found))
     moved = counts["read_bursts"] + counts["write_bursts"]
     counts["row_misses"] = min(counts["row_misses"], moved)
     counts["row_conflicts"] = min(counts["row_conflicts"], moved - counts["row_misses"])

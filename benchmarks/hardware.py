@@ -49,13 +49,33 @@ FORMS = (
     "sat.sore:paper,m=4,lanes=4",
     "sat.sore:paper,n=4,lanes=4",
     "sat.sore:paper",
+    "sat.uspe:paper",
+    "sat.uspe:paper,multiplier_latency=3,adder_latency=5,interleave=8",
+    "sat.wuve:paper,lanes=1",
+    "sat.transpose:paper",
+    "kit.fp16_multiplier:full",
+    "kit.fp32_multiplier:full",
+    "kit.fp32_adder:full",
+    "kit.fp16_to_fp32:full",
+    "kit.fp32_to_fp16:full",
+    "stc.metadata:int8",
+    "stc.selector:int8",
+    "stc.selector:any",
+    "stc.dot_product:int8",
+    "stc.dot_product:dense",
+    "stc.tile:four",
+    "stc.tile:four,sparse=false",
+    "stc.tile:eight",
+    "stc.tile:eight,sparse=false",
+    "stc.tile:sixteen",
+    "stc.tile:sixteen,sparse=false",
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("forms", nargs="*", metavar="UNIT[:PRESET][,KEY=VALUE]...", default=FORMS)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="of the placer; 0: cells alone, no clock")
     parser.add_argument("--date", default=datetime.date.today().isoformat())
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     given = parser.parse_args()
@@ -81,9 +101,9 @@ def measure(unit: Unit, parameters: Any, *, seeds: int) -> dict[str, Any]:
         component = unit.instance(parameters, target=target)
         text = verilog(component, unit.top)
         row[target] = synthesis.synthesise(text, unit.top, target)
-        if target == "ecp5":
+        if target == "ecp5" and seeds:
             row |= synthesis.route(text, unit.top, ports(component), seeds=seeds)
-    return row | {"versions": {"accelsim": accelsim.__version__} | synthesis.versions(route=True)}
+    return row | {"versions": {"accelsim": accelsim.__version__} | synthesis.versions(route=bool(seeds))}
 
 
 def record(output: Path, row: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from accelsim.dram import Cache, Dram, Memory
 from accelsim.energy import Energy, Part
-from accelsim.plan import Plan
+from accelsim.plan import Integers, Plan
 from accelsim.samples import Sample
 from accelsim.windows import Segment
 from accelsim.workload import Layer
@@ -18,14 +18,19 @@ MOST_PIECES = 2**22
 
 @dataclass(frozen=True, kw_only=True)
 class PowerLimit:
-    """The energy of the counted events times `factor`, and that of the memory, draw `watts` at most."""
+    """The energy of the counted events times `factor`, and that of the memory, draw `watts` at most.
+
+    `memory_bit_pj`: what a bit to or from the memory takes at least, controller and link included.
+    """
 
     watts: float
     factor: float
+    memory_bit_pj: float = 0.0
 
-    def seconds(self, chip_pj: float, memory_pj: float) -> float:
+    def seconds(self, chip_pj: float, memory_pj: float, memory_bytes: float) -> float:
         """The least time of so much energy."""
-        return (chip_pj * self.factor + memory_pj) * 1e-12 / self.watts
+        memory = max(memory_pj, 8 * memory_bytes * self.memory_bit_pj)
+        return (chip_pj * self.factor + memory) * 1e-12 / self.watts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +44,9 @@ class LayerPlan:
     stand for several equal ones (empty: each for itself); everything else here counts all of them.
     `most_bursts`: of a plan with more, windows are simulated (0: every burst). `samples`: plans whose
     weighted sum stands for the layer; `plan` is one of them. `launch_seconds`: of all launches, if they
-    differ from the machine's. `power`: a limit under which the clock drops.
+    differ from the machine's. `power`: a limit under which the clock drops. `held`: addresses that lie in the
+    cache when the layer begins, the most recent last. `asked`: accesses that the layer reads and
+    writes, where samples stand for it.
     """
 
     plan: Plan
@@ -54,6 +61,8 @@ class LayerPlan:
     samples: tuple[Sample, ...] = ()
     launch_seconds: float | None = None
     power: PowerLimit | None = None
+    held: Integers | None = None
+    asked: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +85,14 @@ class Explains(Protocol):
 
     def verdict(self, layer: Timed, dense: Timed | None) -> str:
         """One sentence with figures; `dense`: the same layer unpruned."""
+
+
+@runtime_checkable
+class Typed(Protocol):
+    """A machine that runs each layer in the layer's own type of elements."""
+
+    def for_layer(self, layer: Layer) -> Accelerator:
+        """The machine as it is for this layer. ValueError for a type that it does not multiply."""
 
 
 class Accelerator(Protocol):

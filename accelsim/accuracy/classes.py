@@ -87,13 +87,13 @@ def classes(model: Model, *, seed: int, samples: int | None) -> Classes:
         raise AccuracyError(f"--samples must be from 2 to {len(test.labels)} pictures, not {count}")
     return Classes(
         model=model,
-        pictures=_as_taken(model, shape, test.pictures[:count]),
+        pictures=as_taken(model, shape, test.pictures[:count]),
         labels=test.labels[:count],
         seed=seed,
     )
 
 
-def _as_taken(model: Model, shape: torch.Size | None, pictures: npt.NDArray[np.uint8]) -> torch.Tensor:
+def as_taken(model: Model, shape: torch.Size | None, pictures: npt.NDArray[np.uint8]) -> torch.Tensor:
     """Grey pictures in the shape of the model's input."""
     sizes = tuple(shape[1:]) if shape is not None else ()
     grey = torch.from_numpy(pictures)[:, None].float() / 255

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
 from accelsim.accuracy.agreement import agreement
+from accelsim.accuracy.calibration import calibration
 from accelsim.accuracy.classes import DATASET, classes, dataset_of
-from accelsim.accuracy.perplexity import perplexity
+from accelsim.accuracy.perplexity import is_causal, perplexity
 from accelsim.accuracy.pictures import shape_of
 from accelsim.accuracy.sentences import sentences
 from accelsim.accuracy.task import AccuracyError, Task
 from accelsim.models.loading import Model
-from accelsim.prune import Recipe, parse_all, pruned
+from accelsim.prune import Recipe, fitted, parse_all, pruned
 from accelsim.report import Accuracy
 
 PRUNED_SHARE = 0.01
@@ -80,7 +80,9 @@ def prepare(
     AccuracyError for another model, and DatasetError where the data cannot be had.
     """
     recipes = parse_all(prune)
-    return Evaluation(model=model, recipes=recipes, task=_task(model, recipes, seed, samples))
+    task = _task(model, recipes, seed, samples)
+    recipes = fitted(model.module, recipes, calibration(model, recipes, seed=seed))
+    return Evaluation(model=model, recipes=recipes, task=task)
 
 
 def _task(model: Model, recipes: tuple[Recipe, ...], seed: int, samples: int | None) -> Task:
@@ -92,7 +94,7 @@ def _task(model: Model, recipes: tuple[Recipe, ...], seed: int, samples: int | N
     if getattr(model.module, "main_input_name", None) == "input_ids" and model.folder is not None:
         if getattr(getattr(model.module, "config", None), "is_encoder_decoder", False):
             raise AccuracyError(f"accuracy needs an encoder or a decoder alone, and {model.name!r} is both")
-        if _is_causal(model.module):
+        if is_causal(model.module):
             return perplexity(model, recipes, seed=seed, samples=samples)
         return sentences(model, seed=seed, samples=samples)
     shape = shape_of(model)
@@ -120,11 +122,3 @@ def is_pruned(module: nn.Module) -> bool:
             weights += values.numel()
             zeros += values.numel() - int(torch.count_nonzero(values))
     return zeros > PRUNED_SHARE * weights
-
-
-def _is_causal(module: Any) -> bool:
-    """Whether the class is one of those that predict the next token."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
-    generates = getattr(module, "can_generate", lambda: False)()
-    return generates and type(module).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()

@@ -145,6 +145,14 @@ def drawn_windows(model: Model, texts: Sequence[str], *, seed: int, count: int) 
     return np.array([first + windows[index] for index in chosen], np.int64)
 
 
+def is_causal(module: Any) -> bool:
+    """Whether the class is one of those that predict the next token."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    generates = getattr(module, "can_generate", lambda: False)()
+    return generates and type(module).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
+
+
 def _one_by_one(module: nn.Module, ids: torch.Tensor, generated: int) -> torch.Tensor:
     """Logits (1, generated, vocabulary) that predict the last tokens, each behind all tokens before it."""
     from transformers import DynamicCache

@@ -16,11 +16,12 @@ import typer
 from typer.main import get_command
 
 from accelsim import __version__
-from accelsim.cli import counts, dram, hardware, lists, models, training
+from accelsim.cli import counts, dram, hardware, lists, models, sweep, training
+from accelsim.cli.interrupts import INTERRUPTED, prompt_interrupts
 from accelsim.cli.output import ARGUMENTS
 from accelsim.run import SkippedLayersWarning
 
-MISTAKE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
+MISTAKE, PIPE_CLOSED = 2, 141
 
 # Typer may bring its own copy of click, so the base class of its errors is found, not imported.
 ClickError: type[Exception] = next(
@@ -39,12 +40,13 @@ counts.add_commands(app)
 dram.add_commands(app)
 hardware.add_commands(app)
 training.add_commands(app)
+sweep.add_commands(app)
 lists.add_commands(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line on `arguments` (default: those of the process) and give the exit status."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), prompt_interrupts():
         warnings.showwarning = _show_warning
         warnings.simplefilter("always", SkippedLayersWarning)
         given = sys.argv[1:] if arguments is None else list(arguments)

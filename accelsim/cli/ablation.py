@@ -33,11 +33,11 @@ def ablated(source: Source, target: Machine, report: Report, evaluation: Evaluat
     `report`: of the whole recipe on the whole machine.
     """
     from accelsim.ablation import ablate, check, techniques
-    from accelsim.prune import Spatten, parse_all
+    from accelsim.prune import Spatten
 
     machine = target.accelerator
     assert isinstance(machine, SpAtten)
-    recipes = parse_all(source.recipes)
+    recipes = source.pruning
     recipe = check(recipes, machine)
     others = [other for other in recipes if other != recipe]
     judged: dict[Spatten, Any] = {}

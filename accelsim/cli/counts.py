@@ -89,7 +89,7 @@ def gemm(
         n,
         k,
         pattern=groups,
-        dtype=getattr(target.accelerator, "dtype", dtype or "fp16"),
+        dtype=getattr(target.accelerator, "dtype", dtype) or "fp16",
         generator=np.random.default_rng(seed),
     )
     _run(

@@ -321,13 +321,29 @@ class Source:
             batch=self.batch,
         )
 
+    @cached_property
+    def pruning(self) -> tuple[Recipe, ...]:
+        """The recipes; those that need it are calibrated, once for the trace and the evaluation."""
+        from accelsim.accuracy.calibration import calibration
+        from accelsim.prune import fitted, parse_all
+
+        recipes = parse_all(self.recipes)
+        if self.is_workload or self.is_network or self.train:
+            return recipes
+        with self._foreign_code(), step(f"{self.model}: loading", lines=False):
+            model = self.loaded
+        with self._foreign_code():
+            samples = calibration(model, recipes, seed=self.seed, text=self.text)
+            with progress(f"{self.model}: pruning", what="layers") as advance:
+                return fitted(model.module, recipes, samples, advance)
+
     def workload(self, recipes: Sequence[str | Recipe] | None = None) -> Workload:
         """Read or trace, under other `recipes` if given. ValueError for whatever the user got wrong."""
         if self.is_workload:
             return self._saved()
         if self.skip_prompt and self.generate is None:
             raise ValueError("--skip-prompt belongs to --generate: without it there is no other pass")
-        recipes = (self.recipes if recipes is None else recipes) or None
+        recipes = (self.pruning if recipes is None else recipes) or None
         made = self._drawn(recipes) if self.is_network else self._traced(recipes)
         if not self.skip_prompt:
             return made
@@ -365,7 +381,7 @@ class Source:
         from accelsim.accuracy import prepare
 
         with self._foreign_code(), step(f"{self.model}: fetching what it is evaluated on"):
-            return prepare(self.loaded, self.recipes or None, seed=self.seed, samples=samples)
+            return prepare(self.loaded, self.pruning or None, seed=self.seed, samples=samples)
 
     def accuracy(self, evaluation: Evaluation) -> Accuracy:
         """Measure it, dense and pruned."""

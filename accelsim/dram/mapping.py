@@ -87,12 +87,20 @@ def run_length(device: Device) -> int:
     return length
 
 
-@inlined
-def field(mapped, line, which, column):
-    """One field of the burst number `line`; `column` matters only where the mapping has an xor."""
+def field_all(
+    mapped: npt.NDArray[np.int64],
+    line: npt.NDArray[np.int64],
+    which: int,
+    column: int | npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """One field of burst numbers `line`; `column` matters only where the mapping has an xor."""
     low = line >> mapped[which, SHIFT] & mapped[which, MASK]
     high = (line >> mapped[which, HIGH] & mapped[which, HIGH_MASK]) << mapped[which, PLACE]
-    return (low | high) ^ (column >> mapped[which, XOR] & mapped[which, XOR_MASK])
+    found: npt.NDArray[np.int64] = (low | high) ^ (column >> mapped[which, XOR] & mapped[which, XOR_MASK])
+    return found
+
+
+field = inlined(field_all)
 
 
 @inlined

@@ -37,6 +37,9 @@ from accelsim.golden.softmax import SoftmaxFormat, softmax
 SCALE_BITS = 16
 """Bits of the integer that multiplies an accumulated score to dequantise it."""
 
+MOST_SHIFT = 62
+"""Bits that are dropped behind the multiplication, at most."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionFormat:
@@ -145,19 +148,27 @@ def attend(
 def score_rows(query: Raw, key: Raw, score_scale: float, form: AttentionFormat) -> Raw:
     """Dequantised scores (heads, queries, keys): exact sums, one multiplication, one rounding, saturation.
 
-    The scale becomes an integer of SCALE_BITS bits and a shift. ValueError when even a product of 1 would
+    The scale becomes an integer of up to 2^SCALE_BITS and a shift. ValueError when even a product of 1 would
     need no shift: then the operands are far too large for the score's format.
     """
+    return scaled_scores(query @ key.swapaxes(-1, -2), *score_scaling(score_scale, form), form.score)
+
+
+def score_scaling(score_scale: float, form: AttentionFormat) -> tuple[int, int]:
+    """The integer that multiplies a sum of products, and the shift behind it. ValueError as `score_rows`."""
     mantissa, exponent = frexp(score_scale * 2.0**form.score.fraction_bits)
     shift = SCALE_BITS - exponent
     if shift < 0:
         raise ValueError(
             f"score scale must be below 2^{SCALE_BITS - form.score.fraction_bits}, not {score_scale:g}"
         )
-    sums = query @ key.swapaxes(-1, -2)
     # Beyond 62 bits every score has long rounded to zero.
-    scaled = shift_right(sums * round(mantissa * 2.0**SCALE_BITS), min(shift, 62), form.softmax.rounding)
-    return form.score.fit(scaled)
+    return round(mantissa * 2.0**SCALE_BITS), min(shift, MOST_SHIFT)
+
+
+def scaled_scores(sums: Raw, scale: int, shift: int, score: Fixed) -> Raw:
+    """Sums of products as scores: one multiplication, one rounding, saturation."""
+    return score.fit(shift_right(sums * scale, shift, score.rounding))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -52,8 +52,12 @@ def matmul_fp16(activations: Float16, operand: Float16, accumulators: int = 1) -
     return _added(sums)
 
 
-def matmul_nm(activations: Float16, weights: NM, accumulators: int = 1) -> Float32:
+def matmul_nm(
+    activations: Float16, weights: NM, accumulators: int = 1, initial: Float32 | None = None
+) -> Float32:
     """fp16 activations (m, k) times N:M weights (n, k): only stored values, ascending group and index.
+
+    initial: (m, n), what the first accumulator holds before; zeros unless said.
 
     With one accumulator it equals `matmul_fp16` of the decoded weights bit for bit, for finite activations:
     a skipped product would have added a zero. With I the stored position modulo I chooses the accumulator,
@@ -71,6 +75,8 @@ def matmul_nm(activations: Float16, weights: NM, accumulators: int = 1) -> Float
     columns = np.arange(groups)[:, None] * weights.m + weights.indices
     columns, values = columns.reshape(outputs, -1), _widened(weights.values).reshape(outputs, -1)
     sums = _accumulators(accumulators, len(left), outputs)
+    if initial is not None:
+        sums[0] = initial
     for position in range(columns.shape[1]):
         sums[position % accumulators] += left[:, columns[:, position]] * values[:, position]
     return _added(sums)

@@ -131,7 +131,7 @@ def _loaded(folder: Path, files: list[Path]) -> Checkpoint:
     if not stored and files[0].name in (WHOLE, *(shard.name for shard in _shards(folder))):
         module, found = architecture.from_pretrained(folder, **settings)
     else:
-        tensors = _tensors(files)
+        tensors = stored_tensors(files)
         if stored:
             tensors, said = quantised.dense(tensors, stored)
             notes.append(said)
@@ -158,7 +158,8 @@ def checked_description(folder: Path) -> Mapping[str, Any]:
     return described
 
 
-def _tensors(files: list[Path]) -> dict[str, torch.Tensor]:
+def stored_tensors(files: list[Path]) -> dict[str, torch.Tensor]:
+    """The tensors of safetensors files by name; the last file wins."""
     from safetensors.torch import load_file
 
     tensors: dict[str, torch.Tensor] = {}

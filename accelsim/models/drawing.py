@@ -16,6 +16,8 @@ from accelsim.golden.attention import keep_count
 from accelsim.golden.formats import Bitmap
 from accelsim.models.drawn_cascade import cascaded
 from accelsim.models.shapes import Part
+from accelsim.prune.composed import Composed
+from accelsim.prune.fitted import Fitted
 from accelsim.prune.recipes import Magnitude, NmTraining, Recipe
 from accelsim.synthetic import draw_mask
 from accelsim.workload import Layer, Matmul
@@ -32,6 +34,8 @@ def drawn(
     notes: list[str] = []
     parts = [list(each) for each in passes]
     for recipe in recipes:
+        if isinstance(recipe, (Composed, Fitted)):
+            raise ValueError(f"{recipe} needs weights, and only shapes are known: try magnitude")
         if isinstance(recipe, Magnitude):
             flat, said = _masked([part for each in parts for part in each], recipe, generator)
             parts = _regrouped(flat, [len(each) for each in parts])

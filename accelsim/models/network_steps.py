@@ -10,7 +10,7 @@ import numpy as np
 from accelsim.golden.formats import Bitmap
 from accelsim.models.drawing import draw_span_mask, trained_parts
 from accelsim.models.shapes import Part
-from accelsim.prune.recipes import NmTraining, Recipe
+from accelsim.prune.recipes import NmTraining, Recipe, first_word
 from accelsim.stages import Directions, Optimiser, Step, training_step
 from accelsim.workload import Layer, Matmul
 
@@ -24,7 +24,7 @@ def drawn_step(
     wrong = [recipe for recipe in recipes if not isinstance(recipe, NmTraining)]
     if wrong:
         raise ValueError(
-            f"a training step takes bdwp, srste, sdgp or transposable, not {type(wrong[0]).__name__.lower()}"
+            f"a training step takes bdwp, srste, sdgp or transposable, not {first_word(wrong[0])}"
         )
     layers: list[Layer] = [part.layer for part in parts]
     notes = [

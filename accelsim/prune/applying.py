@@ -10,7 +10,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from accelsim.prune.biases import add_bias
+from accelsim.prune.composed import Composed
+from accelsim.prune.factored import Factored
+from accelsim.prune.fitted import Fitted
+from accelsim.prune.fitting import fit
 from accelsim.prune.magnitude import prunable, prune_weights
+from accelsim.prune.matrices import matrices
 from accelsim.prune.nm_layers import prune_forward
 from accelsim.prune.recipes import Magnitude, NmTraining, Recipe, parse_all
 
@@ -30,18 +36,24 @@ def pruned(
     decided: Callable[[Callable[[], Any]], Any] | None = None,
     heads_per_sample: bool = False,
     end: int = 0,
+    samples: Sequence[Any] = (),
 ) -> Iterator[Applied]:
     """Inside the `with`, `module` is pruned; afterwards its weights and its forward pass are as before.
 
     `decided` receives each pruned attention as a function that computes it and describes its decisions
     (see `Recorder.decided`); `heads_per_sample`: every sequence of a batch prunes heads by its own scores.
-    `end`: tokens at the end of a generation, 0 where it is not known. ValueError if a recipe does not fit
-    the module.
+    `end`: tokens at the end of a generation, 0 where it is not known. `samples`: inputs that calibrate a
+    recipe which is not `fitted` yet. ValueError if a recipe does not fit the module.
     """
     applied = Applied()
     with ExitStack() as undo:
         for recipe in parse_all(recipes):
-            if isinstance(recipe, Magnitude):
+            if isinstance(recipe, Composed):
+                recipe = fit(module, recipe, samples)
+            if isinstance(recipe, Fitted):
+                undo.enter_context(fitted_weights(module, recipe))
+                applied.left_dense.update(recipe.left_dense)
+            elif isinstance(recipe, Magnitude):
                 undo.enter_context(_weights_restored(module))
                 applied.left_dense.update(prune_weights(module, recipe).left_dense)
             elif isinstance(recipe, NmTraining):
@@ -54,6 +66,57 @@ def pruned(
                     cascade(module, recipe, decided=decided, heads_per_sample=heads_per_sample, end=end)
                 )
         yield applied
+
+
+def fitted(
+    module: nn.Module,
+    recipes: str | Recipe | Sequence[str | Recipe] | None,
+    samples: Sequence[Any],
+    told: Callable[[str, int, int], None] | None = None,
+) -> tuple[Recipe, ...]:
+    """The recipes, those that need calibration with the weights that they leave: found once, used often."""
+    return tuple(
+        fit(module, recipe, samples, told) if isinstance(recipe, Composed) else recipe
+        for recipe in parse_all(recipes)
+    )
+
+
+@contextmanager
+def fitted_weights(module: nn.Module, found: Fitted) -> Iterator[None]:
+    """Inside the `with`, the layers have the weights, biases and factors that were fitted."""
+    layers = {matrix.name: matrix for matrix in matrices(module)}
+    for name in found.weights.keys() - layers.keys():
+        raise ValueError(f"{found} was fitted to another module, which has a layer {name!r}")
+    with ExitStack() as undo, torch.no_grad():
+        for name, weight in found.weights.items():
+            matrix = layers[name]
+            if name in found.bias:
+                undo.callback(add_bias(matrix.layer, found.bias[name]))
+            if name in found.factors:
+                behind, before = found.factors[name]
+                bias = matrix.layer.bias
+                undo.callback(_replaced(module, name, Factored(behind, weight, before, bias)))
+            else:
+                undo.callback(_copied(matrix.weight, matrix.weight.detach().clone()))
+                matrix.weight.copy_(weight)
+        yield
+
+
+def _replaced(module: nn.Module, name: str, new: nn.Module) -> Callable[[], None]:
+    """Put another layer in a layer's place."""
+    parent_name, _, own = name.rpartition(".")
+    parent = module.get_submodule(parent_name)
+    before = getattr(parent, own)
+    setattr(parent, own, new)
+    return lambda: setattr(parent, own, before)
+
+
+def _copied(weight: torch.Tensor, copy: torch.Tensor) -> Callable[[], None]:
+    def undo() -> None:
+        with torch.no_grad():
+            weight.copy_(copy)
+
+    return undo
 
 
 @contextmanager

@@ -9,6 +9,10 @@ from typing import Any, TypeVar
 
 from accelsim.golden.attention import HEAD_START, TOKEN_START
 from accelsim.golden.formats import check_pattern
+from accelsim.prune.composed import WORDS as COMPOSED_WORDS
+from accelsim.prune.composed import Composed, parse_composed
+from accelsim.prune.fitted import Fitted
+from accelsim.prune.patterns.base import Pattern
 from accelsim.prune.schedules import (
     PUBLISHED,
     Counts,
@@ -17,14 +21,14 @@ from accelsim.prune.schedules import (
     check_fraction,
     parse_fraction,
     parse_steps,
+    parse_whole,
 )
+from accelsim.prune.scores import SCORES
 from accelsim.words import unknown
 
 Made = TypeVar("Made")
 
 SENTENCES = {
-    "magnitude": "Zeros the smallest weights: magnitude,N:M of every M along the reduction, or magnitude,0.5 "
-    "keeps that fraction of each layer.",
     "spatten": "Cascade pruning inside attention: spatten,tokens=0.5,heads=0.9,values=0.3,bits=6+4 keeps "
     "those fractions, averaged over the layers; tokens=1*2/0.5*4 layer by layer; schedule="
     f"{'|'.join(PUBLISHED)} as published; channels=0.6 of K; value_bits=8; threshold=0.1 for the LSBs; "
@@ -34,7 +38,13 @@ SENTENCES = {
     "term; first=1 and last=1 prune these layers, too.",
     "srste": "SR-STE: srste,2:8 prunes forward weights alone; decay=0.0002 unless another is given.",
     "sdgp": "Gradient pruning: sdgp,2:8 prunes output gradients in the backward product alone.",
-    "transposable": "One mask that is N:M along both channels: transposable,2:8.",
+}
+
+SOURCES = {
+    "spatten": "Wang et al., HPCA 2021, arXiv 2012.09852",
+    "bdwp": "Lin et al. (SAT), 2023, arXiv 2309.13015",
+    "srste": "Zhou et al., ICLR 2021, arXiv 2102.04010",
+    "sdgp": "McDanel et al., NeurIPS workshop 2022, arXiv 2210.17446",
 }
 
 MSB_BITS = (4, 6, 8, 10, 12)
@@ -213,44 +223,65 @@ class NmTraining:
         return self.method != "srste"
 
 
-Recipe = Magnitude | Spatten | NmTraining
+Recipe = Magnitude | Composed | Fitted | Spatten | NmTraining
 
 
 def known() -> dict[str, str]:
-    """Names of the recipes, each with one sentence."""
-    return dict(SENTENCES)
+    """The words of recipes, each with what it is, one sentence and its source."""
+    said = {
+        word.said if isinstance(word, Pattern) else name: word.line for name, word in COMPOSED_WORDS.items()
+    }
+    return {**said, **{name: f"recipe: {sentence} ({SOURCES[name]})" for name, sentence in SENTENCES.items()}}
 
 
 def parse(recipe: str) -> Recipe:
     """The recipe that the words say; ValueError names a word that is not understood."""
     name, *words = (word.strip() for word in recipe.split(","))
-    if name == "magnitude":
-        return _magnitude(recipe, words)
     if name == "spatten":
         return _spatten(recipe, words)
     if name in METHODS:
         return _nm_training(recipe, name, words)
-    raise ValueError(unknown("recipe", name, SENTENCES))
+    if name in SCORES:
+        return plainest(_placed(recipe, lambda: parse_composed(recipe)))
+    first = [*SCORES, *SENTENCES, "transposable"]
+    if name in COMPOSED_WORDS:
+        kind = COMPOSED_WORDS[name].kind
+        raise ValueError(
+            f"recipe {recipe!r} must begin with a score, such as wanda,{recipe}: {name!r} is the {kind}"
+        )
+    raise ValueError(unknown("recipe", name, first))
+
+
+def plainest(recipe: Composed) -> Magnitude | Composed:
+    """Magnitude alone, with nothing else said, needs no calibration."""
+    if str(recipe) == f"magnitude,{recipe.amount}":
+        return Magnitude(n=recipe.n, m=recipe.m, keep=recipe.keep)
+    return recipe
 
 
 def parse_all(recipes: str | Recipe | Sequence[str | Recipe] | None) -> tuple[Recipe, ...]:
     """Any number of recipes, in words or parsed already, in the order given; at most one of a kind."""
     several = [recipes] if isinstance(recipes, (str, Recipe)) else recipes or ()
     parsed = tuple(parse(recipe) if isinstance(recipe, str) else recipe for recipe in several)
-    kinds = ["training" if isinstance(each, NmTraining) else type(each).__name__.lower() for each in parsed]
+    kinds = [_kind(each) for each in parsed]
     for kind in kinds:
         if kinds.count(kind) > 1:
             raise ValueError(f"recipes must differ in kind, not twice {kind!r}")
     return parsed
 
 
-def _magnitude(recipe: str, words: list[str]) -> Magnitude:
-    if len(words) != 1:
-        raise ValueError(f"recipe {recipe!r} must say magnitude,N:M or magnitude,FRACTION")
-    if ":" in words[0]:
-        n, _, m = words[0].partition(":")
-        return _placed(recipe, lambda: Magnitude(n=_whole("N", n), m=_whole("M", m)))
-    return _placed(recipe, lambda: Magnitude(keep=parse_fraction("magnitude", words[0])))
+def first_word(recipe: Recipe) -> str:
+    """The word that a recipe begins with."""
+    if isinstance(recipe, (Composed, Fitted)):
+        return str(recipe).partition(",")[0]
+    return recipe.method if isinstance(recipe, NmTraining) else type(recipe).__name__.lower()
+
+
+def _kind(recipe: Recipe) -> str:
+    """What may be said once."""
+    if isinstance(recipe, (Magnitude, Composed, Fitted)):
+        return "magnitude"
+    return "training" if isinstance(recipe, NmTraining) else "spatten"
 
 
 def _spatten(recipe: str, words: list[str]) -> Spatten:
@@ -288,7 +319,9 @@ def _nm_training(recipe: str, method: str, words: list[str]) -> NmTraining:
             raise ValueError(f"recipe {recipe!r}: {name} must be given once, as {name}=VALUE")
         given.add(name)
         settings[name] = _placed(recipe, partial(_decay if name == "decay" else _flag, name, value))
-    return _placed(recipe, lambda: NmTraining(method=method, n=_whole("N", n), m=_whole("M", m), **settings))
+    return _placed(
+        recipe, lambda: NmTraining(method=method, n=parse_whole("N", n), m=parse_whole("M", m), **settings)
+    )
 
 
 def _decay(name: str, word: str) -> float:
@@ -308,7 +341,7 @@ def _setting(name: str, word: str) -> Any:
     if name == "bits":
         return _bits(word)
     if name in ("recent", "value_bits", "spared"):
-        return _whole(name, word)
+        return parse_whole(name, word)
     if name in ("tokens", "heads") and ("/" in word or "*" in word):
         return parse_steps(name, word)
     return word if name == "schedule" or name in WORDS else parse_fraction(name, word)
@@ -316,13 +349,7 @@ def _setting(name: str, word: str) -> Any:
 
 def _bits(word: str) -> tuple[int, int]:
     msb, _, lsb = word.partition("+")
-    return _whole("MSB", msb), _whole("LSB", lsb or "0")
-
-
-def _whole(name: str, word: str) -> int:
-    if not (word.isascii() and word.isdecimal()):
-        raise ValueError(f"{name} must be a whole number, not {word!r}")
-    return int(word)
+    return parse_whole("MSB", msb), parse_whole("LSB", lsb or "0")
 
 
 def _placed(recipe: str, make: Callable[[], Made]) -> Made:

@@ -97,6 +97,13 @@ def parse_fraction(name: str, text: str) -> float:
     return value
 
 
+def parse_whole(name: str, text: str) -> int:
+    """A whole number, 0 included."""
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f"{name} must be a whole number, not {text!r}")
+    return int(text)
+
+
 def check_fraction(name: str, value: float) -> None:
     """ValueError unless something is kept, and no more than all."""
     # Written so that NaN is refused as well.

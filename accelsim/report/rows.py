@@ -33,8 +33,8 @@ class LayerRow:
 
     `compute_cycles` are with unlimited memory. Bytes are those that DRAM moved; `traffic` says how.
     `macs_dense` are the multiply-accumulates of the unpruned layer, of which `macs_done` were executed.
-    `seconds`: the cycles at the clock, or `power_seconds` if a limit of power makes them longer, and
-    `launch_seconds`. `verdict`: why, in words, from machines that say so. `part_pj`: energy of the machine's
+    `seconds`: the cycles at the clock and `launch_seconds`, or `power_seconds` if a limit of power makes them
+    longer. `verdict`: why, in words, from machines that say so. `part_pj`: energy of the machine's
     parts, by name; `sram_pj` and `logic_pj` are its sums. `dram_pj`: that of the memory devices; None for one
     whose currents are not known. `operand_bytes`: what the memory, or the cache before it, was asked for, by
     what it holds.

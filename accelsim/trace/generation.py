@@ -41,7 +41,9 @@ def generated_layers(
     now: list[Recorder] = []
     cascades = any(isinstance(recipe, Spatten) and not recipe.decides_nothing for recipe in recipes)
     end = int(given["input_ids"].shape[1]) + steps
-    applied = pruned(module, recipes, decided=lambda compute: now[-1].decided(compute), end=end)
+    applied = pruned(
+        module, recipes, decided=lambda compute: now[-1].decided(compute), end=end, samples=[inputs]
+    )
     with applied if recipes else nullcontext():
         for call in _calls(module, given, steps, chosen, sliding=not cascades):
             now.append(Recorder(module, call, masks, scores=scores))

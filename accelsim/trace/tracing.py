@@ -43,7 +43,7 @@ def trace_module(
             layers = record(module, inputs, scores=scores)
         else:
             recorder = Recorder(module, inputs, scores=scores)
-            with pruned(module, recipes, decided=recorder.decided), recorder:
+            with pruned(module, recipes, decided=recorder.decided, samples=[inputs]), recorder:
                 ran(module, inputs)
             layers = recorder.layers()
             if any(isinstance(recipe, Spatten) for recipe in recipes):

@@ -16,7 +16,7 @@ from accelsim.golden.formats import Bitmap
 from accelsim.models.inputs import ran
 from accelsim.prune.magnitude import prunable
 from accelsim.prune.nm_layers import groups_of
-from accelsim.prune.recipes import NmTraining, Recipe, parse_all
+from accelsim.prune.recipes import NmTraining, Recipe, first_word, parse_all
 from accelsim.stages import Directions, Optimiser, Step, training_step
 from accelsim.trace.tracing import record, still
 from accelsim.training.masking import Masking, Pruned
@@ -29,8 +29,9 @@ def recipe_of(prune: str | Recipe | Sequence[str | Recipe] | None) -> NmTraining
     """The one recipe of N:M training among `prune`, or None. ValueError for another recipe."""
     for recipe in (recipes := parse_all(prune)):
         if not isinstance(recipe, NmTraining):
-            name = type(recipe).__name__.lower()
-            raise ValueError(f"a training step takes bdwp, srste, sdgp or transposable, not {name}")
+            raise ValueError(
+                f"a training step takes bdwp, srste, sdgp or transposable, not {first_word(recipe)}"
+            )
     first = recipes[0] if recipes else None
     assert first is None or isinstance(first, NmTraining)
     return first

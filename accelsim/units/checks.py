@@ -20,3 +20,9 @@ def check_registers(registers: str) -> None:
     """Refuse another word than those of `Registers`."""
     if registers not in ("low_latency", "max_frequency"):
         raise ValueError(f"registers must be low_latency or max_frequency, not {registers!r}")
+
+
+def require_range(name: str, value: int, low: int, high: int) -> None:
+    """Refuse a number outside low..high, by its name."""
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be from {low} to {high}, not {value}")

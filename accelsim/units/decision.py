@@ -22,12 +22,14 @@ DECISION_CYCLES = 2
 KEPT_CYCLES = READ_CYCLES + 1
 """From a line's number to the line at the output: its store, and that of the output."""
 
+MOST_TAG_BITS = 128
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
     """`lanes` probabilities of `probability_bits` bits a clock, rows of up to `row_lines` lines.
 
-    store_rows: rows of that length that the store holds. tag_bits: of what names a row.
+    store_rows: rows of that length that the store holds. tag_bits: of what names a row, or goes with it.
     """
 
     lanes: int = 8
@@ -46,14 +48,22 @@ class Decision:
                 raise ValueError(f"{name} must be a power of two from 1 to {most}, not {value}")
         if self.store_lines < 2:
             raise ValueError("row_lines x store_rows must be 2 or more, not 1")
-        for name, value in (("probability_bits", self.probability_bits), ("tag_bits", self.tag_bits)):
-            if not 1 <= value <= 32:
-                raise ValueError(f"{name} must be from 1 to 32, not {value}")
+        for name, value, most in (
+            ("probability_bits", self.probability_bits, 32),
+            ("tag_bits", self.tag_bits, MOST_TAG_BITS),
+        ):
+            if not 1 <= value <= most:
+                raise ValueError(f"{name} must be from 1 to {most}, not {value}")
 
     @property
     def store_lines(self) -> int:
         """Lines of the store."""
         return self.row_lines * self.store_rows
+
+    @property
+    def line_bits(self) -> int:
+        """Of a payload of `probabilities`."""
+        return self.lanes * (self.probability_bits + 1) + 1
 
 
 PRESETS = {
@@ -90,11 +100,16 @@ def unpack_request(parameters: Decision, payload: int) -> Request:
 def pack_line(
     parameters: Decision, probabilities: Sequence[int], valid: Sequence[bool], *, last: bool
 ) -> int:
-    """Payload of `probabilities` and of `kept`: a line, which of it count, whether the row ends."""
+    """Payload of `probabilities`: a line, which of it count, whether the row ends."""
     above = pack(list(map(int, valid)), 1) | int(last) << parameters.lanes
     return pack(probabilities, parameters.probability_bits) | above << (
         parameters.lanes * parameters.probability_bits
     )
+
+
+def kept_line(parameters: Decision, line: int, tag: int) -> int:
+    """Payload of `kept`: one of `probabilities`, and its row's tag."""
+    return line | tag << parameters.line_bits
 
 
 def unpack_line(parameters: Decision, payload: int) -> tuple[list[int], list[bool], bool]:
@@ -125,11 +140,11 @@ class Model:
         self._promises = Promises(KEPT_CYCLES, store_depth(KEPT_CYCLES))
         self._refetch: int | None = None
 
-    def step(self, inputs: Mapping[str, int]) -> Row:
-        """One clock: see `Model` in `accelsim.units.step`."""
+    def shown(self) -> Row:
+        """What follows from the state alone; `rows_ready` may also follow from a line."""
         parameters, promises = self.parameters, self._promises
         room = len(self._lines) < parameters.store_lines and len(self._rows) < ROWS
-        row = {
+        return {
             "rows_ready": int(self._request is None),
             "probabilities_ready": int(self._request is not None and room),
             "kept_valid": int(promises.offered is not None),
@@ -138,6 +153,10 @@ class Model:
             "refetch_payload": self._refetch or 0,
             "stored": len(self._lines),
         }
+
+    def step(self, inputs: Mapping[str, int]) -> Row:
+        """One clock: see `Model` in `accelsim.units.step`."""
+        row, parameters, promises = self.shown(), self.parameters, self._promises
         if inputs["refetch_ready"]:
             self._refetch = None
         promises.step(self._leave(), inputs["kept_ready"])
@@ -163,7 +182,7 @@ class Model:
         self._opened = not last
         if last:
             self._rows.popleft()
-        return None if dropped else line
+        return None if dropped else kept_line(self.parameters, line, tag)
 
     def _enter(self, payload: int) -> bool:
         """A line comes in. Whether it was its row's last."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accelsim.golden.matmul import matmul_integer
+from accelsim.units.products import PRODUCT_CYCLES
 from accelsim.units.promises import Promises, store_depth
 from accelsim.units.step import Row, pack, unpack
 
@@ -67,7 +68,7 @@ class DotProduct:
 
         Operands; product; a clock for each level; the choice of the level; the store of the output.
         """
-        return 1 + 1 + self.levels + 1 + 1
+        return 1 + PRODUCT_CYCLES + self.levels + 1 + 1
 
 
 PRESETS = {
@@ -144,22 +145,26 @@ class Model:
         latency = self.parameters.latency_cycles
         self._promises = Promises(latency, store_depth(latency))
 
-    def step(self, inputs: Mapping[str, int]) -> Row:
-        """One clock: see `Model` in `accelsim.units.step`."""
-        parameters, promises, query = self.parameters, self._promises, self._query
-        row = {
-            "queries_ready": int(query is None),
-            "keys_ready": int(query is not None and promises.room),
+    def shown(self) -> Row:
+        """What follows from the state alone; `queries_ready` may also follow from a line of keys."""
+        promises = self._promises
+        return {
+            "queries_ready": int(self._query is None),
+            "keys_ready": int(self._query is not None and promises.room),
             "scores_valid": int(promises.offered is not None),
             "scores_payload": promises.offered or 0,
             "promised": promises.promised,
         }
+
+    def step(self, inputs: Mapping[str, int]) -> Row:
+        """One clock: see `Model` in `accelsim.units.step`."""
+        row, parameters, query = self.shown(), self.parameters, self._query
         entering = None
         if query is not None and row["keys_ready"] and inputs["keys_valid"]:
             operands, last = unpack_keys(parameters, inputs["keys_payload"])
             entering = pack_scores(parameters, line_scores(query, operands), last=last)
             row["queries_ready"] = int(last)
-        promises.step(entering, inputs["scores_ready"])
+        self._promises.step(entering, inputs["scores_ready"])
         if row["queries_ready"]:
             valid, payload = inputs["queries_valid"], inputs["queries_payload"]
             self._query = unpack_query(parameters, payload) if valid else None

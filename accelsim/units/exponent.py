@@ -14,11 +14,9 @@ import numpy as np
 
 from accelsim.golden.softmax import SoftmaxFormat, exp_negative
 from accelsim.units.checks import check_lanes
+from accelsim.units.products import multiply_cycles
 from accelsim.units.promises import Promises, store_depth
 from accelsim.units.step import Row, pack, unpack
-
-PIECE_BITS = 17
-"""Of an operand that one multiplier takes, beside the sign: those of FPGAs have 18 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +53,9 @@ class Exponent:
 
     @property
     def step_cycles(self) -> int:
-        """A step of Horner's scheme: the product, then its rounding and the next coefficient."""
+        """A step of Horner's scheme: the product, which way it rounds and the next coefficient, their sum."""
         bits = self.form.exp_fraction_bits
-        return multiply_cycles(bits + 2, bits) + 1
+        return multiply_cycles(bits + 2, bits) + 2
 
     @property
     def latency_cycles(self) -> int:
@@ -67,14 +65,6 @@ class Exponent:
         """
         halvings = multiply_cycles(self.farthest.bit_length() + 1, self.form.exp_fraction_bits + 2) + 1
         return 1 + halvings + 2 + self.form.degree * self.step_cycles + 3
-
-
-def multiply_cycles(first_bits: int, second_bits: int) -> int:
-    """Clocks of a product of signed numbers: pieces that fit a multiplier, and a tree that adds them."""
-    pieces = 1
-    for bits in (first_bits, second_bits):
-        pieces *= max(1, -(-(bits - 1) // PIECE_BITS))
-    return 1 + (pieces - 1).bit_length()
 
 
 NARROW = SoftmaxFormat(exp_fraction_bits=16)

@@ -70,16 +70,21 @@ class Model:
         self._stored: list[int] = []
         self._output: list[int] = []
 
-    def step(self, inputs: Mapping[str, int]) -> Row:
-        """One clock: see `Model` in `accelsim.units.step`."""
+    def shown(self) -> Row:
+        """The outputs, all of which follow from the state alone."""
         registered = self.parameters.registered
         oldest = self._output if registered else self._stored
-        row = {
+        return {
             "entering_ready": int(len(self._stored) < self.parameters.depth - registered),
             "leaving_valid": int(bool(oldest)),
             "leaving_payload": oldest[0] if oldest else 0,
             "level": len(self._stored) + len(self._output),
         }
+
+    def step(self, inputs: Mapping[str, int]) -> Row:
+        """One clock: see `Model` in `accelsim.units.step`."""
+        row, registered = self.shown(), self.parameters.registered
+        oldest = self._output if registered else self._stored
         if row["leaving_valid"] and inputs["leaving_ready"]:
             oldest.pop(0)
         if registered and self._stored and not self._output:

@@ -94,9 +94,22 @@ class Model:
         self._reading: deque[int | None] = deque([None] * (READ_CYCLES - 1))
         self._store: deque[int] = deque()
 
+    def shown(self) -> Row:
+        """What follows from the state alone; `request_ready` may also follow from a line of scores."""
+        request = self._request
+        adds = request is not None and request.operation == ADD
+        return {
+            "request_ready": int(request is None),
+            "scores_ready": int(adds and self._line not in self._writing),
+            "sums_valid": int(bool(self._store)),
+            "sums_payload": self._store[0] if self._store else 0,
+            "busy": int(request is not None),
+            "stored": len(self._store),
+        }
+
     def step(self, inputs: Mapping[str, int]) -> Row:
         """One clock: see `Model` in `accelsim.units.step`."""
-        request, line = self._request, self._line
+        row, request, line = self.shown(), self._request, self._line
         free = request is not None and line not in self._writing
         adds = request is not None and request.operation == ADD
         under_way = len(self._store) + sum(one is not None for one in self._reading)
@@ -105,14 +118,7 @@ class Model:
             bool(inputs["scores_valid"]) if adds else room if request and request.operation == READ else True
         )
         last = request is not None and goes and line == self._last_line(request)
-        row = {
-            "request_ready": int(request is None or last),
-            "scores_ready": int(free and adds),
-            "sums_valid": int(bool(self._store)),
-            "sums_payload": self._store[0] if self._store else 0,
-            "busy": int(request is not None),
-            "stored": len(self._store),
-        }
+        row["request_ready"] = int(request is None or last)
         self._move(inputs, request if goes else None, line)
         self._line += goes
         if request is None or last:

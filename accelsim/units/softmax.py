@@ -170,18 +170,22 @@ class Model:
         latency = parameters.divide_cycles
         self._promises = Promises(latency, store_depth(latency))
 
-    def step(self, inputs: Mapping[str, int]) -> Row:
-        """One clock: see `Model` in `accelsim.units.step`."""
-        parameters, promises = self.parameters, self._promises
+    def shown(self) -> Row:
+        """The outputs, all of which follow from the state alone."""
+        promises = self._promises
         scored, powered = map(len, self._stored)
-        lines, rows = parameters.store_lines, [len(each) for each in self._rows]
-        row = {
-            "scores_ready": int(scored < lines and rows[0] < ROWS),
+        return {
+            "scores_ready": int(scored < self.parameters.store_lines and len(self._rows[0]) < ROWS),
             "probabilities_valid": int(promises.offered is not None),
             "probabilities_payload": promises.offered or 0,
             "scored": scored,
             "powered": powered,
         }
+
+    def step(self, inputs: Mapping[str, int]) -> Row:
+        """One clock: see `Model` in `accelsim.units.step`."""
+        row, parameters, promises = self.shown(), self.parameters, self._promises
+        lines, rows, powered = parameters.store_lines, [len(each) for each in self._rows], row["powered"]
         first = self._passes(0) and powered < lines and rows[1] < ROWS
         second = self._passes(1) and promises.room
         promises.step(self._results.popleft() if second else None, inputs["probabilities_ready"])

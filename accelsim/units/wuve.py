@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from accelsim.golden.floating import canonical
 from accelsim.golden.momentum import Momentum, is_finite, step
 from accelsim.units.step import Row, pack, unpack
 
@@ -59,6 +60,19 @@ def pack_beat(gradients: Sequence[int], weights: Sequence[int], velocities: Sequ
     return pack(words, WORD) | kept << WORD * len(words)
 
 
+def unpack_beat(lanes: int, payload: int) -> tuple[list[int], list[int], list[int], list[int]]:
+    """The words of an input beat, field by field, and its kept bits."""
+    words = unpack(payload, WORD, 3 * lanes)
+    kept = unpack(payload >> WORD * 3 * lanes, 1, lanes)
+    return words[:lanes], words[lanes : 2 * lanes], words[2 * lanes :], kept
+
+
+def pack_result(weights: Sequence[int], velocities: Sequence[int], copies: Sequence[int]) -> int:
+    """An output beat: the bits of the FP32 words of all lanes, field by field, above them the FP16 copies."""
+    words = [*weights, *velocities]
+    return pack(words, WORD) | pack(copies, 16) << WORD * len(words)
+
+
 def unpack_result(lanes: int, payload: int) -> tuple[list[int], list[int], list[int]]:
     """Bits of the weights, velocities (FP32) and copies (FP16) of an output beat."""
     words = unpack(payload, WORD, 2 * lanes)
@@ -97,14 +111,11 @@ class Model:
         return row
 
     def _result(self, payload: int) -> int:
-        lanes = self.parameters.lanes
-        words = np.array(unpack(payload, WORD, 3 * lanes), np.uint32).view(np.float32)
-        gradient, weight, velocity = words.reshape(3, lanes)
-        kept = np.array(unpack(payload >> WORD * 3 * lanes, 1, lanes), np.bool_)
+        *fields, kept = unpack_beat(self.parameters.lanes, payload)
+        gradient, weight, velocity = np.array(fields, np.uint32).view(np.float32)
         self._infinite |= not is_finite(gradient)
-        weight, velocity, copy = step(self.parameters.constants, gradient, weight, velocity, kept)
-        bits = np.concatenate([weight, velocity]).astype(np.float32).view(np.uint32).tolist()
-        return pack(bits, WORD) | pack(copy.view(np.uint16).tolist(), 16) << WORD * 2 * lanes
+        found = step(self.parameters.constants, gradient, weight, velocity, np.array(kept, np.bool_))
+        return pack_result(*(canonical(numbers).tolist() for numbers in found))
 
 
 def cycles(parameters: Wuve, weights: int) -> int:

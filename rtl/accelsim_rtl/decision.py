@@ -18,7 +18,8 @@ from accelsim_rtl.topk.pipeline import delayed
 class Decision(Component):
     """rows: tag, threshold, whole; before the lines of its row. probabilities: a line, `valid`, `last`.
 
-    kept: the lines of rows that are whole, or in which a probability that counts reaches the threshold.
+    kept: the lines of rows that are whole, or in which a probability that counts reaches the threshold; with
+    the row's tag.
     refetch: the tag of every other row. Probe: stored (lines).
     Latency: from a row's last line DECISION_CYCLES, then a clock to `refetch`, KEPT_CYCLES to `kept`.
     Throughput: a line a clock, of dropped rows as well; a request costs none.
@@ -26,13 +27,13 @@ class Decision(Component):
 
     def __init__(self, parameters: Parameters, *, target=None):
         self.parameters, self.target = parameters, target
-        line = line_layout(parameters)
-        self.store = PromisedStore(line, store_depth(KEPT_CYCLES))
+        line, kept = line_layout(parameters), kept_layout(parameters)
+        self.store = PromisedStore(kept, store_depth(KEPT_CYCLES))
         super().__init__(
             {
                 "rows": In(stream.Signature(request_layout(parameters))),
                 "probabilities": In(stream.Signature(line)),
-                "kept": Out(stream.Signature(line)),
+                "kept": Out(stream.Signature(kept)),
                 "refetch": Out(stream.Signature(parameters.tag_bits)),
                 "stored": Out(range(parameters.store_lines + 1)),
             }
@@ -106,7 +107,7 @@ class Decision(Component):
             asks.eq(stored.passes & dropped & ~opened),
             store.issued.eq(keeps),
             store.arrives.eq(delayed(m, keeps, READ_CYCLES, name="arrives", resets=True)),
-            store.beat.eq(stored.passed),
+            store.beat.eq(Cat(stored.passed, delayed(m, tag, READ_CYCLES, name="tag"))),
         ]
         wiring.connect(m, store.given, wiring.flipped(self.kept))
         with m.If(stored.passes):
@@ -133,3 +134,9 @@ def line_layout(parameters):
             "last": 1,
         }
     )
+
+
+def kept_layout(parameters):
+    """A line of probabilities, those that count, whether the row ends, and its tag."""
+    line = line_layout(parameters).members
+    return data.StructLayout({**line, "tag": parameters.tag_bits})

@@ -8,8 +8,12 @@ from amaranth.lib.wiring import Component, In, Out
 
 from accelsim.units.dot_product import DotProduct as Parameters
 from accelsim.units.promises import store_depth
+from accelsim_rtl.arithmetic import product_of
 from accelsim_rtl.promised_store import PromisedStore
-from accelsim_rtl.topk.pipeline import delayed
+from accelsim_rtl.topk.pipeline import copies, delayed
+
+PLACES_OF_A_COPY = 8
+"""Multipliers that share a register that says which of a query's operands they take."""
 
 
 class DotProduct(Component):
@@ -21,8 +25,8 @@ class DotProduct(Component):
     taken if all that are under way have room behind the pipeline, whatever the sink does.
     """
 
-    def __init__(self, parameters: Parameters):
-        self.parameters = parameters
+    def __init__(self, parameters: Parameters, *, target=None):
+        self.parameters, self.target = parameters, target
         scores = scores_layout(parameters)
         self.store = PromisedStore(scores, store_depth(parameters.latency_cycles))
         super().__init__(
@@ -68,19 +72,23 @@ class DotProduct(Component):
     def _products(self, m, query, keys):
         """Of every multiplier. A vector's operands of the query stand before each of the line's vectors."""
         parameters = self.parameters
+        shorter = range(parameters.least_level, parameters.levels)
+        # Which level it is, once for a few multipliers: the wires of one register would be the longest.
+        groups = copies(len(shorter) or 1, -(-parameters.multipliers // PLACES_OF_A_COPY), name="short")
+        asked = self.queries.payload.level
+        with m.If(self.queries.ready):
+            m.d.sync += [short.eq(Cat(asked == level for level in shorter)) for short in groups]
         products = []
         for place in range(parameters.multipliers):
-            other = query.operands[place]
-            for level in range(parameters.least_level, parameters.levels):
-                other = Mux(query.level == level, query.operands[place % (1 << level)], other)
+            other, short = query.operands[place], groups[place // PLACES_OF_A_COPY]
+            for number, level in enumerate(shorter):
+                other = Mux(short[number], query.operands[place % (1 << level)], other)
             operands = []
             for name, value in (("key", keys.operands[place]), ("query", other)):
                 operand = Signal(signed(parameters.operand_bits), name=f"{name}_{place}", reset_less=True)
                 m.d.sync += operand.eq(value)
                 operands.append(operand)
-            product = Signal(signed(2 * parameters.operand_bits), name=f"product_{place}", reset_less=True)
-            m.d.sync += product.eq(operands[0] * operands[1])
-            products.append(product)
+            products.append(product_of(m, *operands, name=f"place_{place}", target=self.target))
         return products
 
     def _tree(self, m, sums):

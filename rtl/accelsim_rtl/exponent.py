@@ -20,8 +20,8 @@ class Exponent(Component):
     is taken if all that are under way have room behind the pipeline, whatever the sink does.
     """
 
-    def __init__(self, parameters: Parameters):
-        self.parameters = parameters
+    def __init__(self, parameters: Parameters, *, target=None):
+        self.parameters, self.target = parameters, target
         powers = data.ArrayLayout(parameters.power_bits, parameters.lanes)
         self.store = PromisedStore(powers, store_depth(parameters.latency_cycles + 1))
         super().__init__(
@@ -39,7 +39,7 @@ class Exponent(Component):
         m.submodules.store = store = self.store
         powers = []
         for number in range(self.parameters.lanes):
-            m.submodules[f"lane_{number}"] = lane = ExponentLane(self.parameters)
+            m.submodules[f"lane_{number}"] = lane = ExponentLane(self.parameters, target=self.target)
             m.d.comb += lane.distance.eq(self.distances.payload[number])
             powers.append(lane.power)
         issued = self.distances.valid & self.distances.ready

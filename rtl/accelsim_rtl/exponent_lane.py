@@ -9,7 +9,7 @@ from amaranth.lib.wiring import Component, In, Out
 from accelsim.golden.fixed import shift_right
 from accelsim.golden.softmax import LN2_EXTRA_BITS
 from accelsim.units.exponent import Exponent as Parameters
-from accelsim.units.exponent import multiply_cycles
+from accelsim.units.products import multiply_cycles
 from accelsim_rtl.arithmetic import multiplied, rounds_up
 from accelsim_rtl.topk.pipeline import delayed
 
@@ -17,8 +17,8 @@ from accelsim_rtl.topk.pipeline import delayed
 class ExponentLane(Component):
     """`power` is exp(-distance) as golden rounds it, `latency_cycles` of the parameters later."""
 
-    def __init__(self, parameters: Parameters):
-        self.parameters = parameters
+    def __init__(self, parameters: Parameters, *, target=None):
+        self.parameters, self.target = parameters, target
         super().__init__({"distance": In(parameters.distance_bits), "power": Out(parameters.power_bits)})
 
     def elaborate(self, platform):
@@ -32,7 +32,7 @@ class ExponentLane(Component):
 
         # Halvings: the distance over ln 2, to the nearest.
         inverse = Const(round(2.0**bits / log(2)), bits + 2)
-        product = multiplied(m, Cat(near, 0), inverse, name="quotient")
+        product = multiplied(m, Cat(near, 0), inverse, name="quotient", target=self.target)
         drop = form.score_fraction_bits + bits
         halvings = Signal(range(parameters.most_halvings + 1), reset_less=True)
         m.d.sync += halvings.eq((product >> drop) + product[drop - 1])
@@ -58,10 +58,15 @@ class ExponentLane(Component):
         bits = form.exp_fraction_bits
         value = Const(round(2.0**bits / factorial(form.degree)), bits + 1)
         for power in range(form.degree - 1, -1, -1):
-            product = multiplied(m, Cat(value, 0), argument, name=f"product_{power}")
-            up = rounds_up(product[bits], product[bits - 1], product[: bits - 1].any(), form.rounding)
+            product = multiplied(m, Cat(value, 0), argument, name=f"product_{power}", target=self.target)
+            up = Signal(name=f"up_{power}", reset_less=True)
+            floor = Signal(bits + 1, name=f"floor_{power}", reset_less=True)
             value = Signal(bits + 1, name=f"value_{power}", reset_less=True)
-            m.d.sync += value.eq((product >> bits) + round(2.0**bits / factorial(power)) + up)
+            m.d.sync += [
+                up.eq(rounds_up(product[bits], product[bits - 1], product[: bits - 1].any(), form.rounding)),
+                floor.eq((product >> bits) + round(2.0**bits / factorial(power))),
+                value.eq(floor + up),
+            ]
             argument = delayed(m, argument, parameters.step_cycles, name=f"argument_{power}")
         return value
 

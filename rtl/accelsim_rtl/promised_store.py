@@ -17,7 +17,7 @@ class PromisedStore(wiring.Component):
         super().__init__(
             {
                 "issued": In(1),
-                "room": Out(1),
+                "room": Out(1, init=1),
                 "arrives": In(1),
                 "beat": In(shape),
                 "given": Out(stream.Signature(shape)),
@@ -41,9 +41,11 @@ class PromisedStore(wiring.Component):
             self.given.valid.eq(level != 0),
             self.given.payload.eq(read.data),
             taken.eq(self.given.valid & self.given.ready),
-            self.room.eq(self.promised != self.depth),
         ]
+        # Said by a register: what is sent where there is room is sent by many wires.
+        full, filled = self.promised == self.depth, self.promised == self.depth - 1
         m.d.sync += [
+            self.room.eq(taken | ~(full | (filled & self.issued))),
             produce.eq(produce + self.arrives),
             consume.eq(consume + taken),
             level.eq(level + self.arrives - taken),

@@ -123,7 +123,9 @@ class Softmax(Component):
         for lane in range(lanes):
             distance = Signal(parameters.score_bits, name=f"distance_{lane}", reset_less=True)
             m.d.sync += distance.eq(largest - scores[lane])
-            m.submodules[f"exponent_{lane}"] = exponent = ExponentLane(parameters.exponent)
+            m.submodules[f"exponent_{lane}"] = exponent = ExponentLane(
+                parameters.exponent, target=self.target
+            )
             m.d.comb += exponent.distance.eq(distance)
             powers.append(Mux(valid[lane], exponent.power, 0))
         return powers, valid

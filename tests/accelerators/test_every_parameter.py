@@ -108,7 +108,7 @@ def behaviour(machine: Accelerator, layers: tuple[Layer, ...]) -> list[tuple[obj
         bytes_ = [count * machine.dram.burst_bytes for count in moved]
         energy = energy_pj(machine.parts(), work.events)
         area = area_mm2(machine.parts())
-        power = work.power and work.power.seconds(sum(energy.values()), 0.0)
+        power = work.power and work.power.seconds(sum(energy.values()), 0.0, sum(bytes_[:2]))
         least = simulate(work.plan, None).cycles
         sampled |= bool(work.samples)
         shown.append((timeline.cycles, bytes_, seconds, least, energy, area, sampled, power))
@@ -171,6 +171,9 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "tiles": "search",
             "most_splits": "4",
             "swizzle": "1",
+            "wide_sparse_swizzle": "1",
+            "dense_tiles": "fine",
+            "sparse_kernels": "mma",
             "row_stagger": "2",
             "cluster": "2",
             "fill_on_port": "false",
@@ -192,6 +195,7 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "power.idle_watts": "0.5",
             "power.wide": "2",
             "power.narrow": "2",
+            "power.memory_bit_pj": "1e5",
             "l2.bytes": "16384",
             "l2.line_bytes": "64",
             "l2.ways": "1",
@@ -305,7 +309,11 @@ WITH: dict[str, dict[str, str]] = {
     "power.idle_watts": {"power.watts": "1"},
     "power.wide": {"power.watts": "1"},
     "power.narrow": NARROW | {"power.watts": "1"},
+    "power.memory_bit_pj": {"power.watts": "1"},
+    "cluster": {"generation": "hopper"},
     "weights_from": {"generation": "hopper"},
+    "sparse_kernels": {"generation": "hopper"},
+    "dense_tiles": {"generation": "hopper", "tiles": "search"},
     "most_splits": {
         "sms": "32",
         "tile_k_bits": "128",

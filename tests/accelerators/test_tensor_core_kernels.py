@@ -16,10 +16,10 @@ from accelsim.accelerators.sparse_tensor_core.grids import Place, grid_of
 from accelsim.accelerators.sparse_tensor_core.presets import A100, A100_PCIE, H100, H100_PCIE, TINY
 from accelsim.accelerators.sparse_tensor_core.rows import plan_of
 from accelsim.accelerators.sparse_tensor_core.tiles import choose
+from accelsim.layer_times import layer_times
 from accelsim.machine import simulate
 from accelsim.plan import Plan
 from accelsim.report import Report
-from accelsim.samples import combine
 from accelsim.workload import Matmul
 
 pytestmark = pytest.mark.slow  # without compilation
@@ -48,7 +48,7 @@ def lines(plan: Plan) -> list[int]:
 
 def report(core: SparseTensorCore, m: int, n: int, k: int) -> Report:
     generator = np.random.default_rng(0)
-    work = synthetic.gemm(m, n, k, pattern=(2, 4), dtype=core.dtype, generator=generator)
+    work = synthetic.gemm(m, n, k, pattern=(2, 4), dtype=core.dtype or "fp16", generator=generator)
     return accelsim.run(work, core)
 
 
@@ -56,10 +56,10 @@ def report(core: SparseTensorCore, m: int, n: int, k: int) -> Report:
 def test_the_smallest_measured_product_takes_its_time(
     core: SparseTensorCore, dtype: str, dense: float, sparse: float
 ) -> None:
-    found = report(replace(core, dtype=dtype), 64, 64, 64)
+    found = report(replace(core, dtype=dtype, l2_holds="operands"), 64, 64, 64)
     assert found.baseline is not None
-    assert found.baseline.seconds == pytest.approx(dense * 1e-6, abs=0.1e-6)
-    assert found.seconds == pytest.approx(sparse * 1e-6, abs=0.1e-6)
+    assert found.baseline.seconds == pytest.approx(dense * 1e-6, abs=0.02e-6)
+    assert found.seconds == pytest.approx(sparse * 1e-6, abs=0.02e-6)
 
 
 def test_blocks_on_an_sm_follow_from_shared_memory_and_registers() -> None:
@@ -121,23 +121,45 @@ def test_a_cluster_asks_for_shared_operands_once() -> None:
     assert pair.bursts(write=False) * 128 == weights + activations // 2
 
 
+SAMPLED = [(320, 320, 2048), (640, 512, 512), (64, 32, 20_000), (640, 640, 1024), (1000, 300, 600)]
+
+
 @pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize(("m", "n", "k"), [(320, 320, 2048), (640, 512, 512), (64, 32, 20_000)])
+@pytest.mark.parametrize(("m", "n", "k"), SAMPLED)
 def test_a_sampled_product_takes_as_long_as_all_of_it(m: int, n: int, k: int, sparse: bool) -> None:
     core = replace(TINY, blocks_limit=2)
-    whole = simulate(core.plan_products((product(m, n, k),), sparse).plan, memory_of(core))
+    memory = memory_of(core)
+    whole = layer_times("gemm", "stc", core.plan_products((product(m, n, k),), sparse), memory)
     work = replace(core, most_bursts=15_000).plan_products((product(m, n, k),), sparse)
     assert work.samples
-    timelines = [simulate(sample.plan, memory_of(core)) for sample in work.samples]
-    found = combine(work.samples, timelines, 0.5, 0)
-    assert found.cycles == pytest.approx(whole.cycles, rel=0.08)
-    assert found.busy[2] == pytest.approx(whole.busy[2], abs=1)
-    assert (found.busy + found.stalled.sum(axis=1) + found.idle == whole.lanes * found.cycles).all()
-    for name in ("read_bursts", "write_bursts"):
-        assert getattr(found.traffic, name) == pytest.approx(getattr(whole.traffic, name), rel=0.15)
+    found = layer_times("gemm", "stc", work, memory)
+    # A window fills its rings and drains its units once more than waves that follow each other do: of a wave
+    # of 2 x 16 k-steps and more at the pace of the L2, whose latency is hidden behind 3 of them, below 3 %.
+    assert found.cycles == pytest.approx(whole.cycles, rel=0.03)
+    for name in ("read_bursts", "write_bursts", "cache_hits"):
+        assert getattr(found.traffic, name) == pytest.approx(getattr(whole.traffic, name), rel=1e-3)
     traffic = found.traffic
     moved = traffic.read_bursts + traffic.write_bursts
     assert traffic.row_hits + traffic.row_misses + traffic.row_conflicts == moved
+
+
+def test_a_sampled_product_finds_in_the_l2_what_waves_before_it_left() -> None:
+    """Weights that fit the L2 are read once, however many waves use them."""
+    core = replace(TINY, l2=replace(TINY.l2, bytes=1 << 19), most_bursts=15_000)
+    work = core.plan_products((product(4096, 128, 256),), False)
+    found = layer_times("gemm", "stc", work, memory_of(core))
+    assert work.samples
+    assert found.traffic.read_bursts * core.dram.burst_bytes == pytest.approx(
+        2 * 256 * (4096 + 128), rel=0.01
+    )
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("core", [TINY, A100, replace(H100, dtype="int8"), replace(TINY, most_splits=4)])
+def test_lines_are_counted_as_the_plan_asks_for_them(core: SparseTensorCore, sparse: bool) -> None:
+    for m, n, k in ((33, 70, 100), (128, 64, 64), (1000, 300, 600), (16, 1024, 4096)):
+        work = core.plan_products((replace(product(m, n, k), count=2),), sparse)
+        assert (work.plan.bursts(write=False), work.plan.bursts(write=True)) == work.asked
 
 
 def test_a_sampled_product_is_said_to_be_one() -> None:
@@ -160,7 +182,7 @@ def test_a_small_product_loses_by_its_launch_and_the_verdict_says_so() -> None:
     assert found.speedup is not None
     assert 0.75 < found.speedup < 0.95
     verdict = found.layers[0].verdict
-    assert verdict.startswith(f"{found.speedup:.2f}x: the launch is 5.2 us of ")
+    assert verdict.startswith(f"{found.speedup:.2f}x: the launch is 5.4 us of ")
     assert "2:4 loses: its launch costs 1.7 us more" in verdict
 
 

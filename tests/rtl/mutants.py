@@ -58,7 +58,7 @@ def rebuilt(unit: Unit, changed: ModuleType) -> Unit:
     """The unit with whatever of it came from the original of a changed module."""
     parts = {
         name: getattr(changed, part.__name__)
-        for name, part in (("component", unit.component), ("model", unit.model))
-        if part.__module__ == changed.__name__
+        for name in ("component", "model", "cycles")
+        if (part := getattr(unit, name)).__module__ == changed.__name__
     }
     return replace(unit, **parts)

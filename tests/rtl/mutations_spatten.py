@@ -125,7 +125,7 @@ MUTATIONS = [
         "spatten.exponent",
         [],
         "dropped beat: more lines on their way than there is room for",
-        [Bug("accelsim_rtl.promised_store", "self.promised != self.depth", "1")],
+        [Bug("accelsim_rtl.promised_store", "taken | ~(full | (filled & self.issued))", "1")],
         {"rows", "beats", "rule"},
     ),
     (
@@ -307,7 +307,7 @@ MUTATIONS = [
         "spatten.dot_product",
         [],
         "dropped beat: more lines on their way than there is room for",
-        [Bug("accelsim_rtl.promised_store", "self.promised != self.depth", "1")],
+        [Bug("accelsim_rtl.promised_store", "taken | ~(full | (filled & self.issued))", "1")],
         {"rows", "beats", "rule"},
     ),
     (

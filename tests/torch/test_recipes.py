@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from accelsim.golden.formats import nm_pattern, select_nm  # noqa: E402
-from accelsim.prune import Magnitude, NmTraining, Spatten, known, parse, parse_all, pruned  # noqa: E402
+from accelsim.prune import Composed, Magnitude, NmTraining, Spatten, known, parse, parse_all, pruned  # noqa: E402
 from accelsim.prune.magnitude import prune_weights  # noqa: E402
 from accelsim.trace import trace  # noqa: E402
 from accelsim.workload import Matmul  # noqa: E402
@@ -57,7 +57,21 @@ def test_words_become_recipes() -> None:
         method="bdwp", n=2, m=8, decay=2e-4, first=True
     )
     assert parse("srste,2:4") == NmTraining(method="srste", n=2, m=4, decay=2e-4)
-    assert set(known()) == {"magnitude", "spatten", "bdwp", "srste", "sdgp", "transposable"}
+    assert known().keys() >= {
+        "magnitude",
+        "wanda",
+        "N:M",
+        "dsnot",
+        "global",
+        "spatten",
+        "bdwp",
+        "transposable",
+    }
+    assert parse("wanda, 2:4, dsnot, cycles=9") == Composed(
+        score="wanda", n=2, m=4, refinements=("dsnot",), settings=(("cycles", 9),)
+    )
+    assert parse("magnitude,global,0.5") == Composed(score="magnitude", allocation="global", keep=0.5)
+    assert str(parse("wanda,2:8,transposable,bits=4")) == "wanda,2:8,transposable,bits=4"
 
 
 @pytest.mark.parametrize("method", ["bdwp", "srste", "transposable"])
@@ -82,6 +96,7 @@ def test_inference_reads_the_forward_weights_of_training(method: str) -> None:
     [
         ("magnitud,2:4", "did you mean 'magnitude'"),
         ("magnitude", "magnitude,N:M or magnitude,FRACTION"),
+        ("magnitude,bits=8", "magnitude,N:M or magnitude,FRACTION"),
         ("magnitude,4:2", "4:2"),
         ("magnitude,0:4", "0:4"),
         ("magnitude,2:4:8", "'4:8'"),
@@ -109,7 +124,22 @@ def test_inference_reads_the_forward_weights_of_training(method: str) -> None:
         ("spatten,bits=8,value_bits=7", "not 7"),
         ("spatten,spared=x,tokens=0.5", "'x'"),
         ("spatten,bits=6+-4", "'-4'"),
-        ("", "one of magnitude, spatten"),
+        ("", "recipe must be one of"),
+        ("wanda", "wanda,N:M or wanda,FRACTION"),
+        ("wanda,0.5,sparsegpt", "one score, not wanda and sparsegpt"),
+        ("wanda,0.5,armor", "such as wanda,2:4,armor"),
+        ("wanda,2:4,global", "2:4 keeps the same of every layer"),
+        ("wanda,0.5,dsno", "did you mean 'dsnot'"),
+        ("dsnot,2:4", "such as wanda,dsnot,2:4"),
+        ("wanda,2:4,alpha=1", "setting must be one of"),
+        ("sparsegpt,2:4,update", "leave update out"),
+        ("sparsegpt,2:8,transposable", "try obs, or wanda"),
+        ("wanda,2:4,blocks", "blocks must be told a fraction"),
+        ("wanda,0.5,transposable", "such as 2:8"),
+        ("wanda,0.5,samples=x", "samples must be a number"),
+        ("wanda,0.5,samples=0", "samples must be at least 1"),
+        ("wanda,0.5,per=column", "per must be one of row, layer"),
+        ("wanda,2:4,dsnot,dsnot", "once"),
     ],
 )
 def test_what_is_not_understood_is_refused_in_one_line(recipe: str, said: str) -> None:

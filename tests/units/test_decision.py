@@ -81,7 +81,7 @@ def test_a_decision_takes_its_cycles_whatever_the_decision() -> None:
         ({"lanes": 3}, "lanes must be a power of two"),
         ({"row_lines": 5}, "row_lines must be a power of two from 1 to 4096, not 5"),
         ({"row_lines": 1, "store_rows": 1}, "row_lines x store_rows must be 2 or more"),
-        ({"tag_bits": 0}, "tag_bits must be from 1 to 32, not 0"),
+        ({"tag_bits": 0}, "tag_bits must be from 1 to 128, not 0"),
     ],
 )
 def test_a_decision_that_cannot_be_built_is_refused(changes: dict[str, Any], said: str) -> None:

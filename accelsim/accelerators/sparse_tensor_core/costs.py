@@ -14,8 +14,8 @@ NARROW = ("int8", "fp8", "int4")
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """Seconds of a kernel before and after its cycles: what a 64 x 64 x 64 product was measured to take, less
-    the cycles of its one tile here (arXiv 2603.05232, cuBLASLt dense and cuSPARSELt 2:4).
+    """Seconds of a kernel before and after its cycles: what a 64 x 64 x 64 product was measured to take, over
+    and over, less its cycles here with operands in the L2 (arXiv 2603.05232, cuBLASLt and cuSPARSELt).
 
     `wide`: FP16; BF16 and TF32 are taken to be alike. `narrow`: INT8; FP8 and INT4 likewise.
     """
@@ -39,9 +39,8 @@ class Launch:
     def assumptions(self, dtype: str) -> tuple[str, ...]:
         """A line for the report."""
         dense, sparse = (1e6 * self.seconds(dtype, which) for which in (False, True))
-        return (
-            f"seconds include {dense:.3g} us for each dense kernel, {sparse:.3g} us for each of 2:4 (launch)",
-        )
+        kind = f"{_kind(dtype)} kernel"
+        return (f"seconds include {dense:.3g} us for each dense {kind}, {sparse:.3g} us for 2:4 (launch)",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,26 +48,35 @@ class Power:
     """A board's limit: idle, DRAM, and the counted events of the chip times a factor.
 
     `watts`: the limit (0: none), of which `idle_watts` are gone before anything is counted. Counted are
-    tensor cores, shared memories and L2; `wide` and `narrow` (types of 16 and more bits, of 8 and less) stand
-    for all else: registers, schedulers, wires, clocks, losses. They are the only fitted figures of a board.
+    tensor cores, registers, shared memories and L2; `wide` and `narrow` (types of 16 and more bits, of 8 and
+    less) stand for all else: schedulers, wires, clocks, losses. They are the only fitted figures of a board.
+    `memory_bit_pj`: a bit of HBM with link and controller, about 7 pJ (Xilinx WP485); the currents of the
+    device alone give a third of it.
     """
 
     watts: float = 0.0
     idle_watts: float = 0.0
     wide: float = 1.0
     narrow: float = 1.0
+    memory_bit_pj: float = 7.0
 
     def __post_init__(self) -> None:
         for name in ("wide", "narrow"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"power.{name} must be > 0, not {getattr(self, name)}")
+        if not self.memory_bit_pj >= 0:
+            raise ValueError(f"power.memory_bit_pj must be >= 0, not {self.memory_bit_pj}")
         if not (0 <= self.idle_watts < self.watts or self.watts == self.idle_watts == 0):
             raise ValueError(f"power.idle_watts must be from 0 to below power.watts, not {self.idle_watts}")
 
     def limit(self, dtype: str) -> PowerLimit | None:
         """Of what is counted; None without a limit."""
-        return (
-            PowerLimit(watts=self.watts - self.idle_watts, factor=self.factor(dtype)) if self.watts else None
+        if not self.watts:
+            return None
+        return PowerLimit(
+            watts=self.watts - self.idle_watts,
+            factor=self.factor(dtype),
+            memory_bit_pj=self.memory_bit_pj,
         )
 
     def factor(self, dtype: str) -> float:
@@ -79,15 +87,21 @@ class Power:
         """Lines for the report."""
         if not self.watts:
             return ("no limit of power: the clock never drops",)
-        counted = f"and {self.factor(dtype):g} times the counted energy (power)"
+        memory = f"{self.idle_watts:g} W idle, {self.memory_bit_pj:g} pJ for each bit of DRAM"
+        counted = f"{self.factor(dtype):g} times the counted energy of {_kind(dtype)} products"
         return (
-            f"the clock drops at {self.watts:g} W: {self.idle_watts:g} W idle, DRAM, {counted}",
+            f"the clock drops at {self.watts:g} W: {memory}, and {counted} (power)",
             "the factor of the power is fitted to measured square products, dense and 2:4 alike",
         )
 
 
+def _kind(dtype: str) -> str:
+    return "8-bit" if dtype in NARROW else "16-bit"
+
+
 UNLIMITED = Power()
 
-A100_LAUNCH = Launch(wide=3.5e-6, wide_sparse=5.2e-6, narrow=5.1e-6, narrow_sparse=5.0e-6)
+A100_LAUNCH = Launch(wide=3.63e-6, wide_sparse=5.37e-6, narrow=5.27e-6, narrow_sparse=5.11e-6)
 
-H100_LAUNCH = Launch(wide=4.0e-6, wide_sparse=4.7e-6, narrow=4.0e-6, narrow_sparse=4.7e-6)
+# BF16 and FP16 were not measured at 64 cubed there.
+H100_LAUNCH = Launch(wide=4.14e-6, wide_sparse=4.87e-6, narrow=4.14e-6, narrow_sparse=4.87e-6)

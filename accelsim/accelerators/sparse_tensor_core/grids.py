@@ -53,14 +53,11 @@ def grid_of(kernel: Kernel, product: Matmul) -> Grid:
 
 
 class Part(NamedTuple):
-    """Of each product the first `tiles`, and of each block the first `steps`, with as much less to write.
+    """`tiles` of a product from `first` on, of each block the first `steps`, with as much less to write."""
 
-    `forgets`: a wave has operands of its own, as if the L2 had lost those of the wave before.
-    """
-
+    first: int
     tiles: int
     steps: int
-    forgets: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +114,22 @@ def row_strides(kernel: Kernel, grid: Grid) -> tuple[int, int]:
     weights, activations = strides(kernel)
     further = kernel.core.row_stagger * kernel.core.l2.line_bytes
     return grid.deep * weights + further, grid.deep * activations + further
+
+
+def extents(kernel: Kernel, grid: Grid) -> tuple[int, int, int]:
+    """Bytes of address space of weights, activations and results, which lie one behind the other."""
+    weights, activations = row_strides(kernel, grid)
+    return (
+        grid.copies * grid.tall * weights,
+        grid.copies * grid.wide * activations,
+        grid.tiles * result_stride(kernel),
+    )
+
+
+def result_stride(kernel: Kernel) -> int:
+    """From one tile's results to the next: whole lines."""
+    tile = kernel.tile
+    return aligned(tile.weights * tile.activations * kernel.out_bits / 8, kernel.core.l2.line_bytes)
 
 
 def strides(kernel: Kernel) -> tuple[int, int]:

@@ -7,14 +7,15 @@ Sources: CUTLASS's tiles as PyTorch's semi-structured kernels use them; NVIDIA A
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from accelsim.accelerators.products import ELEMENT_BITS
+from accelsim.accelerators.sparse_tensor_core.costs import NARROW
 from accelsim.accelerators.sparse_tensor_core.outputs import output_type
 from accelsim.golden.two_four import FORMATS, Format
-from accelsim.units.tensor_core import Instruction
+from accelsim.units.tensor_core import TENSOR_CORES, Instruction
 from accelsim.units.tensor_core import Tile as Step
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ WARP_GROUP = 128
 MOST_REGISTERS = 255  # of a thread
 REGISTER_UNIT = 8  # registers of a thread are handed out so many at a time
 WGMMA_ROWS, WGMMA_COLUMNS = 64, 256  # the largest m and n of one instruction
+MMA_ROWS, MMA_COLUMNS = 16, 8
+PRODUCER_REGISTERS = 40  # of a thread that fills the ring; it gives the rest away (CUTLASS, sm90)
 FRAGMENT_BYTES = 32  # of a row of values along k that one instruction of a warp multiplies
 
 
@@ -47,6 +50,10 @@ class Tile:
         return f"{self.weights}x{self.activations}"
 
 
+AMPERE_TILE = Tile(weights=128, activations=128, readers_m=2, readers_n=2, k_bits=1024, stages=3)
+"""PyTorch's semi-structured kernels of 16 bits have this one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
     """A tile on a GPU, dense or 2:4, with the reduction over k cut in `splits` parts."""
@@ -55,6 +62,16 @@ class Kernel:
     tile: Tile
     sparse: bool
     splits: int = 1
+
+    @property
+    def by_groups(self) -> bool:
+        """Whether warp groups multiply (wgmma, operands in shared memory), not single warps (mma)."""
+        return self.core.generation == "hopper" and not (self.sparse and self.core.sparse_kernels == "mma")
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is Ampere's on Hopper."""
+        return self.core.generation == "hopper" and not self.by_groups
 
     @property
     def tile_k(self) -> int:
@@ -85,7 +102,7 @@ class Kernel:
     def step(self) -> Step:
         """One k-step, as the warps read it; a wgmma reads 64 rows of weights and 256 activations at most."""
         tile, readers_m, readers_n = self.tile, self.tile.readers_m, self.tile.readers_n
-        if self.core.generation == "hopper":
+        if self.by_groups:
             readers_m = -(-tile.weights // WGMMA_ROWS)
             readers_n = -(-tile.activations // WGMMA_COLUMNS)
         return Step(
@@ -114,38 +131,65 @@ class Kernel:
         return self.tile.stages * self.stage_bytes
 
     @cached_property
+    def instruction(self) -> Instruction:
+        """The tensor core's, in its long form; a wgmma as wide as the tile."""
+        depth = 8 * FRAGMENT_BYTES // self._format.element_bits * (2 if self.sparse else 1)
+        made = Instruction(
+            generation=self.core.generation, dtype=self.core.dtype, k=depth, sparse=self.sparse
+        )
+        if not self.by_groups:
+            return made
+        columns = min(self.tile.activations, WGMMA_COLUMNS)
+        return replace(made, kind="wgmma", m=WGMMA_ROWS, n=columns, a_source=self.core.weights_from)
+
+    @property
+    def instructions(self) -> int:
+        """In one k-step."""
+        one, tile = self.instruction, self.tile
+        across = -(-tile.weights // one.m) * -(-tile.activations // one.n)
+        return across * -(-self.tile_k // one.k)
+
+    @cached_property
     def mma_cycles(self) -> int:
         """Tensor-core clocks of one k-step. A wgmma takes as long as its reads if that is longer."""
         if self.core.generation == "ampere":
             return self.step.mma_clocks("ampere")
-        step, n = self.step, min(self.tile.activations, WGMMA_COLUMNS)
-        bits = self._format.element_bits
-        one = Instruction(
-            generation="hopper",
-            kind="wgmma",
-            dtype=self.core.dtype,
-            m=WGMMA_ROWS,
-            n=n,
-            k=256 // bits * (2 if self.sparse else 1),
-            sparse=self.sparse,
-            a_source=self.core.weights_from,
-        )
-        count = step.warps_m * step.warps_n * -(-self.tile_k // one.k)
-        return math.ceil(count * one.issue_interval())
+        side_by_side = 1 if self.by_groups else TENSOR_CORES
+        return math.ceil(self.instructions * self.instruction.issue_interval() / side_by_side)
+
+    @cached_property
+    def register_accesses(self) -> int:
+        """Warp registers (32 lanes of 32 bits) that a k-step's instructions read and write, and their loads.
+
+        Sums are read and written by each instruction, so that 2:4 halves them; B is not halved.
+        """
+        one, bits = self.instruction, self._format.element_bits
+        sums = 2 * one.m * one.n * 32
+        weights = 0 if one.a_source == "shared" else one.m * 8 * FRAGMENT_BYTES
+        activations = 0 if self.by_groups else one.n * one.k * bits
+        metadata = one.m // MMA_ROWS * WARP * 32 if self.sparse else 0
+        loaded = 0 if self.by_groups else self.step.read_bytes // (4 * WARP)
+        each = (sums + weights + activations + metadata) / (32 * WARP)
+        return round(self.instructions * each) + loaded
 
     @cached_property
     def port_cycles(self) -> int:
         """Shared-memory clocks of one k-step: all reads of both operands, and the fill if it competes."""
         core, step = self.core, self.step
-        if core.generation == "hopper" and core.weights_from == "registers":
+        if self.by_groups and core.weights_from == "registers":
             read = step.warps_m * step.b_bytes
             return -(-(read + core.fill_on_port * step.fill_bytes) // core.shared_port_bytes)
-        return step.port_clocks(core.fill_on_port, core.shared_port_bytes)
+        return step.port_clocks(self.fills_on_port, core.shared_port_bytes)
+
+    @property
+    def fills_on_port(self) -> bool:
+        """Whether copies into shared memory take its port (cp.async), which TMA's do not."""
+        return self.core.fill_on_port or self.is_foreign
 
     @property
     def shares(self) -> tuple[int, int]:
         """Blocks of a cluster that share weights, and activations: one each, or the larger operand."""
-        step, blocks = self.step, self.core.cluster
+        step, blocks = self.step, self.core.cluster if self.by_groups else 1
         return (1, blocks) if step.b_bytes >= step.a_bytes else (blocks, 1)
 
     @property
@@ -162,37 +206,46 @@ class Kernel:
         return max(self.stage_bytes / core.l2_port_bytes, asked)
 
     @property
-    def threads(self) -> int:
-        """Of a block; on Hopper one more warp group fills the ring."""
-        readers = self.tile.readers_m * self.tile.readers_n
-        return (readers + 1) * WARP_GROUP if self.core.generation == "hopper" else readers * WARP
+    def sums(self) -> int:
+        """Registers of a thread that multiplies for its part of the result."""
+        lanes = self.tile.readers_m * self.tile.readers_n * (WARP_GROUP if self.by_groups else WARP)
+        return self.tile.weights * self.tile.activations // lanes
 
     @property
     def registers(self) -> int:
-        """Of a thread: sums, an instruction's operands twice (not on Hopper), and some for the rest."""
-        tile, hopper = self.tile, self.core.generation == "hopper"
-        readers = tile.readers_m * tile.readers_n
-        lanes = readers * (WARP_GROUP if hopper else WARP)
-        sums = tile.weights * tile.activations // lanes
+        """Of a thread: sums, an instruction's operands twice (mma alone), and some for the rest."""
+        tile = self.tile
         rows = tile.weights // tile.readers_m + tile.activations // tile.readers_n * (2 if self.sparse else 1)
-        operands = 0 if hopper else 2 * rows * FRAGMENT_BYTES // (4 * WARP)
-        return min(MOST_REGISTERS, sums + operands + self.core.spare_registers)
+        operands = 0 if self.by_groups else 2 * rows * FRAGMENT_BYTES // (4 * WARP)
+        return min(MOST_REGISTERS, self.sums + operands + self.core.spare_registers)
+
+    @property
+    def spills(self) -> bool:
+        """Whether the sums alone are more than a thread can hold."""
+        return self.sums + self.core.spare_registers > MOST_REGISTERS
+
+    @property
+    def block_registers(self) -> int:
+        """Of a block; on Hopper one more warp group fills the ring."""
+        readers = self.tile.readers_m * self.tile.readers_n
+        wide = -(-self.registers // REGISTER_UNIT) * REGISTER_UNIT
+        if self.by_groups:
+            return WARP_GROUP * (readers * wide + PRODUCER_REGISTERS)
+        return WARP * readers * wide
 
     @property
     def blocks_per_sm(self) -> int:
         """Blocks that fit the shared memory and the registers of an SM; 0 if not even one does."""
         core = self.core
-        wide = -(-self.registers // REGISTER_UNIT) * REGISTER_UNIT
-        fit = min(core.shared_memory // self.block_bytes, core.registers // (wide * self.threads))
+        fit = min(core.shared_memory // self.block_bytes, core.registers // self.block_registers)
         return min(core.blocks_limit, fit)
 
     @property
     def limit_of_blocks(self) -> str:
         """What keeps a further block off the SM."""
-        wide = -(-self.registers // REGISTER_UNIT) * REGISTER_UNIT
         counts = {
             "shared memory": self.core.shared_memory // self.block_bytes,
-            "registers": self.core.registers // (wide * self.threads),
+            "registers": self.core.registers // self.block_registers,
             "blocks_limit": self.core.blocks_limit,
         }
         return min(counts, key=counts.__getitem__)
@@ -200,8 +253,11 @@ class Kernel:
     @property
     def panel(self) -> int:
         """Tiles of activations that go side by side: `swizzle`, or a wave as square as it can be."""
+        core = self.core
+        if self.sparse and core.dtype not in NARROW and core.wide_sparse_swizzle:
+            return core.wide_sparse_swizzle
         square = math.sqrt(self.slots * self.tile.weights / self.tile.activations)
-        return self.core.swizzle or max(1, round(square))
+        return core.swizzle or max(1, round(square))
 
     def wave_bytes(self, tall: int, wide: int) -> int:
         """Operands of one k-step of a wave, of a result of tall x wide tiles, each once."""

@@ -7,16 +7,23 @@ shared-memory port, the tensor core, and after the last step the epilogue.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, get_args
 
 from accelsim.accelerators.base import LayerPlan, Timed, require
 from accelsim.accelerators.products import ELEMENT_BITS, products, refuse
 from accelsim.accelerators.sparse_tensor_core import verdicts
 from accelsim.accelerators.sparse_tensor_core.boards import A100_HBM2, A100_L2
-from accelsim.accelerators.sparse_tensor_core.costs import A100_LAUNCH, UNLIMITED, Launch, Power
-from accelsim.accelerators.sparse_tensor_core.grids import padded
-from accelsim.accelerators.sparse_tensor_core.kernels import Kernel, Tile
+from accelsim.accelerators.sparse_tensor_core.costs import (
+    A100_LAUNCH,
+    NARROW,
+    UNLIMITED,
+    Launch,
+    Power,
+)
+from accelsim.accelerators.sparse_tensor_core.events import asked_lines, events, macs_done
+from accelsim.accelerators.sparse_tensor_core.kernels import AMPERE_TILE, Kernel, Tile
 from accelsim.accelerators.sparse_tensor_core.sampling import samples
 from accelsim.accelerators.sparse_tensor_core.tiles import choose
 from accelsim.dram import Cache, Dram
@@ -27,12 +34,18 @@ from accelsim.workload import Layer, Matmul
 
 Tiles = Literal["search", "fixed"]
 Misfits = Literal["dense", "refuse"]
+DenseTiles = Literal["coarse", "fine"]
+SparseKernels = Literal["native", "mma"]
+Held = Literal["nothing", "operands"]
+REGISTER_BANK, REGISTER_BITS = 32 << 10, 1024
+FP32_RUNS_AS = "fp16"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SparseTensorCore:
     """Thread blocks of `generation`'s kernels on `sms` SMs.
 
+    `dtype`: of all operands; empty: each layer's own, FP32 ones in FP16.
     `tiles`: `search` takes the best of the shapes that libraries are built of, `fixed` the one given here:
     tiles are weights x activations x k, `tile_k_bits` wide along k, read by `readers_m` x `readers_n` warps
     (or warp groups), `pipeline_stages` k-steps in shared memory. Up to `most_splits` parts of k.
@@ -41,8 +54,14 @@ class SparseTensorCore:
     not (TMA). `weights_from`: where a wgmma finds the weights. `shared_port_bytes`, `shared_latency`: 128
     B/clk and 29 clk, measured (arXiv 2402.13499); `mma_latency`: 24.7 clk of m16n8k32, rounded up. Not
     published: `l2_port_bytes`, an SM's bytes a clock from L2; `spare_registers` of a thread beside sums and
-    operands; `swizzle`, the tiles of activations that go side by side (0: a wave as square as it can be);
+    operands; `swizzle`, the tiles of activations that go side by side (0: a wave as square as it can be),
+    and `wide_sparse_swizzle` where 2:4 of 16 and more bits has another (1: down all weights, tile by tile);
     `row_stagger`, lines between rows of tiles, odd so that rows of a power of two do not meet in few banks.
+    `dense_tiles`: `fine` has dense kernels of every multiple of 16 activations, as cuBLAS's for Hopper, for
+    all types but INT8. `sparse_kernels`: `mma` has Ampere's for 2:4 on Hopper, too, as PyTorch's CUTLASS
+    kernels are; `native` those of the generation.
+    `l2_holds`: what a layer finds in the L2: nothing, or its own operands, as far as they fit, as when one
+    product is timed over and over.
     `misfits`: whether a mask that the format cannot hold runs dense, or stops the run with its place.
     Products of more than `most_bursts` lines are sampled (0: every line).
     """
@@ -51,7 +70,7 @@ class SparseTensorCore:
 
     sms: int = 108
     clock_hz: float = 1.41e9
-    dtype: str = "fp16"
+    dtype: str = ""
     out_dtype: str = ""
     generation: Generation = "ampere"
     misfits: Misfits = "dense"
@@ -64,6 +83,10 @@ class SparseTensorCore:
     pipeline_stages: int = 3
     most_splits: int = 16
     swizzle: int = 0
+    wide_sparse_swizzle: int = 0
+    dense_tiles: DenseTiles = "coarse"
+    sparse_kernels: SparseKernels = "native"
+    l2_holds: Held = "nothing"
     row_stagger: int = 5
     cluster: int = 1
     fill_on_port: bool = True
@@ -96,19 +119,22 @@ class SparseTensorCore:
             "mma_latency",
             "spare_registers",
             "swizzle",
+            "wide_sparse_swizzle",
             "row_stagger",
             "most_bursts",
         ):
             require(getattr(self, name) >= 0, name, ">= 0", getattr(self, name))
-        for name, kind in (("misfits", Misfits), ("tiles", Tiles), ("weights_from", Source)):
+        words = {"misfits": Misfits, "tiles": Tiles, "weights_from": Source}
+        words |= {"dense_tiles": DenseTiles, "sparse_kernels": SparseKernels, "l2_holds": Held}
+        for name, kind in words.items():
             known = get_args(kind)
             require(getattr(self, name) in known, name, f"one of {', '.join(known)}", getattr(self, name))
-        check_dtype(self.generation, self.dtype)
+        check_dtype(self.generation, self.dtype or FP32_RUNS_AS)
         outputs = ("", *ELEMENT_BITS)
         require(self.out_dtype in outputs, "out_dtype", f"one of {', '.join(ELEMENT_BITS)}", self.out_dtype)
-        steps = self.tile_k_bits // ELEMENT_BITS[self.dtype]
+        steps = self.tile_k_bits // ELEMENT_BITS[self.dtype or FP32_RUNS_AS]
         require(steps >= 8 and steps % 8 == 0, "tile_k_bits", "8, 16, 24 ... elements wide", self.tile_k_bits)
-        self._require_block()
+        self.of_type()._require_block()
 
     def _require_block(self) -> None:
         """One block of the fixed tile must fit an SM."""
@@ -116,8 +142,18 @@ class SparseTensorCore:
         block = dense.block_bytes
         held = self.shared_memory
         require(block <= held, "shared_memory", f">= the {block} bytes of one block", held)
-        needed = min(self.kernel(sparse=sparse).registers * dense.threads for sparse in (False, True))
+        needed = min(self.kernel(sparse=sparse).block_registers for sparse in (False, True))
         require(dense.blocks_per_sm > 0, "registers", f">= the {needed} of one block", self.registers)
+
+    def for_layer(self, layer: Layer) -> SparseTensorCore:
+        """The machine in the layer's type, unless it has one of its own."""
+        return self.of_type(getattr(layer, "dtype", ""))
+
+    def of_type(self, dtype: str = "") -> SparseTensorCore:
+        """The machine with its own type, or else with this one. ValueError if it does not multiply it."""
+        if self.dtype:
+            return self
+        return replace(self, dtype=FP32_RUNS_AS if dtype in ("", "fp32") else dtype)
 
     @property
     def tile(self) -> Tile:
@@ -131,9 +167,10 @@ class SparseTensorCore:
             stages=self.pipeline_stages,
         )
 
-    def kernel(self, *, sparse: bool, tile: Tile | None = None) -> Kernel:
-        """A tile on this GPU: the fixed one, or another."""
-        return Kernel(core=self, tile=tile or self.tile, sparse=sparse)
+    def kernel(self, *, sparse: bool) -> Kernel:
+        """The fixed tile on this GPU; Ampere's default where its kernels are used on Hopper."""
+        made = Kernel(core=self.of_type(), tile=self.tile, sparse=sparse)
+        return replace(made, tile=AMPERE_TILE) if made.is_foreign else made
 
     @property
     def cache(self) -> Cache:
@@ -148,17 +185,24 @@ class SparseTensorCore:
     @property
     def launch_seconds(self) -> float:
         """Of a dense kernel; each layer states its own."""
-        return self.launch.seconds(self.dtype, False)
+        return self.launch.seconds(self.of_type().dtype, False)
 
     def parts(self) -> tuple[Part, ...]:
-        """Tensor cores, shared memories and the slices of the L2; nothing else of the chip."""
-        rate = RATES[self.generation][self.dtype]
-        sums = "int32" if self.dtype.startswith("int") else "fp32"
+        """Tensor cores, registers, shared memories and the slices of the L2; nothing else of the chip."""
+        dtype = self.of_type().dtype
+        rate = RATES[self.generation][dtype]
+        sums = "int32" if dtype.startswith("int") else "fp32"
         cost, l2 = self.energy, self.l2
         slice_cost = cost.sram(l2.bytes // self.dram.channels, 8 * l2.line_bytes)
         return (
-            Part(name="multipliers", group="logic", cost=cost.multiply(self.dtype), count=self.sms * rate),
+            Part(name="multipliers", group="logic", cost=cost.multiply(dtype), count=self.sms * rate),
             Part(name="adders", group="logic", cost=cost.add(sums), count=self.sms * rate),
+            Part(
+                name="registers",
+                group="sram",
+                cost=cost.sram(REGISTER_BANK, REGISTER_BITS),
+                count=self.sms * 4 * self.registers // REGISTER_BANK,
+            ),
             Part(
                 name="shared memory",
                 group="sram",
@@ -174,6 +218,8 @@ class SparseTensorCore:
 
     def plan(self, layer: Layer) -> LayerPlan:
         """One kernel for each matrix product (attention: two, batched over heads)."""
+        if not self.dtype:
+            return self.for_layer(layer).plan(layer)
         kernels = products(layer)
         sparse, note = self.is_sparse(kernels[0])
         return self.plan_products(kernels, sparse, (note,) if note else ())
@@ -182,34 +228,25 @@ class SparseTensorCore:
         self, kernels: tuple[Matmul, ...], sparse: bool, notes: tuple[str, ...] = ()
     ) -> LayerPlan:
         """Products one after the other, all dense or all 2:4, whatever their masks say."""
+        if not self.dtype:
+            return self.of_type(kernels[0].dtype).plan_products(kernels, sparse, notes)
         kernel = choose(self, kernels, sparse)
         found = samples(kernel, kernels, self.most_bursts)
         self._require_room(kernel, kernels)
         dense = sum(p.count * p.m * p.n * p.k for p in kernels)
-        group = kernel.group_elements
-        kept = group // 2 if sparse else 1
-        lengths = [padded(p.k, group) for p in kernels]
-        done = sum(
-            p.count * p.m * p.n * min(p.k, k // group * kept) for p, k in zip(kernels, lengths, strict=True)
-        )
-        steps, lines = verdicts.work(kernel, kernels)
-        fill = 0 if self.fill_on_port else kernel.stage_bytes / self.shared_port_bytes
         return LayerPlan(
             plan=found[0].plan,
-            samples=() if found[0].weight == 1 else found,
+            samples=() if len(found) == 1 and found[0].weight == 1 else found,
+            held=found[0].held,
+            asked=asked_lines(kernel, kernels),
             macs_dense=dense,
-            macs_done=done,
+            macs_done=macs_done(kernel, kernels),
             launches=len(kernels),
             launch_seconds=len(kernels) * self.launch.seconds(self.dtype, sparse),
             power=self.power.limit(self.dtype),
             notes=notes,
             facts=verdicts.facts(kernel, kernels),
-            events={
-                "multipliers": done,
-                "adders": done,
-                "shared memory": steps * (kernel.port_cycles + fill),
-                "L2": lines,
-            },
+            events=events(kernel, kernels),
         )
 
     def _require_room(self, kernel: Kernel, kernels: tuple[Matmul, ...]) -> None:
@@ -229,6 +266,8 @@ class SparseTensorCore:
         """Does the mask fit the device's format? Else why the product runs dense."""
         if product.mask is None:
             return False, ""
+        if not self.dtype:
+            return self.of_type(product.dtype).is_sparse(product)
         kept = product.mask.unpack()
         if kept.all():
             return False, "all weights are kept: dense mode"
@@ -247,19 +286,32 @@ class SparseTensorCore:
 
     def assumptions(self) -> tuple[str, ...]:
         """What the model assumes, for the report."""
+        types = (self.dtype,) if self.dtype else tuple(RATES[self.generation])
         tile = f"{self.tile_weights} x {self.tile_activations} x {self.kernel(sparse=False).tile_k}"
-        bits = FORMATS[self.dtype].metadata_bits
+        bits = ", ".join(f"{FORMATS[dtype].metadata_bits:g} ({dtype})" for dtype in types)
+        own = f"operands are {self.dtype}" if self.dtype else "each layer runs in its own type, FP32 in FP16"
+        costs = [cost.assumptions(dtype) for dtype in types for cost in (self.launch, self.power)]
         return (
+            f"{own} (dtype)",
             f"tiles of CUTLASS's kernels, the best by estimate; {tile} among them"
             if self.tiles == "search"
             else f"one tile shape, {tile} (weights x activations x k)",
-            f"the weights are the sparse operand, {bits:g} bit of metadata for each",
+            f"the weights are the sparse operand, metadata for each in bits: {bits}",
             f"rows of packed tiles lie {self.row_stagger} lines apart: no hash of banks is published",
             "the L2 is one level of LRU lines in front of each channel; results leave it a wave later",
             "attention runs as batched QK^T and PV; softmax, norms and activations are not counted",
-            *self.launch.assumptions(self.dtype),
-            *self.power.assumptions(self.dtype),
+            *self._kernels(types),
+            *dict.fromkeys(line for lines in costs for line in lines),
             "L2 lines go round channels, pseudo-channels and bank groups: NVIDIA's order is not published",
             *self.energy.assumptions(),
-            "energy of a GPU: tensor cores, shared memories and L2 only, no registers, schedulers or wires",
+            "energy of a GPU: tensor cores, their registers, shared memories and L2, no schedulers or wires",
         )
+
+    def _kernels(self, types: tuple[str, ...]) -> Iterator[str]:
+        """Which kernels differ between dense and 2:4."""
+        if self.dense_tiles == "fine" and set(types) - {"int8"}:
+            yield "dense tiles in steps of 16 activations (cuBLAS), of INT8 and 2:4 CUTLASS's sizes alone"
+        if self.wide_sparse_swizzle and set(types) - set(NARROW):
+            yield "2:4 kernels of 16 bits go down all weights tile by tile (as measured layers say)"
+        if self.sparse_kernels == "mma":
+            yield "2:4 runs on mma.sp of Ampere's kernels: 0.63 of dense peak, times 1.42 (measured)"

@@ -14,13 +14,15 @@ import numpy as np
 
 from accelsim.accelerators.base import check_pieces
 from accelsim.accelerators.products import ELEMENT_BITS
+from accelsim.accelerators.sparse_tensor_core.events import PARTIAL_BITS
 from accelsim.accelerators.sparse_tensor_core.grids import (
     Grid,
     Part,
     Place,
-    aligned,
+    extents,
     grid_of,
     padded,
+    result_stride,
     row_strides,
     strides,
 )
@@ -30,7 +32,6 @@ from accelsim.workload import Matmul
 if TYPE_CHECKING:
     from accelsim.accelerators.sparse_tensor_core.kernels import Kernel
 
-PARTIAL_BITS = 32
 COPY, OPERANDS, CORE, EPILOGUE = range(4)
 
 
@@ -76,11 +77,13 @@ def plan_of(kernel: Kernel, products: tuple[Matmul, ...], part: Part | None = No
     columns = [_columns(kernel, product, part) for product in products]
     plan = Plan(layout=layout_of(kernel), jobs=sum(found.block.size for found in columns))
     job = block = address = 0
-    for found in columns:
+    for product, found in zip(products, columns, strict=True):
         jobs = slice(job, job + found.block.size)
         plan.group[jobs] = found.block + block
         _times(plan, kernel, found, jobs)
-        address = _runs(plan, kernel, found, job, address)
+        sizes = extents(kernel, grid_of(kernel, product))
+        _runs(plan, kernel, found, job, address, sizes)
+        address += sum(sizes)
         if found.after.size:
             plan.add_after("copy", found.after[:, 0] + job, "epilogue", found.after[:, 1] + job)
         job, block = jobs.stop, block + int(found.block[-1]) + 1
@@ -105,27 +108,29 @@ def _times(plan: Plan, kernel: Kernel, found: _Columns, jobs: slice) -> None:
     plan.take[jobs, 0] = plan.give[jobs, 0] = np.where(adds, 0, kernel.stage_bytes)
 
 
-def _runs(plan: Plan, kernel: Kernel, found: _Columns, job: int, address: int) -> int:
-    """Every operand has its own part of memory, one behind the other; gives the end of the last."""
+def _runs(
+    plan: Plan, kernel: Kernel, found: _Columns, job: int, address: int, sizes: tuple[int, ...]
+) -> None:
+    """Every operand has its own part of memory, one behind the other."""
     line, jobs = kernel.core.l2.line_bytes, job + np.arange(found.block.size)
-    for stage, name in (("copy", "weight"), ("copy", "activation"), ("epilogue", "output")):
+    operands = (("copy", "weight"), ("copy", "activation"), ("epilogue", "output"))
+    for (stage, name), size in zip(operands, sizes, strict=True):
         at, lines = getattr(found, f"{name}_at"), getattr(found, f"{name}_lines")
         plan.add_runs(stage, jobs, address + at, lines, line, operand=f"{name}s")
-        address += int((at + lines * line).max())
-    return address
+        address += size
 
 
 def _columns(kernel: Kernel, product: Matmul, sample: Part | None) -> _Columns:
     """Columns over (part of k, tile, k-step)."""
     grid = grid_of(kernel, product)
-    count = min(sample.tiles, grid.tiles) if sample else grid.tiles
+    first, count = (sample.first, sample.tiles) if sample else (0, grid.tiles)
     most = min(sample.steps, grid.block_steps) if sample else grid.block_steps
     check_pieces(count * most * grid.splits)
     part, tile = (axis.ravel() for axis in np.indices((grid.splits, count)))
     length = np.minimum(most, grid.deep - part * grid.block_steps)
     block = np.repeat(np.arange(part.size), length)
     step = np.arange(block.size) - np.repeat(np.cumsum(length) - length, length)
-    places = Place.of(kernel, product, grid, np.arange(count))
+    places = Place.of(kernel, product, grid, first + np.arange(count))
     last = step == length[block] - 1
     bits = PARTIAL_BITS if grid.splits > 1 else kernel.out_bits
     columns = {
@@ -135,12 +140,8 @@ def _columns(kernel: Kernel, product: Matmul, sample: Part | None) -> _Columns:
         "sent": np.where(last, -(-places.results[tile[block]] * bits // 8), 0),
         **_operands(kernel, product, grid, places, tile[block], step + part[block] * grid.block_steps),
         # Of fewer steps there is as much less to write, so that memory and tensor core keep their balance.
-        **_results(kernel, grid, places, block, step == 0, length, most / grid.block_steps),
+        **_results(kernel, product, grid, first, block, step == 0, length, most / grid.block_steps),
     }
-    if sample and sample.forgets:
-        weights, activations = row_strides(kernel, grid)
-        columns["weight_at"] += block // kernel.slots * grid.copies * grid.tall * weights
-        columns["activation_at"] += block // kernel.slots * grid.copies * grid.wide * activations
     if grid.splits == 1:
         return _Columns(after=np.zeros((0, 2), np.int64), **columns)
     return _with_sums(kernel, grid, places, columns)
@@ -175,23 +176,28 @@ def _operands(
 
 
 def _results(
-    kernel: Kernel, grid: Grid, places: Place, block: Integers, first: Flags, length: Integers, share: float
+    kernel: Kernel,
+    product: Matmul,
+    grid: Grid,
+    first: int,
+    block: Integers,
+    begins: Flags,
+    length: Integers,
+    share: float,
 ) -> dict[str, Integers]:
     """Which lines of results leave the L2 in each job: a tile's at once, the tiles of a wave in turn."""
-    count, line = places.weight.size, kernel.core.l2.line_bytes
+    line = kernel.core.l2.line_bytes
     blocks = np.arange(length.size)
-    part, tile = np.divmod(blocks, count)
-    if grid.splits == 1:
-        tile = (tile - kernel.slots) % count
-    lines = np.ceil(places.results[tile] * kernel.out_bits * share / (8 * line)).astype(np.int64)
+    part, tile = np.divmod(blocks, length.size // grid.splits)
+    tile = (first + tile - kernel.slots * (grid.splits == 1)) % grid.tiles
+    places = Place.of(kernel, product, grid, tile)
+    lines = np.ceil(places.results * kernel.out_bits * share / (8 * line)).astype(np.int64)
     begin, end = lines * part // grid.splits, lines * (part + 1) // grid.splits
     together = min(kernel.slots, length.size)
-    job = np.flatnonzero(first) + blocks % together * length // together
-    shape = kernel.tile
-    slot = aligned(shape.weights * shape.activations * kernel.out_bits / 8, line)
+    job = np.flatnonzero(begins) + blocks % together * length // together
     found = {name: np.zeros(block.size, np.int64) for name in ("output_lines", "output_at")}
     found["output_lines"][job] = end - begin
-    found["output_at"][job] = places.number(grid)[tile] * slot + begin * line
+    found["output_at"][job] = places.number(grid) * result_stride(kernel) + begin * line
     return found
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from accelsim.accelerators.products import ELEMENT_BITS
+from accelsim.accelerators.sparse_tensor_core.events import powered_clocks
 from accelsim.accelerators.sparse_tensor_core.kernels import Kernel, Tile
 from accelsim.workload import Matmul
 
@@ -43,21 +44,28 @@ HOPPER = (
     (64, 32, 1, 1),
     (64, 16, 1, 1),
 )
+# Dense cuBLAS kernels of Hopper (nvjet_*_192x192, _168x128, _144x128, _128x80 ... in public traces).
+FINE = tuple(
+    (weights, activations, weights // groups_of, 1)
+    for weights, groups_of in ((256, 128), (192, 64), (128, 64), (64, 64))
+    for activations in range(256, 0, -16)
+)
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16)
 DEEPEST = 10  # stages
 
 
 def choose(core: SparseTensorCore, products: tuple[Matmul, ...], sparse: bool) -> Kernel:
     """The kernel for all products of a layer: the fixed tile, or the fastest by estimate."""
+    core = core.of_type(products[0].dtype)
     if core.tiles == "fixed":
-        kernels = list(_split(Kernel(core=core, tile=core.tile, sparse=sparse), core, products))
+        kernels = list(_split(core.kernel(sparse=sparse), core, products))
     else:
         kernels = list(_candidates(core, products, sparse))
     return min(kernels, key=lambda kernel: estimate(kernel, products))
 
 
 def estimate(kernel: Kernel, products: tuple[Matmul, ...]) -> float:
-    """Clocks of all products, from the busiest unit of an SM, the start and end of its tiles, and DRAM."""
+    """Clocks of all products: the busiest unit of an SM with start and end of its tiles, DRAM, and power."""
     core, tile = kernel.core, kernel.tile
     blocks = sum(count_tiles(kernel, product) for product in products) * kernel.splits
     steps = max(-(-product.k // kernel.tile_k) for product in products)
@@ -75,7 +83,9 @@ def estimate(kernel: Kernel, products: tuple[Matmul, ...]) -> float:
     if kernel.splits > 1:
         clocks += 2 * latency + busiest * end
     bytes_a_clock = core.dram.peak_bandwidth / core.clock_hz
-    return max(clocks, _least_bytes(kernel, products) / bytes_a_clock + edge)
+    least_bytes = _least_bytes(kernel, products)
+    powered = powered_clocks(kernel, products, least_bytes)
+    return max(clocks, least_bytes / bytes_a_clock + edge, powered)
 
 
 def count_tiles(kernel: Kernel, product: Matmul) -> int:
@@ -101,22 +111,32 @@ def _least_bytes(kernel: Kernel, products: tuple[Matmul, ...]) -> float:
 
 def _candidates(core: SparseTensorCore, products: tuple[Matmul, ...], sparse: bool) -> Iterator[Kernel]:
     """Every shape that fits, the fixed one first."""
-    first = Kernel(core=core, tile=core.tile, sparse=sparse)
+    first = core.kernel(sparse=sparse)
     yield from _split(first, core, products)
-    room = core.pipeline_stages * Kernel(core=core, tile=core.tile, sparse=False).stage_bytes
-    for weights, activations, readers_m, readers_n in HOPPER if core.generation == "hopper" else AMPERE:
-        for k_bits in (core.tile_k_bits, core.tile_k_bits // 2):
+    room = core.pipeline_stages * core.kernel(sparse=False).stage_bytes
+    for weights, activations, readers_m, readers_n in _shapes(core, first):
+        for k_bits in (first.tile.k_bits, first.tile.k_bits // 2):
             shape = Tile(
                 weights=weights,
                 activations=activations,
                 readers_m=readers_m,
                 readers_n=readers_n,
                 k_bits=k_bits,
-                stages=core.pipeline_stages,
+                stages=first.tile.stages,
             )
             kernel = Kernel(core=core, tile=_deeper(core, shape, sparse, room), sparse=sparse)
-            if kernel.tile_k % 8 == 0 and kernel.blocks_per_sm:
+            if kernel.tile_k % 8 == 0 and kernel.blocks_per_sm and not kernel.spills:
                 yield from _split(kernel, core, products)
+
+
+def _shapes(core: SparseTensorCore, first: Kernel) -> Iterator[tuple[int, int, int, int]]:
+    """Those of the library that has the kernel."""
+    if not first.by_groups:
+        yield from AMPERE
+        return
+    yield from HOPPER
+    if core.dense_tiles == "fine" and not first.sparse and core.dtype != "int8":
+        yield from FINE
 
 
 def _deeper(core: SparseTensorCore, tile: Tile, sparse: bool, room: int) -> Tile:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accelsim.accelerators.sparse_tensor_core.grids import grid_of
-from accelsim.accelerators.sparse_tensor_core.rows import PARTIAL_BITS
 from accelsim.accelerators.sparse_tensor_core.tiles import count_tiles
 from accelsim.golden.two_four import FORMATS
 from accelsim.workload import Matmul
@@ -20,21 +19,6 @@ if TYPE_CHECKING:
     from accelsim.accelerators.sparse_tensor_core.machine import SparseTensorCore
 
 WORTH_SAYING = 0.02
-
-
-def work(kernel: Kernel, products: tuple[Matmul, ...]) -> tuple[int, int]:
-    """K-steps of all blocks, and lines that are asked of the L2 or written through it."""
-    line, steps, lines = kernel.core.l2.line_bytes, 0, 0
-    for product in products:
-        grid = grid_of(kernel, product)
-        steps += grid.tiles * grid.deep
-        operands = sum(-(-asked // line) for asked in kernel.asked_bytes)
-        lines += grid.tiles * grid.deep * operands
-        result = kernel.tile.weights * kernel.tile.activations
-        lines += grid.tiles * -(-result * kernel.out_bits // (8 * line))
-        if grid.splits > 1:
-            lines += 2 * grid.tiles * grid.splits * -(-result * PARTIAL_BITS // (8 * line))
-    return steps, lines
 
 
 def facts(kernel: Kernel, products: tuple[Matmul, ...]) -> dict[str, int | float | str]:
@@ -97,8 +81,8 @@ def _binding(core: SparseTensorCore, layer: Timed) -> str:
     if launch > 0.4:
         us = 1e6 * layer.launch_seconds, 1e6 * layer.seconds
         return f"the launch is {us[0]:.1f} us of {us[1]:.1f} us ({launch:.0%})"
-    if layer.power_seconds > layer.cycles / core.clock_hz:
-        slower = layer.cycles / core.clock_hz / layer.power_seconds
+    if layer.power_seconds > layer.cycles / core.clock_hz + layer.launch_seconds:
+        slower = layer.cycles / core.clock_hz / (layer.power_seconds - layer.launch_seconds)
         return f"the power limit of {core.power.watts:g} W binds (clock at {slower:.0%})"
     moved = (layer.read_bytes + layer.write_bytes) / core.dram.peak_bandwidth
     share = moved / (layer.cycles / core.clock_hz)

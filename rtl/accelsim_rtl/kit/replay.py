@@ -86,12 +86,7 @@ def group_tiles(
     Lane l is row l of `lanes` rows of the weight; rows that are missing at its end are empty. Raises
     UnfitError if no layer has such a mask.
     """
-    fitting = [layer for layer in workload.layers if _keeps(layer, n, m)]
-    if not fitting:
-        raise UnfitError(
-            f"a workload must have weights that keep {n} of every {m} along k, such as those of --prune "
-            f"magnitude,{n}:{m}; {workload.model!r} has none"
-        )
+    fitting = _fitting(workload, n, m)
     counts = [-(-(layer.mask.size // layer.k) // lanes) * (layer.k // m) for layer in fitting]
     tiles = []
     for layer, count, share in zip(fitting, counts, spread(counts, MOST_TILES), strict=True):
@@ -102,6 +97,50 @@ def group_tiles(
             tiles.append(np.pad(part, ((0, lanes - len(part)), (0, 0))))
     where = f"{len(tiles)} of {sum(counts)} tiles of {lanes} groups of {len(fitting)} layers"
     return tiles, f"{where} of {workload.model}; magnitudes are drawn, above and below what the mask keeps"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaskBlock:
+    """A block of rows and columns of a layer's weight mask, padded at the edges, and where it stands."""
+
+    mask: npt.NDArray[np.bool_]
+    """Of the whole layer: (rows, k), both padded to whole blocks."""
+
+    row: int
+    column: int
+
+
+def mask_blocks(
+    workload: Workload, generator: np.random.Generator, *, n: int, m: int, shape: tuple[int, int], most: int
+) -> tuple[list[MaskBlock], str]:
+    """At most `most` blocks of `shape` of weight masks that keep n of every m along k, and a line on them.
+
+    Raises UnfitError if no layer has such a mask.
+    """
+    fitting = _fitting(workload, n, m)
+    rows, columns = shape
+    blocks, held = [], 0
+    masks = [layer.mask.unpack().reshape(-1, layer.k) for layer in fitting]
+    counts = [-(-len(mask) // rows) * -(-mask.shape[1] // columns) for mask in masks]
+    for mask, count, share in zip(masks, counts, spread(counts, most), strict=True):
+        held += count
+        padded = np.pad(mask, ((0, -len(mask) % rows), (0, -mask.shape[1] % columns)))
+        across = padded.shape[1] // columns
+        for place in sorted(map(int, generator.choice(count, share, replace=False))):
+            blocks.append(MaskBlock(mask=padded, row=place // across * rows, column=place % across * columns))
+    where = f"{len(blocks)} of {held} blocks of {rows} rows by {columns} of {len(fitting)} layers"
+    return blocks, f"{where} of {workload.model}"
+
+
+def _fitting(workload: Workload, n: int, m: int) -> list[Any]:
+    """Layers whose weights keep n of every m. Raises UnfitError if there is none."""
+    fitting = [layer for layer in workload.layers if _keeps(layer, n, m)]
+    if not fitting:
+        raise UnfitError(
+            f"a workload must have weights that keep {n} of every {m} along k, such as those of --prune "
+            f"magnitude,{n}:{m}; {workload.model!r} has none"
+        )
+    return fitting
 
 
 def _keeps(layer: Any, n: int, m: int) -> bool:

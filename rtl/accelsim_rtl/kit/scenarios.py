@@ -21,6 +21,9 @@ RATES = (0.1, 0.5, 0.9)
 BURSTS = (1, 4, 40)
 STALL_CLOCKS = 64
 """Long enough to fill or empty the buffers of most units."""
+LATENCIES = 61
+"""Of a drawn memory: a prime number of them, up to LONGEST_LATENCY each."""
+LONGEST_LATENCY = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +62,12 @@ def prepare(unit: Unit, parameters: Any, found: list[Port], seed: int, workload:
             each["resets"] = sorted({int(clock) for clock in generator.integers(1, end, size=2)})
         drive = Drive(each, names)
         replay(unit.model(parameters), drive)
+        each["records"] = drive.records
         each["rows"], each["cycles"] = drive.rows, drive.cycles
         lines = wrong_beats(expected, drive.taken, each["merged"]) + drive.broken
         complaints += [f"{each['name']}: model: {line}" for line in lines]
-        if number == 0 and drive.cycles != (fast := unit.cycles(parameters, transactions)):
-            complaints.append(f"{each['name']}: cycles() says {fast}, the model takes {drive.cycles}")
+        if number == 0 and (took := unit.took(drive)) != (fast := unit.cycles(parameters, transactions)):
+            complaints.append(f"{each['name']}: cycles() says {fast}, the model takes {took}")
     return Prepared(
         seed=seed,
         transactions=transactions,
@@ -83,9 +87,12 @@ def _work(unit, parameters, generator, workload) -> tuple[list[Transaction], str
 
 
 def _scenarios(unit, parameters, found, transactions, expected, generator) -> list[dict[str, Any]]:
+    memories = unit.memories(parameters, transactions)
+    served = tuple(f"{port}_" for memory in memories for port in memory["ports"])
     sources = {
         stream: [payload for transaction in transactions for payload in transaction.get(stream, [])]
         for stream in streams(found, "input")
+        if not stream.startswith(served)
     }
     widths = {port.stream: port.width for port in found if port.name.endswith("_payload")}
     kinds = {
@@ -94,6 +101,7 @@ def _scenarios(unit, parameters, found, transactions, expected, generator) -> li
         "bursts": (["never", "random", "bursts", "stalls"], ["always", "random", "bursts", "stalls"]),
         "reset": (["never", "random", "bursts"], ["always", "random", "bursts"]),
     }
+    after = unit.after(parameters, transactions)
     return [
         scenario(
             name,
@@ -108,9 +116,23 @@ def _scenarios(unit, parameters, found, transactions, expected, generator) -> li
             },
             merged=unit.merged(parameters),
             patience=unit.patience,
+            memories=[_behaving(each, name, idle, ready, generator) for each in memories],
+            after=after,
         )
         for name, (idle, ready) in kinds.items()
     ]
+
+
+def _behaving(memory, name, idle, ready, generator) -> dict[str, Any]:
+    """A memory that answers as a scenario has it: at once and in order, or when and as it likes."""
+    if memory["device"] is not None or name == "plain":
+        return memory
+    return memory | {
+        "latency": generator.integers(1, generator.choice([3, LONGEST_LATENCY]), LATENCIES).tolist(),
+        "ready": pattern(generator, str(generator.choice(ready))),
+        "idle": pattern(generator, str(generator.choice(idle))),
+        "interleaves": bool(generator.integers(2)),
+    }
 
 
 def pattern(generator: np.random.Generator, kind: str) -> str:

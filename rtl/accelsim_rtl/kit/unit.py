@@ -32,6 +32,11 @@ class Unit:
     merged: from parameters to the output streams that several sources share, {stream: (offset, bits)} of the
     field of the payload that names the source; `expected` then has an order only within a source.
     patience: clocks that may pass without any beat.
+    memories: from parameters and transactions to what is behind the AXI ports (`bench.memory.memory`); their
+    streams are neither in transactions nor in what is expected.
+    after: from parameters and transactions to what beats of a source wait for (`bench.drive.scenario`).
+    took: from a run in which nothing waits to the clocks that `cycles` must say; None if it did not end.
+    register_map: from parameters to the registers of an AXI4-Lite port, if the unit has one.
     """
 
     name: str
@@ -47,6 +52,10 @@ class Unit:
     targets: Collection[str] = ()
     merged: Callable[[Any], Mapping[str, tuple[int, int]]] = lambda parameters: {}
     patience: int = 10_000
+    memories: Callable[[Any, list[Transaction]], list[dict[str, Any]]] = lambda parameters, transactions: []
+    after: Callable[[Any, list[Transaction]], dict[str, Any]] = lambda parameters, transactions: {}
+    took: Callable[[Any], int | None] = lambda drive: drive.cycles
+    register_map: Callable[[Any], Any] | None = None
 
     def instance(self, parameters: Any, *, target: str | None = None) -> Any:
         """A component, with the cells of a target if it has a form for it.

@@ -15,6 +15,7 @@ from amaranth.hdl import Fragment
 from amaranth.hdl._ir import PortDirection
 
 from accelsim_rtl.kit.ports import ports
+from accelsim_rtl.kit.repeated import Definitions
 from accelsim_rtl.kit.simulators import FailedToolError
 
 DIRECTIONS = {"input": PortDirection.Input, "output": PortDirection.Output}
@@ -52,11 +53,26 @@ def verilog(component, top: str) -> str:
 
 def rtlil(component, top: str) -> str:
     """The same as text of Yosys, before any of its passes."""
-    wanted = {port.name: (port.value, DIRECTIONS[port.direction]) for port in ports(component)}
-    text, _ = convert_fragment(Fragment.get(component, None), wanted, top, emit_src=False)
-    modules = {match["name"]: match[0] for match in _MODULE.finditer(text)}
-    modules[f"\\{top}"] = _ordered(modules[f"\\{top}"], ["clk", "rst", *wanted])
+    definitions = Definitions()
+    modules = _modules(component, top, definitions)
+    modules[f"\\{top}"] = _ordered(modules[f"\\{top}"], ["clk", "rst", *_wanted(component)])
+    written: set[str] = set()
+    while waiting := definitions.found.keys() - written:
+        for name in sorted(waiting):
+            modules |= _modules(definitions.found[name], name, definitions)
+        written |= waiting
     return _renamed("".join(_one_of_each(modules).values()))
+
+
+def _modules(component, top: str, definitions: Definitions) -> dict[str, str]:
+    """The modules of a component by name, but for those that it has from `definitions`."""
+    fragment = Fragment.get(component, definitions)
+    text, _ = convert_fragment(fragment, _wanted(component), top, emit_src=False)
+    return {match["name"]: match[0] for match in _MODULE.finditer(text)}
+
+
+def _wanted(component) -> dict:
+    return {port.name: (port.value, DIRECTIONS[port.direction]) for port in ports(component)}
 
 
 def _ordered(module: str, names: list[str]) -> str:

@@ -1,6 +1,9 @@
 """All proofs there are, by unit."""
 
+from functools import partial
+
 from accelsim.golden.softmax import SoftmaxFormat
+from accelsim.units import floating
 from accelsim.units.arbiter import Arbiter as ArbiterParameters
 from accelsim.units.bit_width_converter import BitWidthConverter as BitWidthConverterParameters
 from accelsim.units.crossbar import Crossbar as CrossbarParameters
@@ -8,38 +11,70 @@ from accelsim.units.decision import KEPT_CYCLES
 from accelsim.units.decision import Decision as DecisionParameters
 from accelsim.units.dot_product import DotProduct as DotProductParameters
 from accelsim.units.exponent import Exponent as ExponentParameters
+from accelsim.units.fetch_stage import FetchStage as FetchStageParameters
+from accelsim.units.fetcher import Fetcher as FetcherParameters
 from accelsim.units.fifo import Fifo as FifoParameters
 from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
+from accelsim.units.read_master import ReadMaster as ReadMasterParameters
+from accelsim.units.register_bench import RegisterBench as RegisterBenchParameters
+from accelsim.units.sat_array import SatArray as SatArrayParameters
 from accelsim.units.score_accumulator import ScoreAccumulator as ScoreAccumulatorParameters
+from accelsim.units.score_scale import ScoreScale as ScoreScaleParameters
 from accelsim.units.softmax import Softmax as SoftmaxParameters
 from accelsim.units.sore import Sore as SoreParameters
 from accelsim.units.topk import TopK as TopKParameters
+from accelsim.units.transpose import Transpose as TransposeParameters
+from accelsim.units.value_product import ValueProduct as ValueProductParameters
+from accelsim.units.value_selection import ValueSelection as ValueSelectionParameters
+from accelsim.units.vector_store import VectorStore as VectorStoreParameters
+from accelsim.units.write_master import WriteMaster as WriteMasterParameters
+from accelsim.units.wuve import Wuve as WuveParameters
 from accelsim.units.zero_eliminator import ZeroEliminator as ZeroEliminatorParameters
 from accelsim.words import unknown
 from accelsim_rtl.arbiter import Arbiter
+from accelsim_rtl.axi.read_master import ReadMaster
+from accelsim_rtl.axi.register_bench import RegisterBench
+from accelsim_rtl.axi.reorder_buffer import ReorderBuffer
+from accelsim_rtl.axi.write_master import WriteMaster
 from accelsim_rtl.bit_width_converter import BitWidthConverter
 from accelsim_rtl.crossbar import Crossbar
 from accelsim_rtl.decision import Decision
 from accelsim_rtl.dot_product import DotProduct
 from accelsim_rtl.exponent import Exponent
+from accelsim_rtl.fetcher import Fetcher
 from accelsim_rtl.fifo import Fifo
+from accelsim_rtl.float.unit import FloatUnit
 from accelsim_rtl.prefix_sum import PrefixSum
 from accelsim_rtl.proofs.arbiter_grants import ArbiterGrants
+from accelsim_rtl.proofs.array_sums import ArraySums
+from accelsim_rtl.proofs.axi_masters import ReadBus, ReorderedBeats, WrittenBursts
 from accelsim_rtl.proofs.converter_beats import ConverterBeats
 from accelsim_rtl.proofs.crossbar_beats import CrossbarBeats
+from accelsim_rtl.proofs.fetched import FetchedBeats, StoreHalves
 from accelsim_rtl.proofs.fifo_order import FifoOrder
+from accelsim_rtl.proofs.product_beats import ProductBeats
 from accelsim_rtl.proofs.promised_lines import PromisedLines, ShortPipeline
 from accelsim_rtl.proofs.prover import Proof
 from accelsim_rtl.proofs.score_accumulator_store import ScoreAccumulatorStore
+from accelsim_rtl.proofs.selected_lines import SelectedLines
 from accelsim_rtl.proofs.sore_groups import SoreGroups
+from accelsim_rtl.proofs.stc_proofs import PROOFS as STC_PROOFS
 from accelsim_rtl.proofs.topk_streams import TopKStore, TopKThreshold
+from accelsim_rtl.proofs.transpose_tiles import TransposeTiles
 from accelsim_rtl.proofs.watching import Harness
 from accelsim_rtl.proofs.zero_eliminator_order import ZeroEliminatorOrder
+from accelsim_rtl.sat.array import SatArray
+from accelsim_rtl.sat.transpose import Transpose
+from accelsim_rtl.sat.wuve import Wuve
 from accelsim_rtl.score_accumulator import ScoreAccumulator
+from accelsim_rtl.score_scale import ScoreScale
 from accelsim_rtl.softmax import Softmax
 from accelsim_rtl.sore import Sore
 from accelsim_rtl.topk.engine import TopK
 from accelsim_rtl.topk.store import Store
+from accelsim_rtl.value_product import ValueProduct
+from accelsim_rtl.value_selection import ValueSelection
+from accelsim_rtl.vector_store import VectorStore
 from accelsim_rtl.zero_eliminator import ZeroEliminator
 
 STREAM_RULE = "valid holds until ready, and the payload with it"
@@ -52,7 +87,13 @@ FIFO = "nothing is lost, overtaken or changed, and no more than the depth is ins
 CROSSBAR = "a beat is offered by the output that it names, as it came, and stays there until it is taken"
 CONVERTER = "a record takes as many beats as its request says, and none without room for it"
 PROMISED = "room is promised before a line is on its way, so that the stream rule holds behind it"
+PRODUCT = "all beats of a row have room before its last line is taken, and rows do not meet on their way out"
+ARRAY = "sums that travel and sums that drain never meet, and room is promised to both"
+TRANSPOSE = "a tile that leaves is not written over, so that the stream rule holds for columns"
 ARBITER = "a request is served within as many beats as there are sources"
+REORDERED = "beats leave as they came, in the order in which their bursts were asked for"
+WRITTEN = "a burst has as many beats as its address says, and the last one is marked"
+HALVES = "nothing is written into a half that may be read, but least significant parts"
 
 COARSE = SoftmaxFormat(score_fraction_bits=1, exp_fraction_bits=8, degree=1, probability_fraction_bits=2)
 
@@ -80,6 +121,47 @@ def _decision() -> PromisedLines:
 def _dot_product() -> PromisedLines:
     unit = DotProduct(DotProductParameters(multipliers=2, operand_bits=2, tree_outputs=2))
     return PromisedLines(unit, unit.store, moving="arrives", stages=unit.parameters.latency_cycles - 1)
+
+
+def _score_scale() -> PromisedLines:
+    unit = ScoreScale(ScoreScaleParameters(lanes=2, sum_bits=3, score_bits=2, keys=4))
+    return PromisedLines(unit, unit.store, moving="arrives", stages=unit.parameters.latency_cycles - 1)
+
+
+def _value_product() -> ProductBeats:
+    return ProductBeats(
+        ValueProduct(
+            ValueProductParameters(
+                multipliers=2,
+                operand_bits=2,
+                vectors=2,
+                keys=2,
+                probability_fraction_bits=1,
+                output_fraction_bits=0,
+                output_lanes=1,
+            )
+        )
+    )
+
+
+def _value_selection() -> SelectedLines:
+    engine = TopKParameters(engine="radix", width=2, bits=2, digit_bits=2, capacity=4)
+    return SelectedLines(ValueSelection(ValueSelectionParameters(lanes=2, vectors=2, topk=engine)))
+
+
+def _float(operation: floating.Operation) -> PromisedLines:
+    unit = FloatUnit(operation)
+    return PromisedLines(unit, unit.store, moving="arrives", stages=operation.clocks)
+
+
+FLOAT = {
+    "kit.fp16_multiplier": floating.HalfMultiplier(latency=1, product="fp16"),
+    "kit.fp32_multiplier": floating.SingleMultiplier(latency=1),
+    "kit.fp32_adder": floating.SingleAdder(latency=1),
+    "kit.fp16_to_fp32": floating.Widening(latency=1),
+    "kit.fp32_to_fp16": floating.Narrowing(latency=2),
+    "kit.fp32_multiply_add": floating.MultiplyAdd(multiplier_latency=1, adder_latency=1),
+}
 
 
 PROOFS = (
@@ -243,6 +325,127 @@ PROOFS = (
         bounds="2 multipliers, operands of 2 bits",
         harness=_dot_product,
     ),
+    *(
+        Proof(
+            unit=unit,
+            claim=PROMISED,
+            bounds=f"{operation.clocks} clock{'s' if operation.clocks > 1 else ''}",
+            harness=partial(_float, operation),
+        )
+        for unit, operation in FLOAT.items()
+    ),
+    Proof(
+        unit="sat.uspe",
+        claim=ARRAY,
+        bounds="1 element of 1 sum, groups of 2",
+        harness=lambda: ArraySums(SatArray(SatArrayParameters(rows=1, cols=1, group=2, longest=2))),
+    ),
+    Proof(
+        unit="sat.array",
+        claim=ARRAY,
+        bounds="1 element of 2 sums, groups of 1",
+        harness=lambda: ArraySums(
+            SatArray(SatArrayParameters(rows=1, cols=1, group=1, interleave=2, longest=4))
+        ),
+    ),
+    Proof(
+        unit="sat.transpose",
+        claim=TRANSPOSE,
+        bounds="tiles of 4 x 4 numbers of 2 bits",
+        harness=lambda: TransposeTiles(Transpose(TransposeParameters(side=4, value_bits=2))),
+    ),
+    Proof(
+        unit="sat.wuve",
+        claim=STREAM_RULE,
+        bounds="1 lane, adders and multipliers of 1 clock",
+        harness=lambda: Harness(Wuve(WuveParameters(lanes=1))),
+    ),
+    Proof(
+        unit="spatten.score_scale",
+        claim=PROMISED,
+        bounds="2 lanes, sums of 3 bits, scores of 2",
+        harness=_score_scale,
+    ),
+    Proof(
+        unit="spatten.value_product",
+        claim=PRODUCT,
+        bounds="2 multipliers, rows of 1 or 2 beats, operands of 2 bits",
+        harness=_value_product,
+    ),
+    Proof(
+        unit="spatten.value_selection",
+        claim=STREAM_RULE,
+        bounds="radix, 2 lanes, 2 bits, 4 scores",
+        harness=_value_selection,
+    ),
+    Proof(
+        unit="axi.read_master",
+        claim=REORDERED,
+        bounds="its buffer alone, 2 bursts of 2 beats of 2 bits; the bus answers what it was asked for",
+        harness=lambda: ReorderedBeats(ReorderBuffer(2, bursts=2, beats=2)),
+    ),
+    Proof(
+        unit="axi.read_master",
+        claim=REORDERED,
+        bounds="its buffer alone, 4 bursts of a beat of 2 bits; the bus answers what it was asked for",
+        harness=lambda: ReorderedBeats(ReorderBuffer(2, bursts=4, beats=1)),
+    ),
+    Proof(
+        unit="axi.read_master",
+        claim=STREAM_RULE,
+        bounds="2 bursts of 2 beats of 8 bits, 13 bits of address; the bus answers what it was asked for",
+        harness=lambda: ReadBus(
+            ReadMaster(
+                ReadMasterParameters(address_bits=13, data_bits=8, burst_beats=2, outstanding=2, count_bits=3)
+            )
+        ),
+    ),
+    Proof(
+        unit="axi.write_master",
+        claim=WRITTEN,
+        bounds="2 bursts of 4 beats of 8 bits, 13 bits of address; the bus answers each burst once",
+        harness=lambda: WrittenBursts(
+            WriteMaster(
+                WriteMasterParameters(
+                    address_bits=13, data_bits=8, burst_beats=4, outstanding=2, count_bits=3
+                )
+            )
+        ),
+    ),
+    Proof(
+        unit="spatten.fetcher",
+        claim=STREAM_RULE,
+        bounds="a channel and a port of 2 slots, beats of 8 bits; the bus answers what it was asked for",
+        harness=lambda: FetchedBeats(
+            Fetcher(
+                FetcherParameters(
+                    address_bits=12, beat_bits=8, channels=1, ports=1, slots=2, position_bits=2, burst_bits=2
+                )
+            )
+        ),
+    ),
+    Proof(
+        unit="spatten.fetch_stage",
+        claim=STREAM_RULE,
+        bounds="4 slots, beats of 256 bits; the bus answers what it was asked for",
+        harness=lambda: FetchedBeats(
+            Fetcher(FetchStageParameters(address_bits=12, slots=4, position_bits=2, burst_bits=2))
+        ),
+    ),
+    Proof(
+        unit="spatten.vector_store",
+        claim=HALVES,
+        bounds="2 banks of 2 lines, operands of 2 bits",
+        harness=lambda: StoreHalves(
+            VectorStore(VectorStoreParameters(banks=2, lanes=1, operand_bits=2, lsb_bits=1, lines=2))
+        ),
+    ),
+    Proof(
+        unit="axi.registers",
+        claim=STREAM_RULE,
+        bounds="6 words, a counter of 2 bits",
+        harness=lambda: Harness(RegisterBench(RegisterBenchParameters(extra=1, count_bits=2))),
+    ),
     Proof(
         unit="spatten.prefix_sum",
         claim=STREAM_RULE,
@@ -255,6 +458,7 @@ PROOFS = (
         bounds="max_frequency, 8 lanes",
         harness=lambda: Harness(PrefixSum(PrefixSumParameters(lanes=8, registers="max_frequency"))),
     ),
+    *STC_PROOFS,
 )
 
 

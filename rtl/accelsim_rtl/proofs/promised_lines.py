@@ -13,18 +13,22 @@ class PromisedLines(Harness):
     """Around a unit with a `PromisedStore`. Taps: its pointers, and the beats on their way to it.
 
     moving: name of the registers that follow a beat through the pipeline. stages: how many of them there are.
+    within: the part of the unit that both are in, with a dot behind it. further: taps of a subclass.
     """
 
-    def __init__(self, unit, store: PromisedStore, *, moving: str, stages: int):
+    def __init__(
+        self, unit, store: PromisedStore, *, moving: str, stages: int, within: str = "", further=None
+    ):
         self.depth, self.stages = store.depth, stages
         taps = {
-            "produce": ("store.produce", range(store.depth)),
-            "consume": ("store.consume", range(store.depth)),
-            "level": ("store.level", range(store.depth + 1)),
-            "promises": ("store.promised", range(store.depth + 1)),
+            "produce": (f"{within}store.produce", range(store.depth)),
+            "consume": (f"{within}store.consume", range(store.depth)),
+            "level": (f"{within}store.level", range(store.depth + 1)),
+            "promises": (f"{within}store.promised", range(store.depth + 1)),
+            "room": (f"{within}store.room", 1),
         }
-        taps |= {f"moving_{stage}": (f"{moving}_{stage}", 1) for stage in range(1, stages + 1)}
-        super().__init__(unit, taps=taps)
+        taps |= {f"moving_{stage}": (f"{within}{moving}_{stage}", 1) for stage in range(1, stages + 1)}
+        super().__init__(unit, taps=taps | (further or {}))
 
     def claim(self, m: Module):
         super().claim(m)
@@ -32,6 +36,7 @@ class PromisedLines(Harness):
         m.d.comb += [
             Assert(self.promises == self.level + under_way),
             Assert(self.promises <= self.depth),
+            Assert(self.room == (self.promises != self.depth)),
             Assert(self.produce == (self.consume + self.level) % self.depth),
         ]
 

@@ -1,0 +1,16 @@
+"""What fraction each layer keeps: one word a file."""
+
+from accelsim.prune.allocations import distortion, ecoflap, everywhere, farms, machine, uniform
+from accelsim.prune.word import Allocation
+
+ALLOCATIONS: dict[str, Allocation] = {
+    word.name: word
+    for word in (
+        uniform.WORD,
+        everywhere.WORD,
+        distortion.WORD,
+        ecoflap.WORD,
+        farms.WORD,
+        machine.WORD,
+    )
+}

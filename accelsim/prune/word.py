@@ -1,0 +1,107 @@
+"""What a word of a recipe is: a name, a sentence, a source, and the settings that it takes. Needs no torch.
+
+Every word of `scores`, `allocations`, `patterns` and `refinements` is one file with one constant `WORD`; what
+it does to tensors is a function beside it, which imports torch when it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from accelsim.prune.cut import Cut
+    from accelsim.prune.network import Network
+    from accelsim.prune.patterns.base import Amount
+    from accelsim.prune.statistics import Seen
+
+Setting = float | str
+"""A number or a word."""
+
+Settings = Mapping[str, Setting]
+
+CALIBRATION: Settings = {"samples": 32, "length": 512}
+"""Settings of every word that needs calibration: inputs, and tokens of each if it is a text."""
+
+
+STATISTICS = frozenset({"squares", "moments", "gram"})
+"""What may be needed of a layer's inputs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """One word. `settings`: names and defaults; a default's type is the setting's.
+
+    `needs`: from calibration; STATISTICS of each layer's inputs, gradients of its weight, or just samples.
+    `check(settings)`: ValueError for settings that mean nothing.
+    """
+
+    name: str
+    sentence: str
+    source: str
+    settings: Settings = field(default_factory=dict)
+    needs: frozenset[str] = frozenset()
+    check: Callable[[Settings], object] | None = None
+
+    @property
+    def kind(self) -> str:
+        """What sort of word it is, as a user would say it."""
+        return type(self).__name__.lower()
+
+    @property
+    def line(self) -> str:
+        """Kind, sentence, settings and source in one line."""
+        given = ", ".join(
+            f"{name}={value:g}" if isinstance(value, float | int) else f"{name}={value}"
+            for name, value in self.settings.items()
+        )
+        return f"{self.kind}: {self.sentence}{f' [{given}]' if given else ''} ({self.source})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score(Word):
+    """How important a weight is. `of(weight, seen, settings)`: both tensors are (groups, rows, columns).
+
+    `per`: among which weights an unstructured pattern compares: layer, row, or the block of columns at hand.
+    `sweep`: the score changes weights while it goes, and chooses the mask on its way (SparseGPT).
+    """
+
+    of: Callable[[torch.Tensor, Seen, Settings], torch.Tensor]
+    per: str = "layer"
+    sweep: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocation(Word):
+    """How much of each layer stays. `of(network, settings)`: by name of the layer.
+
+    `sets_amounts`: a recipe with this word says no amount of its own.
+    """
+
+    of: Callable[[Network, Settings], dict[str, Amount]]
+    sets_amounts: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refinement(Word):
+    """What is done to a layer that is cut. `on(cut, settings)` changes its mask, weight or bias in place.
+
+    `only`: the pattern that it needs, or empty.
+    """
+
+    on: Callable[[Cut, Settings], None]
+    only: str = ""
+
+
+def number(settings: Settings, name: str) -> float:
+    """A setting that is a number."""
+    value: Any = settings[name]
+    return float(value)
+
+
+def whole(settings: Settings, name: str) -> int:
+    """A setting that is a whole number."""
+    return int(number(settings, name))

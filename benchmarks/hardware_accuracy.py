@@ -1,0 +1,116 @@
+"""What the machine's arithmetic costs whole models: 12-bit Linear, golden's softmax, 6+4 bits beside float.
+
+    python benchmarks/hardware_accuracy.py [MODEL]... [--date YYYY-MM-DD] [-o FILE]
+
+MODEL: minilm (rated sentences) or smollm2 (perplexity on Brown); without one, both. Every Linear layer and
+every attention is computed in integers, bit for bit as `accelsim.golden`. Nothing is trained. Models that are
+not run keep their results in the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from provenance import provenance
+
+import accelsim_kernels  # first: it says how OpenMP's threads wait
+from accelsim.accelerators.spatten import PRESETS
+from accelsim.accuracy import prepare
+from accelsim.accuracy.perplexity import Perplexity
+from accelsim.models import load
+from accelsim.report import Accuracy
+from accelsim_kernels import Arithmetic, hardware_arithmetic
+
+RESULTS = Path(__file__).parent / "results" / "hardware_accuracy.json"
+MACHINE = replace(PRESETS["full"], weight_bits=12)
+SAMPLES = {"minilm": 1000, "smollm2": 16}
+
+# Bits of Q and K (MSB, LSB), of V (0: the machine's word), and the fraction of V that a row uses.
+ARITHMETICS = {
+    "12 bits": ((12, 0), 0, 1.0),
+    "6+4 bits": ((6, 4), 0, 1.0),
+    "6+4 bits, V of 6": ((6, 4), 6, 1.0),
+    "6+4 bits, values 0.5": ((6, 4), 0, 0.5),
+}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(SAMPLES)}")
+    options.add_argument("--date", help="written into the results")
+    options.add_argument("-o", "--output", type=Path, default=RESULTS)
+    given = options.parse_args()
+    for spec in given.models:
+        if spec not in SAMPLES:
+            options.error(f"MODEL must be one of {', '.join(SAMPLES)}, not {spec!r}")
+    results = json.loads(given.output.read_text()) if given.output.is_file() else {}
+    for spec in given.models or SAMPLES:
+        results[spec] = {
+            "command": f"python benchmarks/hardware_accuracy.py {spec}",
+            **provenance(given.date, "numpy", "numba", "torch", "transformers"),
+            "threads": accelsim_kernels.compiled.threads(),
+            **measured(spec),
+        }
+        given.output.parent.mkdir(parents=True, exist_ok=True)
+        given.output.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"\nwritten: {given.output}")
+
+
+def measured(spec: str) -> dict[str, Any]:
+    """The task in float, and in each arithmetic."""
+    model = load(spec)
+    task: Any = prepare(model, samples=SAMPLES[spec]).task
+    if isinstance(task, Perplexity):
+        first = next(iter(task.windows))
+        task = replace(task, windows={first: task.windows[first]})
+    dense, in_float = timed(lambda: task.outputs(model.module, lambda _: None))
+    rows = []
+    for name, (bits, value_bits, value_keep) in ARITHMETICS.items():
+        arithmetic = Arithmetic.of(replace(MACHINE, value_bits=value_bits), bits=bits, value_keep=value_keep)
+        with hardware_arithmetic(model.module, arithmetic):
+            outputs, seconds = timed(lambda: task.outputs(model.module, lambda _: None))
+        rows.append(row(name, task.judged(dense, outputs), seconds))
+        print_row(spec, rows[-1], in_float)
+    return {"metric": task.judged(dense, dense).metric, "float": in_float, "rows": rows}
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+    """What it gives, and its CPU and wall seconds."""
+    begin, wall = time.process_time(), time.perf_counter()
+    found = work()
+    seconds = {"cpu_seconds": time.process_time() - begin, "wall_seconds": time.perf_counter() - wall}
+    return found, {name: round(value, 1) for name, value in seconds.items()}
+
+
+def row(name: str, found: Accuracy, seconds: dict[str, float]) -> dict[str, Any]:
+    """One arithmetic beside float."""
+    interval = found.spread.difference if found.spread else None
+    return {
+        "arithmetic": name,
+        "float": found.dense,
+        "hardware": found.pruned,
+        "refitted": found.refitted,
+        "samples": found.samples,
+        "difference": interval,
+        **seconds,
+    }
+
+
+def print_row(spec: str, row: dict[str, Any], in_float: dict[str, float]) -> None:
+    print(
+        f"{spec:<9}{row['arithmetic']:<22} float {row['float']:<9.5g} hardware {row['hardware']:<9.5g}"
+        f"difference {row['difference']}  {row['cpu_seconds']} CPU s ({in_float['cpu_seconds']} in float)",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""AXI4 write master: transfers of any length and their beats in, an answer to each transfer out."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import Component, In, Out
+
+from accelsim.units.write_master import WriteMaster as Parameters
+from accelsim_rtl.axi.channels import write_channels
+from accelsim_rtl.axi.cutter import Cutter, transfer_layout
+
+
+class WriteMaster(Component):
+    """requests: address and number of beats of a transfer. beats: its data. done: 1 if something went wrong.
+
+    m_axi_aw, m_axi_w, m_axi_b: the bus. Probe: level (bursts without an answer). Latency: a clock before an
+    address, another before its data, a clock behind the last answer. Throughput: a beat a clock.
+    """
+
+    def __init__(self, parameters: Parameters):
+        self.parameters = parameters
+        super().__init__(
+            {
+                "requests": In(stream.Signature(transfer_layout(parameters))),
+                "beats": In(stream.Signature(parameters.data_bits)),
+                "done": Out(stream.Signature(1)),
+                **write_channels(parameters.port, "m_axi"),
+                "level": Out(range(parameters.outstanding + 1)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        parameters, address = self.parameters, self.m_axi_aw.payload
+        bursts = range(parameters.outstanding)
+
+        # What is left of the transfer, and of it the next burst.
+        left = Signal(transfer_layout(parameters), reset_less=True)
+        there = Signal()
+        asks = Signal()
+        ends = Signal()
+        m.submodules.cutter = cutter = Cutter(parameters)
+        m.d.comb += [
+            cutter.address.eq(left.address),
+            cutter.left.eq(left.beats),
+            self.m_axi_aw.valid.eq(there & (self.level != parameters.outstanding)),
+            address.addr.eq(left.address),
+            address.len.eq(cutter.beats - 1),
+            asks.eq(self.m_axi_aw.valid & self.m_axi_aw.ready),
+            ends.eq(asks & cutter.last),
+            self.requests.ready.eq(~there | ends),
+        ]
+        with m.If(self.requests.ready):
+            m.d.sync += [there.eq(self.requests.valid), left.eq(self.requests.payload)]
+        with m.Elif(asks):
+            m.d.sync += [left.address.eq(cutter.behind), left.beats.eq(left.beats - cutter.beats)]
+
+        # Of bursts under way their lengths, for their data, and which of them end a transfer.
+        newest = Signal(bursts)
+        sending = Signal(bursts)
+        oldest = Signal(bursts)
+        m.submodules.lengths = lengths = Memory(
+            shape=range(parameters.burst_beats), depth=len(bursts), init=[]
+        )
+        m.submodules.finals = finals = Memory(shape=1, depth=len(bursts), init=[])
+        length, final = lengths.write_port(), finals.write_port()
+        wanted, answered = lengths.read_port(domain="comb"), finals.read_port(domain="comb")
+        m.d.comb += [
+            length.en.eq(asks),
+            length.addr.eq(newest),
+            length.data.eq(cutter.beats - 1),
+            final.en.eq(asks),
+            final.addr.eq(newest),
+            final.data.eq(cutter.last),
+            wanted.addr.eq(sending),
+            answered.addr.eq(oldest),
+        ]
+
+        # Data goes straight through.
+        sent = Signal(range(parameters.burst_beats))
+        unsent = Signal(range(parameters.outstanding + 1))
+        sends = Signal()
+        finishes = Signal()
+        m.d.comb += [
+            self.m_axi_w.valid.eq((unsent != 0) & self.beats.valid),
+            self.m_axi_w.payload.data.eq(self.beats.payload),
+            self.m_axi_w.payload.strb.eq(~0),
+            self.m_axi_w.payload.last.eq(sent == wanted.data),
+            self.beats.ready.eq((unsent != 0) & self.m_axi_w.ready),
+            sends.eq(self.m_axi_w.valid & self.m_axi_w.ready),
+            finishes.eq(sends & self.m_axi_w.payload.last),
+        ]
+        with m.If(sends):
+            m.d.sync += sent.eq(sent + 1)
+        with m.If(finishes):
+            m.d.sync += sent.eq(0)
+
+        # Answers, and of the last one of a transfer its own.
+        failed = Signal()
+        answers = Signal()
+        m.d.comb += [
+            self.m_axi_b.ready.eq(~self.done.valid | self.done.ready),
+            answers.eq(self.m_axi_b.valid & self.m_axi_b.ready),
+        ]
+        wrong = failed | self.m_axi_b.payload.resp[1]
+        with m.If(self.m_axi_b.ready):
+            m.d.sync += [self.done.valid.eq(answers & answered.data), self.done.payload.eq(wrong)]
+        with m.If(answers):
+            m.d.sync += failed.eq(wrong & ~answered.data)
+        m.d.sync += [
+            newest.eq(newest + asks),
+            sending.eq(sending + finishes),
+            oldest.eq(oldest + answers),
+            unsent.eq(unsent + asks - finishes),
+            self.level.eq(self.level + asks - answers),
+        ]
+        return m

@@ -1,0 +1,158 @@
+"""cocotb benches of the AXI units against the bus models of cocotbext-axi; `test_axi_bus.py` runs them."""
+
+import itertools
+import json
+import os
+import random
+from pathlib import Path
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge
+from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiRamRead, AxiRamWrite, AxiReadBus, AxiWriteBus
+
+MEMORY_BYTES = 1 << 16
+LONGEST_NS = 400_000
+
+
+async def begin(dut, *inputs):
+    """Clock and reset; inputs of streams that offer nothing and take nothing yet."""
+    for name in inputs:
+        getattr(dut, name).value = 0
+    dut.rst.value = 1
+    cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
+    for _ in range(4):
+        await RisingEdge(dut.clk)
+    dut.rst.value = 0
+    await RisingEdge(dut.clk)
+
+
+def pauses(generator, rate):
+    """A pause generator for a channel."""
+    return (generator.random() < rate for _ in itertools.count())
+
+
+def pause_all(generator, interface):
+    """Random pauses on every channel of a bus model."""
+    for name in ("ar_channel", "r_channel", "aw_channel", "w_channel", "b_channel"):
+        if hasattr(interface, name):
+            getattr(interface, name).set_pause_generator(pauses(generator, generator.choice([0, 0.3, 0.7])))
+
+
+async def give(dut, name, payloads, generator):
+    """Offer payloads on a stream, with gaps."""
+    valid, ready, payload = (getattr(dut, f"{name}_{part}") for part in ("valid", "ready", "payload"))
+    for value in payloads:
+        while generator.random() < 0.2:
+            valid.value = 0
+            await RisingEdge(dut.clk)
+        valid.value, payload.value = 1, value
+        await RisingEdge(dut.clk)
+        while not ready.value:
+            await RisingEdge(dut.clk)
+    valid.value = 0
+
+
+async def take(dut, name, count, generator):
+    """`count` payloads of a stream, taken with gaps."""
+    valid, ready, payload = (getattr(dut, f"{name}_{part}") for part in ("valid", "ready", "payload"))
+    taken = []
+    while len(taken) < count:
+        ready.value = int(generator.random() < 0.7)
+        await RisingEdge(dut.clk)
+        if ready.value and valid.value:
+            taken.append(int(payload.value))
+    ready.value = 0
+    return taken
+
+
+def transfers(generator, width, count):
+    """Address and beats, many near the end of a page."""
+    for _ in range(count):
+        beats = generator.randint(1, 40)
+        page = 4096 * generator.randint(1, MEMORY_BYTES // 4096 - 1)
+        address = generator.choice([page, page - width * generator.randint(0, beats)])
+        yield min(address, MEMORY_BYTES - beats * width), beats
+
+
+def told(results):
+    """What the test that started this bench reads."""
+    Path(os.environ["BENCH_RESULTS"]).write_text(json.dumps(results))
+
+
+@cocotb.test(timeout_time=LONGEST_NS, timeout_unit="ns")
+async def reads(dut):
+    generator, width = random.Random(int(os.environ["BENCH_SEED"])), len(dut.m_axi_rdata) // 8
+    ram = AxiRamRead(AxiReadBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst, size=MEMORY_BYTES)
+    image = generator.randbytes(MEMORY_BYTES)
+    ram.write(0, image)
+    pause_all(generator, ram)
+    await begin(dut, "requests_valid", "beats_ready")
+    work = list(transfers(generator, width, 30))
+    bits = len(dut.m_axi_araddr)
+    cocotb.start_soon(give(dut, "requests", [address | beats << bits for address, beats in work], generator))
+    beats = await take(dut, "beats", sum(beats for _, beats in work), generator)
+    wanted = []
+    for address, count in work:
+        for beat in range(count):
+            place = address + beat * width
+            word = int.from_bytes(image[place : place + width], "little")
+            wanted.append(word | (beat == count - 1) << 8 * width + 1)
+    assert beats == wanted
+    told({"beats": len(beats)})
+
+
+@cocotb.test(timeout_time=LONGEST_NS, timeout_unit="ns")
+async def writes(dut):
+    generator, width = random.Random(int(os.environ["BENCH_SEED"])), len(dut.m_axi_wdata) // 8
+    ram = AxiRamWrite(AxiWriteBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst, size=MEMORY_BYTES)
+    pause_all(generator, ram)
+    await begin(dut, "requests_valid", "beats_valid", "done_ready")
+    work = list(transfers(generator, width, 30))
+    bits, image, beats = len(dut.m_axi_awaddr), bytearray(MEMORY_BYTES), []
+    for address, count in work:
+        drawn = generator.randbytes(count * width)
+        image[address : address + len(drawn)] = drawn
+        beats += [
+            int.from_bytes(drawn[place : place + width], "little") for place in range(0, len(drawn), width)
+        ]
+    cocotb.start_soon(give(dut, "requests", [address | count << bits for address, count in work], generator))
+    cocotb.start_soon(give(dut, "beats", beats, generator))
+    done = await take(dut, "done", len(work), generator)
+    assert done == [0] * len(work)
+    assert bytes(ram.read(0, MEMORY_BYTES)) == bytes(image)
+    told({"beats": len(beats)})
+
+
+@cocotb.test(timeout_time=LONGEST_NS, timeout_unit="ns")
+async def registers(dut):
+    """Offsets and masks are those that the C header says, as a compiled program printed them."""
+    said = json.loads(Path(os.environ["BENCH_SCENARIOS"]).read_text())
+    generator = random.Random(int(os.environ["BENCH_SEED"]))
+    master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
+    for interface in (master.read_if, master.write_if):
+        pause_all(generator, interface)
+    await begin(dut, "events_valid")
+
+    async def field(register, name):
+        word = await master.read_qword(said[f"{register}_OFFSET"])
+        return (word & said[f"{register}_{name}_MASK"]) >> said[f"{register}_{name}_SHIFT"]
+
+    assert await field("CONTROL", "MODE") == 5
+    assert await field("CONTROL", "LIMIT") == 0x1234
+    await master.write_dword(said["CONTROL_OFFSET"], 9 << said["CONTROL_MODE_SHIFT"])
+    assert int(dut.control_mode.value) == 9
+    assert int(dut.control_limit.value) == 0
+    address = generator.getrandbits(40)
+    await master.write_qword(said["BASE_OFFSET"], address)
+    assert await field("BASE", "ADDRESS") == address == int(dut.base_address.value)
+    await give(dut, "events", [3, 7, 11], generator)
+    assert await field("STATUS", "EVENT") == 11
+    assert await field("EVENTS", "COUNT") == 3
+    await master.write_byte(said["EVENTS_OFFSET"], 1)
+    assert await field("EVENTS", "COUNT") == 0
+    await master.write_dword(said["SPARE_0_OFFSET"], 0xCAFE)
+    assert await master.read_dword(said["SPARE_0_OFFSET"]) == 0xCAFE
+    refused = await master.read(said["BYTES"], 4)
+    assert int(refused.resp) == 2
+    told({"words": said["BYTES"] // 4})

@@ -1,0 +1,103 @@
+"""The AXI units under AMBA's port names, against bus models of others, with pauses on all channels."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("amaranth")
+pytest.importorskip("cocotbext.axi")
+
+from accelsim.units.register_bench import PRESETS, RegisterBench
+from accelsim_rtl.axi.flat import Flat
+from accelsim_rtl.kit import simulators
+from accelsim_rtl.kit.register_texts import c_header, markdown
+from accelsim_rtl.kit.verilog import verilog
+from accelsim_rtl.units import find
+
+pytestmark = pytest.mark.rtl
+
+HERE = Path(__file__).resolve().parent
+
+
+def passes(name: str, bench: str, simulator: str, place: Path, monkeypatch, parameters=None, seed=1) -> dict:
+    """Build a unit under its flat names, run one bench of `axi_benches`; what it told."""
+    unit = find(name)
+    component = unit.instance(parameters or unit.presets["tiny"])
+    text = verilog(Flat(component), f"{unit.top}_axi")
+    folder = simulators.build(text, f"{unit.top}_axi", simulator, waves=False)
+    monkeypatch.syspath_prepend(str(HERE))
+    monkeypatch.setenv("BENCH_SEED", str(seed))
+    monkeypatch.setenv("COCOTB_TEST_FILTER", f"{bench}$")
+    results = place / "results.json"
+    simulators.run(
+        folder,
+        f"{unit.top}_axi",
+        simulator,
+        bench=place / "said.json",
+        results=results,
+        waves=None,
+        module="axi_benches",
+    )
+    return json.loads(results.read_text())
+
+
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@pytest.mark.parametrize(("name", "bench"), [("axi.read_master", "reads"), ("axi.write_master", "writes")])
+def test_the_masters_agree_with_foreign_memories(name, bench, simulator, tmp_path, monkeypatch):
+    assert passes(name, bench, simulator, tmp_path, monkeypatch)["beats"] > 300
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory) -> dict[str, int]:
+    """The macros of the C header, as a program says that was compiled with them."""
+    if shutil.which("g++") is None:
+        pytest.fail("g++ compiles the header")
+    place, header = tmp_path_factory.mktemp("header"), c_header(PRESETS["words"].map)
+    names = re.findall(r"#define BENCH_(\w+) ", header)
+    lines = [
+        f'std::printf("{name} %llu\\n", (unsigned long long)BENCH_{name});'
+        for name in names
+        if name != "REGISTERS_H"
+    ]
+    members = [
+        f'std::printf("at_{register.name} %zu\\n", offsetof(bench_registers, {register.name}));'
+        for register in PRESETS["words"].map.registers
+    ]
+    (place / "bench_registers.h").write_text(header)
+    (place / "main.cpp").write_text(
+        '#include "bench_registers.h"\n#include <cstddef>\n#include <cstdio>\n'
+        f'int main() {{ {" ".join(lines + members)} std::printf("size %zu\\n", sizeof(bench_registers)); }}\n'
+    )
+    subprocess.run(["g++", "-Wall", "-Werror", "-o", "main", "main.cpp"], cwd=place, check=True)
+    output = subprocess.run(["./main"], cwd=place, check=True, capture_output=True, text=True).stdout
+    return {name: int(value) for name, value in (line.split() for line in output.splitlines())}
+
+
+def test_the_header_compiles_and_its_structure_lies_where_its_offsets_say(said):
+    registers = RegisterBench().map
+    assert said["size"] == said["BYTES"] == 4 * len(registers.words)
+    for register in registers.registers:
+        offset = registers.offsets[register.name]
+        assert said[f"{register.name.upper()}_OFFSET"] == said[f"at_{register.name}"] == offset
+        assert f"| 0x{offset:02x} | `{register.name}` |" in markdown(registers)
+
+
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+def test_the_registers_lie_where_the_header_says(simulator, said, tmp_path, monkeypatch):
+    (tmp_path / "said.json").write_text(json.dumps(said))
+    told = passes("axi.registers", "registers", simulator, tmp_path, monkeypatch, PRESETS["words"])
+    assert told["words"] == 7
+
+
+def test_a_bench_that_fails_is_told(tmp_path, monkeypatch, said):
+    wrong = said | {"CONTROL_OFFSET": said["BASE_OFFSET"]}
+    (tmp_path / "said.json").write_text(json.dumps(wrong))
+    with pytest.raises(simulators.FailedToolError):
+        passes("axi.registers", "registers", "icarus", tmp_path, monkeypatch, PRESETS["words"])
+    assert not (tmp_path / "results.json").exists()
