@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accelsim.accelerators.base import Accelerator, LayerPlan
+from accelsim.accelerators.base import Accelerator, LayerPlan, Typed
 from accelsim.dram import Memory
 from accelsim.machine import Timeline, simulate
 from accelsim.plan import Plan
@@ -41,7 +41,8 @@ def passes(
         if before is not None and before[0].renamed(layer.name) == layer:
             made = before[1]
         else:
-            made = _simulated(layer, accelerator.plan(layer), memory, whole=whole)
+            machine = accelerator.for_layer(layer) if isinstance(accelerator, Typed) else accelerator
+            made = _simulated(layer, machine.plan(layer), memory, whole=whole)
             before = layer, made
         yield Pass(layer=layer.name, plan=made.plan, timeline=made.timeline, left_out=made.left_out)
 
@@ -57,7 +58,7 @@ def _simulated(layer: Layer, work: LayerPlan, memory: Memory, *, whole: bool) ->
         plan = cut(plan, 0, jobs)
     asked = int(plan.runs["count"].sum()) * (memory.access_bytes // memory.dram.burst_bytes)
     rows = min(MOST_COMMANDS, COMMANDS_A_BURST * asked + REFRESHES)
-    timeline = simulate(plan, memory, log_rows=rows)
+    timeline = simulate(plan, memory, work.held, log_rows=rows)
     if len(timeline.commands) == rows:
         left_out = f"DRAM commands behind the first {rows:,} that were sent; {left_out}".rstrip("; ")
     return Pass(layer=layer.name, plan=plan, timeline=timeline, left_out=left_out)
