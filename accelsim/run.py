@@ -236,7 +236,7 @@ def _report(
         clock_hz=accelerator.clock_hz,
         device=accelerator.dram.device,
         peak_bytes_per_second=accelerator.dram.peak_bandwidth,
-        peak_ops_per_second=getattr(accelerator, "peak_ops_per_second", None),
+        peak_ops_per_second=_peak(accelerator, workload, layers),
         workload=workload,
         launch_seconds=accelerator.launch_seconds,
         start_cycles=getattr(accelerator, "start_cycles", 0),
@@ -247,6 +247,16 @@ def _report(
         assumptions=accelerator.assumptions(),
         changes=tuple(changed),
     )
+
+
+def _peak(accelerator: Accelerator, workload: Workload, rows: tuple[LayerRow, ...]) -> float | None:
+    """Operations a second of all arithmetic: of the fastest type, where layers run in their own."""
+    machines = [accelerator]
+    if isinstance(accelerator, Typed):
+        pairs = zip(workload.layers, rows, strict=True)
+        machines = [accelerator.for_layer(layer) for layer, row in pairs if row.simulated] or machines
+    peaks = [getattr(machine, "peak_ops_per_second", None) for machine in machines]
+    return max((peak for peak in peaks if peak is not None), default=None)
 
 
 def _unpruned(reason: str) -> str:

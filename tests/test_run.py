@@ -96,9 +96,9 @@ def simulations(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     calls: list[bool] = []
     real = layer_times.simulate
 
-    def counted(plan: Plan, memory: Any) -> Any:
+    def counted(plan: Plan, memory: Any, *held: Any) -> Any:
         calls.append(memory is not None)
-        return real(plan, memory)
+        return real(plan, memory, *held)
 
     monkeypatch.setattr(layer_times, "simulate", counted)
     return calls
@@ -223,8 +223,8 @@ def test_nothing_simulated_is_no_error_and_has_no_speedup() -> None:
 def test_books_that_do_not_close_are_an_internal_error(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
     real = layer_times.simulate
 
-    def broken(plan: Plan, memory: Memory | None) -> Timeline:
-        timeline = real(plan, memory)
+    def broken(plan: Plan, memory: Memory | None, *held: Any) -> Timeline:
+        timeline = real(plan, memory, *held)
         whole = timeline.traffic if hasattr(timeline.traffic, field) else timeline
         wrong = replace(whole, **{field: getattr(whole, field) + 1})
         return replace(timeline, traffic=wrong) if isinstance(wrong, Traffic) else wrong

@@ -17,7 +17,7 @@ from accelsim import __version__
 from accelsim.accelerators.base import Accelerator, memory_of
 from accelsim.report import Report, whole_file
 from accelsim.timeline.events import LAYERS, Budget, Tracks, layer_events
-from accelsim.timeline.passes import passes
+from accelsim.timeline.layers import passes
 from accelsim.workload import Workload
 
 __all__ = ["MOST_EVENTS", "Window", "events", "save"]

@@ -14,7 +14,7 @@ import numpy as np
 from accelsim.dram import Memory
 from accelsim.plan import Integers
 from accelsim.timeline.channels import bandwidth, commands
-from accelsim.timeline.passes import Pass
+from accelsim.timeline.layers import Pass
 
 LAYERS, BUFFERS, DRAM, FIRST_LANE = 1, 2, 3, 10
 MOST_LANES = 8

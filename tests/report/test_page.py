@@ -176,6 +176,12 @@ def test_accuracy_stands_beside_the_savings(report: Report) -> None:
     assert "-0.1" in text
     assert "0.4 to 0.6" in text
     assert "Accuracy beside" not in page([report])
+    drawing = text[text.index("Accuracy and speed-up") :]
+    dense, pruned = re.findall(r'<circle class="dot \w+ step" cx="([\d.]+)" cy="([\d.]+)"', drawing)
+    assert report.speedup is not None
+    assert (float(pruned[0]) > float(dense[0])) == (report.speedup > 1)
+    assert float(pruned[1]) > float(dense[1])  # less accurate is further down
+    assert f"top-1 against speed-up: dense 0.6 at 1.00x, pruned 0.5 at {report.speedup:.2f}x" in drawing
 
 
 def test_a_report_of_nothing_and_one_without_a_baseline_are_pages() -> None:

@@ -207,6 +207,23 @@ def test_nothing_is_wider_than_the_screen(browser: Any, small: Path, width: int)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 
+def test_a_wrong_figure_would_be_noticed(browser: Any, small: Path, report: Report) -> None:
+    opened(browser, small)
+    _check_figures(browser, report.to_dict())
+    for place, wrong in (
+        (("speedup",), 9.9),
+        (("layers", 1, "cycles"), 1),
+        (("layers", 0, "read_bytes"), 10**6),
+    ):
+        values = report.to_dict()
+        inner: Any = values
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = wrong
+        with pytest.raises(AssertionError):
+            _check_figures(browser, values)
+
+
 @pytest.mark.torch
 @pytest.mark.slow  # without compilation
 @pytest.mark.parametrize(

@@ -130,6 +130,19 @@ def test_a_timeline_is_as_long_as_it_may_be_and_says_what_is_missing(tmp_path: P
     assert any("stages from cycle" in what for what in said)
 
 
+@pytest.mark.parametrize("on", ["sat:tiny", "stc:tiny", "spatten:tiny"])
+def test_of_a_long_layer_the_first_jobs_are_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, on: str
+) -> None:
+    monkeypatch.setattr("accelsim.timeline.layers.MOST_BURSTS", 20)
+    monkeypatch.setattr("accelsim.timeline.layers.MOST_COMMANDS", 12)
+    text = text_of(tmp_path / "a.json", on)
+    assert complaints(text) == []
+    said = [event["args"]["what"] for event in json.loads(text)["traceEvents"] if event["ph"] == "i"]
+    assert all("on are not simulated here" in what for what in said[:2])
+    assert all("DRAM commands behind the first 12 that were sent" in what for what in said[:2])
+
+
 def test_equal_runs_give_equal_bytes(tmp_path: Path) -> None:
     assert text_of(tmp_path / "a.json", "stc:tiny") == text_of(tmp_path / "b.json", "stc:tiny")
 
@@ -163,6 +176,14 @@ def test_the_command_line_writes_a_timeline(tmp_path: Path, capsys: pytest.Captu
     assert "--timeline must be a file in a folder that exists" in capsys.readouterr().err
     assert main([*GEMM, "--timeline-window", "1:2"]) == 2
     assert "--timeline-window belongs to --timeline" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("flag", ["--timeline", "--report", "--json"])
+def test_a_full_disk_is_one_line(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*GEMM, flag, "/dev/full"]) == 2
+    error = capsys.readouterr().err
+    assert error == f"accelsim: {flag} '/dev/full' cannot be written: No space left on device\n"
 
 
 GOOD = [

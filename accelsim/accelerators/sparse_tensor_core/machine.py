@@ -180,7 +180,7 @@ class SparseTensorCore:
     @property
     def peak_ops_per_second(self) -> float:
         """Multiplications and additions that are executed, dense or of stored weights."""
-        return 2 * self.sms * RATES[self.generation][self.dtype] * self.clock_hz
+        return 2 * self.sms * RATES[self.generation][self.of_type().dtype] * self.clock_hz
 
     @property
     def launch_seconds(self) -> float:

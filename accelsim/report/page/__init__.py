@@ -56,6 +56,7 @@ def page(reports: Sequence[Report], *, command: str = "", several: bool = False)
         "percent": _percent,
         "interval": interval,
         "change": _change,
+        "breakable": _breakable,
         "whole": lambda value: "-" if value is None else f"{value:,}",
     }
     sections = [section(report, index) for index, report in enumerate(reports)]
@@ -86,6 +87,13 @@ def _trusted(text: str) -> Any:
     from markupsafe import Markup
 
     return Markup(text)
+
+
+def _breakable(name: str) -> Any:
+    """A dotted name that may be broken behind its dots."""
+    from markupsafe import Markup, escape
+
+    return escape(name).replace(".", Markup(".<wbr>"))
 
 
 def _percent(share: float | None) -> str:

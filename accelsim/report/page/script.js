@@ -7,9 +7,10 @@ function valueOf(row, column, isText) {
   return cell.dataset.value === "" ? null : Number(cell.dataset.value);
 }
 
+const texts = new Intl.Collator("en", { numeric: true });
+
 function compare(a, b) {
-  if (typeof a === "string") return a.localeCompare(b, "en", { numeric: true });
-  return a - b;
+  return typeof a === "string" ? texts.compare(a, b) : a - b;
 }
 
 function sortBy(table, header, column) {
@@ -22,7 +23,7 @@ function sortBy(table, header, column) {
   });
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   header.setAttribute("aria-sort", down ? "descending" : "ascending");
-  table.tBodies[0].append(...rows.map(([, row]) => row));
+  table.tBodies[0].replaceChildren(...rows.map(([, row]) => row));
 }
 
 function filter(table, tools) {
@@ -42,7 +43,7 @@ function filter(table, tools) {
 
 function link(section, table) {
   const dots = new Map();
-  for (const dot of section.querySelectorAll("circle.dot")) {
+  for (const dot of section.querySelectorAll("circle.dot[data-layers]")) {
     for (const name of dot.dataset.layers.split("\n")) dots.set(name, [...(dots.get(name) || []), dot]);
   }
   const mark = (event, on) => {

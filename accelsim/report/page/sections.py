@@ -15,6 +15,7 @@ from accelsim.report.figures import (
     stage_cycles,
 )
 from accelsim.report.page.roofline import Drawing, draw
+from accelsim.report.page.savings import Savings, savings
 from accelsim.report.quantities import figure, joules, seconds, size
 from accelsim.report.report import Report
 from accelsim.report.rows import Accuracy, LayerRow, ratio
@@ -69,6 +70,7 @@ class Section:
     lines: tuple[Line, ...]
     accuracies: tuple[Accuracy, ...]
     ablation: tuple[list[str], list[list[str]]] | None
+    savings: Savings | None
     parameters: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
 
@@ -88,6 +90,7 @@ def section(report: Report, index: int) -> Section:
         lines=tuple(_line(row, dense, report) for row, dense in report.pairs()),
         accuracies=tuple(_accuracies(report.accuracy)),
         ablation=columns(report.ablation) if report.ablation else None,
+        savings=savings(report),
         parameters=tuple(_flat(report.parameters)),
         notes=tuple(_notes(report)),
     )

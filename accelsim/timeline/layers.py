@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accelsim.accelerators.base import Accelerator, LayerPlan
+from accelsim.accelerators.base import Accelerator, LayerPlan, Typed
 from accelsim.dram import Memory
 from accelsim.machine import Timeline, simulate
 from accelsim.plan import Plan
@@ -18,6 +18,7 @@ MOST_BURSTS = 1 << 20
 """Of a layer that are simulated for the overview; for a window of cycles, 16 times as many."""
 MOST_COMMANDS = 1 << 21
 COMMANDS_A_BURST = 3  # a precharge, an activate, a read or write
+REFRESHES = 1 << 16  # room for what is sent without being asked for
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,7 +41,8 @@ def passes(
         if before is not None and before[0].renamed(layer.name) == layer:
             made = before[1]
         else:
-            made = _simulated(layer, accelerator.plan(layer), memory, whole=whole)
+            machine = accelerator.for_layer(layer) if isinstance(accelerator, Typed) else accelerator
+            made = _simulated(layer, machine.plan(layer), memory, whole=whole)
             before = layer, made
         yield Pass(layer=layer.name, plan=made.plan, timeline=made.timeline, left_out=made.left_out)
 
@@ -51,12 +53,14 @@ def _simulated(layer: Layer, work: LayerPlan, memory: Memory, *, whole: bool) ->
     np.add.at(bursts, plan.runs["job"], plan.runs["count"])
     most = MOST_BURSTS * (16 if whole else 1)
     if bursts.sum() > most:
-        jobs = _whole_groups(plan, int(np.searchsorted(np.cumsum(bursts), most)))
+        jobs = max(1, int(np.searchsorted(np.cumsum(bursts), most)))
         left_out = f"jobs from {jobs:,} of {plan.jobs:,} on are not simulated here; {left_out}".rstrip("; ")
         plan = cut(plan, 0, jobs)
     asked = int(plan.runs["count"].sum()) * (memory.access_bytes // memory.dram.burst_bytes)
-    rows = min(MOST_COMMANDS, COMMANDS_A_BURST * asked + 64 * memory.dram.channels)
-    timeline = simulate(plan, memory, log_rows=rows)
+    rows = min(MOST_COMMANDS, COMMANDS_A_BURST * asked + REFRESHES)
+    timeline = simulate(plan, memory, work.held, log_rows=rows)
+    if len(timeline.commands) == rows:
+        left_out = f"DRAM commands behind the first {rows:,} that were sent; {left_out}".rstrip("; ")
     return Pass(layer=layer.name, plan=plan, timeline=timeline, left_out=left_out)
 
 
@@ -66,10 +70,3 @@ def _stands_for(work: LayerPlan) -> str:
     if work.segments:
         return "equal blocks are there once"
     return ""
-
-
-def _whole_groups(plan: Plan, jobs: int) -> int:
-    """The first jobs, about so many, to the end of a group."""
-    last = max(1, min(jobs, plan.jobs))
-    same = np.flatnonzero(plan.group == plan.group[last - 1])
-    return int(same[-1]) + 1
