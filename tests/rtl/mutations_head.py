@@ -161,7 +161,7 @@ MUTATIONS = [
     (
         "spatten.head",
         [],
-        "wrong side: probabilities of a row that is dropped count",
+        "dropped beat: a row that is asked for anew keeps its room for ever",
         [Bug("accelsim_rtl.decision", "store.issued.eq(keeps)", "store.issued.eq(stored.passes)")],
         {"rows", "beats"},
     ),
@@ -170,19 +170,6 @@ MUTATIONS = [
         [],
         "wrong order: the program reads before it has waited for its rows",
         [Bug("accelsim_rtl.head", "waits.eq(there & (task.rows != 0))", "waits.eq(there & (task.rows > 1))")],
-        {"rows", "beats"},
-    ),
-    (
-        "spatten.head",
-        [],
-        "back-pressure: a line enters the selection while the importance has no room",
-        [
-            Bug(
-                "accelsim_rtl.head",
-                "selection.valid.eq(kept.valid & rooms)",
-                "selection.valid.eq(kept.valid)",
-            )
-        ],
         {"rows", "beats"},
     ),
     (
