@@ -196,6 +196,7 @@ CASES: dict[str, tuple[Accelerator, tuple[Layer, ...], dict[str, str]]] = {
             "power.wide": "2",
             "power.narrow": "2",
             "power.memory_bit_pj": "1e5",
+            "l2_holds": "operands",
             "l2.bytes": "16384",
             "l2.line_bytes": "64",
             "l2.ways": "1",
