@@ -314,6 +314,7 @@ WITH: dict[str, dict[str, str]] = {
     "cluster": {"generation": "hopper"},
     "weights_from": {"generation": "hopper"},
     "sparse_kernels": {"generation": "hopper"},
+    "l2_holds": {"l2.bytes": "1048576"},
     "dense_tiles": {"generation": "hopper", "tiles": "search"},
     "most_splits": {
         "sms": "32",
