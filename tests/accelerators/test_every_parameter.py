@@ -98,7 +98,7 @@ def behaviour(machine: Accelerator, layers: tuple[Layer, ...]) -> list[tuple[obj
             shown.append((reason,))
             continue
         work = machine.plan(layer)
-        timeline = simulate(work.plan, memory_of(machine))
+        timeline = simulate(work.plan, memory_of(machine), work.held)
         bursts = work.plan.bursts(write=False) + work.plan.bursts(write=True)
         sampled = 0 < work.most_bursts < bursts
         traffic = timeline.traffic
