@@ -202,13 +202,6 @@ MUTATIONS = [
     (
         "sat.array",
         [],
-        "dropped beat: sums are overwritten before they have left",
-        [Bug("accelsim_rtl.sat.sequencer", "& (fold.stationary | free)", "")],
-        {"rows", "beats"},
-    ),
-    (
-        "sat.array",
-        [],
         "dropped beat: sums set out without room for them",
         [Bug("accelsim_rtl.promised_store", "self.promised != self.depth", "1")],
         {"rows", "beats", "rule"},
