@@ -14,7 +14,7 @@ from accelsim.run import SkippedLayersWarning
 
 if TYPE_CHECKING:
     from accelsim.accuracy import Evaluation
-    from accelsim.cli.models import Source
+    from accelsim.cli.source import Source
 
 
 def check_ablation(source: Source, target: Machine) -> None:
