@@ -29,14 +29,19 @@ def interrupted(work: str, **environment: str) -> tuple[int, float, str]:
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | environment,
+        # Whoever runs the tests in the background may have them ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "at work\n"
-        time.sleep(1.0)
-        started = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-        return process.returncode, time.monotonic() - started, said
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "at work\n"
+            time.sleep(1.0)
+            started = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+            return process.returncode, time.monotonic() - started, said
+        finally:
+            process.kill()
 
 
 WORK = {
