@@ -23,7 +23,7 @@ PLACES_OF_A_COPY = 16
 
 
 class Head(Component):
-    """queries, keys, values, importance in; refetch, requests, results, sums out: see docs/rtl.md.
+    """queries, keys, values, importance in; refetch, requests, results, sums out: see docs/rtl_spatten.md.
 
     Probes: scored, powered, stored, loading, passes: those of the softmax, the decision and the selection.
     Latency and throughput: those of the units; rows follow each other without a gap.

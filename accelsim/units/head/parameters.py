@@ -181,7 +181,7 @@ class Head:
 
     @property
     def queries(self) -> Record:
-        """A row: its query, then the numbers that docs/rtl.md lists."""
+        """A row: its query, then the numbers that docs/rtl_spatten.md lists."""
         return Record(
             operands=Field(self.operand_bits, self.multipliers, signed=True),
             number=LFSR_BITS,
