@@ -247,5 +247,5 @@ def test_a_word_whose_block_does_not_fit_is_refused_with_the_layer(tmp_path: Pat
     word = schedule.Choice(flow="os", rows=32 * 1000, steps=64).word(Pattern(), 32)
     path = tmp_path / "words.json"
     path.write_text(json.dumps({**GOOD, "layers": {"layer.wu": {"dense": word}}}))
-    with pytest.raises(ValueError, match=r"layer 'layer\.wu' on sat: a dense panel of 32000 rows"):
+    with pytest.raises(ValueError, match=r"layer 'layer\.wu' \(3 of 4\) on sat: a dense panel of 32000 rows"):
         run(step("dense", "dense", m=64000), replace(FAST, schedule=str(path), output_buffer=1 << 16))
