@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The head pipeline of SpAtten: its units, the buffers between them, and what each row leaves for them."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Local V selection of SpAtten: a top-k engine, a way around it, and lines of as many vectors as V's."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal

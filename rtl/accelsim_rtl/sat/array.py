@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """SAT's systolic array: the elements, their skewed edges, the sequencer, and a store for the sums."""
 
 from amaranth.hdl import Cat, Module, Mux

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The machine: walkers over memory images around the tile engine."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
