@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# A component whose ports alone are wanted holds parts that nobody elaborates.
 """The head pipeline of SpAtten: its units, the buffers between them, and what each row leaves for them."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# A component whose ports alone are wanted holds parts that nobody elaborates.
 """Local V selection of SpAtten: a top-k engine, a way around it, and lines of as many vectors as V's."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The head pipeline beside its smallest preset: golden attention of a head, odd vectors, other shapes."""
 
 from __future__ import annotations

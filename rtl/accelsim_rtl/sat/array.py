@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# A component whose ports alone are wanted holds parts that nobody elaborates.
 """SAT's systolic array: the elements, their skewed edges, the sequencer, and a store for the sums."""
 
 from amaranth.hdl import Cat, Module, Mux

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# A component whose ports alone are wanted holds parts that nobody elaborates.
 """The machine: walkers over memory images around the tile engine."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
