@@ -125,10 +125,10 @@ def timed(file: Path, workers: int) -> dict[str, Any]:
     """Seconds from the first result to the last: workers have started, and compiled code is loaded."""
     words = [*command(file), "--workers", str(workers)]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
-        while len(results(file)) < 2 * workers:
+        while process.poll() is None and len(results(file)) < 2 * workers:
             time.sleep(0.01)
         first, started_at = len(results(file)), time.monotonic()
-        while len(results(file)) < POINTS:
+        while process.poll() is None and len(results(file)) < POINTS:
             time.sleep(0.01)
         spent = time.monotonic() - started_at
         process.wait()

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
 
-from accelsim.report.files import as_json, write_atomically
+from accelsim.report import figures
+from accelsim.report.files import as_json, replaced, write_atomically
 from accelsim.sweep.figures import FIGURES
 from accelsim.sweep.running import Visited
 from accelsim.sweep.store import DONE
@@ -47,24 +47,18 @@ def rows(visited: Sequence[Visited], objectives: Mapping[str, str]) -> list[Row]
 def front(table: Sequence[Mapping[str, Any] | None], objectives: Mapping[str, str]) -> list[bool]:
     """Which rows no other row beats: none is as good in every objective and better in one.
 
-    A row without a figure for an objective is in no front. O(rows x front).
+    A row without a figure for an objective is in no front.
     """
     signs = {name: 1.0 if goal == "min" else -1.0 for name, goal in objectives.items()}
-    costs = np.full((len(table), len(signs)), math.nan)
-    for place, row in enumerate(table):
-        if row is not None and all(row.get(name) is not None for name in signs):
-            costs[place] = [sign * row[name] for name, sign in signs.items()]
-    best = np.zeros(len(table), np.bool_)
-    whole = np.flatnonzero(~np.isnan(costs).any(axis=1))
-    kept = np.empty((0, len(signs)))
-    # In ascending order a row can be beaten by earlier ones alone.
-    for place in whole[np.lexsort(costs[whole].T[::-1])]:
-        cost = costs[place]
-        beaten = ((kept <= cost).all(axis=1) & (kept < cost).any(axis=1)).any()
-        if not beaten:
-            best[place] = True
-            kept = np.vstack([kept, cost])
-    return best.tolist()
+    best = figures.front(
+        [
+            math.nan if row is None or row.get(name) is None else sign * row[name]
+            for name, sign in signs.items()
+        ]
+        for row in table
+    )
+    kept = set(best)
+    return [place in kept for place in range(len(table))]
 
 
 def export(path: str | os.PathLike[str], table: Sequence[Row]) -> None:
@@ -96,11 +90,11 @@ def _columns(table: list[Row]) -> pyarrow.Table:
 
 
 def _write_parquet(path: Path, table: list[Row]) -> None:
-    _whole(path, lambda draft: pyarrow.parquet.write_table(_columns(table), draft))
+    replaced(path, lambda draft: pyarrow.parquet.write_table(_columns(table), str(draft)))
 
 
 def _write_csv(path: Path, table: list[Row]) -> None:
-    _whole(path, lambda draft: pyarrow.csv.write_csv(_columns(table), draft))
+    replaced(path, lambda draft: pyarrow.csv.write_csv(_columns(table), str(draft)))
 
 
 def _write_json(path: Path, table: list[Row]) -> None:
@@ -114,22 +108,15 @@ WRITERS: dict[str, Callable[[Path, list[Row]], None]] = {
 }
 
 
-def _whole(path: Path, write: Callable[[str], None]) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(str(draft))
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
 def _plain(text: str | None) -> Any:
     """A number where the text of a parameter is one."""
     if text is None:
         return None
     for kind in (int, float):
         try:
-            return kind(text)
+            number = kind(text)
         except ValueError:
             continue
+        # Words to a table, as they are to JSON and to 64 bits.
+        return number if math.isfinite(number) and abs(number) < 2**63 else text
     return {"true": True, "false": False}.get(text, text)

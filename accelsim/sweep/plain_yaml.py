@@ -34,6 +34,9 @@ class _Loader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases are not taken", mark)
+        # An explicit tag asks for a kind of value, and gets what it asks for whether the text fits or not.
+        if getattr(event := self.peek_event(), "tag", None) is not None:  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "tags are not taken", event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:

@@ -150,6 +150,8 @@ class _Guided:
 
 def _draw(given: Range | list[Scalar], generator: np.random.Generator) -> Scalar:
     if isinstance(given, Range) and given.steps is None:
+        if given.integer and not given.log:
+            return int(generator.integers(math.ceil(given.low), math.floor(given.high) + 1))
         return given.value(float(generator.random()))
     choice: Scalar = _pick(given.values() if isinstance(given, Range) else given, generator)
     return choice

@@ -19,7 +19,6 @@ from typing import Any
 
 import dask
 from distributed import Client, Future, LocalCluster, as_completed
-from distributed.scheduler import KilledWorker
 
 from accelsim.sweep import store as stored
 from accelsim.sweep import work
@@ -146,7 +145,7 @@ class _Running:
         for future, source in self._answers(asked):
             try:
                 digest, content = future.result()
-            except (ValueError, KilledWorker) as error:
+            except Exception as error:  # whatever it is, the other models go on
                 self._broken[source] = f"{source.model} {source.recipe}: {_reason(error)}"
                 continue
             self._store.keep_workload(source.key, digest, content)
@@ -165,7 +164,7 @@ class _Running:
         for future, source in self._answers(asked):
             try:
                 row, seconds = future.result()
-            except (ValueError, KilledWorker) as error:
+            except Exception as error:  # as in tracing
                 self._broken[source] = f"{source.model} {source.recipe}: {_reason(error)}"
                 continue
             key = self._accuracy_key(source)

@@ -6,6 +6,7 @@ Every mistake is one line that names the place.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,6 +50,8 @@ class Range(_Strict):
             raise ValueError(f"low must be below high, not {self.low:g} and {self.high:g}")
         if self.log and self.low <= 0:
             raise ValueError(f"low must be > 0 with log, not {self.low:g}")
+        if self.integer and math.ceil(self.low) > math.floor(self.high):
+            raise ValueError(f"a whole number must lie from {self.low:g} to {self.high:g}")
         return self
 
     def values(self) -> list[float | int]:
@@ -65,7 +68,9 @@ class Range(_Strict):
         else:
             found = self.low + (self.high - self.low) * share
         found = min(max(found, self.low), self.high)
-        return round(found) if self.integer else float(found)
+        if not self.integer:
+            return float(found)
+        return min(max(round(found), math.ceil(self.low)), math.floor(self.high))
 
 
 Choices = Annotated[list[Scalar], Field(min_length=1, max_length=MOST_STEPS)]

@@ -58,11 +58,6 @@ class Store:
         found = self._one("select status, row from results where key = ? and status != ?", key, FAILED)
         return (found[0], json.loads(found[1])) if found else None
 
-    def seconds(self) -> dict[str, float]:
-        """By key how long a result took."""
-        with self._complaining():
-            return dict(self._connection.execute("select key, seconds from results"))
-
     def keep_workload(self, key: str, digest: str, content: bytes) -> None:
         """Put a traced workload on the disk, in the form of its file."""
         with self._writing() as connection:

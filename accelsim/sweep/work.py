@@ -6,11 +6,15 @@ model is a name, which that computer must know.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import re
+import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +33,7 @@ from accelsim.workload import Workload
 
 if TYPE_CHECKING:
     from accelsim.models.loading import Model
+    from accelsim.prune import Recipe
 
 GEMM = "gemm:"
 DENSE = "dense"
@@ -107,7 +112,9 @@ def point_key(workload_hash: str, point: Point) -> str:
     Raises ValueError for parameters that the machine refuses.
     """
     machine = machine_of(point)
-    return digest("point", workload_hash, machine.name, as_dict(machine))
+    file = getattr(machine, "schedule", "")
+    schedule = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+    return digest("point", workload_hash, machine.name, as_dict(machine), schedule)
 
 
 def machine_of(point: Point) -> Accelerator:
@@ -139,8 +146,10 @@ def measured(source: Source, samples: int | None) -> tuple[dict[str, Any], float
     from accelsim.accuracy import prepare
 
     started = time.monotonic()
-    evaluation = prepare(_model(source), source.recipes, seed=source.seed, samples=samples)
-    return asdict(evaluation.measure()), time.monotonic() - started
+    with _foreign_code(source):
+        model = _model(source)
+        evaluation = prepare(model, _pruning(source, model), seed=source.seed, samples=samples)
+        return asdict(evaluation.measure()), time.monotonic() - started
 
 
 def _loaded(workload_hash: str, content: bytes) -> Workload:
@@ -163,10 +172,26 @@ def _check(source: Source) -> None:
     if source.model.startswith(GEMM):
         _gemm_sizes(source.model)
         synthetic.parse_pattern(source.recipe)
-        return
-    parse_all(source.recipes)
+    else:
+        parse_all(source.recipes)
     if source.text is not None and not Path(source.text).is_file():
         raise ValueError(f"text must be a file, and there is no {source.text!r}")
+    if source.input is not None and not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", source.input):
+        raise ValueError(f"input must be a shape such as 1x3x32x32, not {source.input!r}")
+    for name in _without(source):
+        if getattr(source, name) != Source.__dataclass_fields__[name].default:
+            raise ValueError(f"{name} cannot be {getattr(source, name)!r} with {source.model!r}")
+    if source.model.endswith(".npz") and source.recipes:
+        raise ValueError(f"recipe must be dense for the workload file {source.model!r}, which is fixed")
+
+
+def _without(source: Source) -> tuple[str, ...]:
+    """The inputs that mean nothing to what the model is."""
+    from accelsim.models import networks
+
+    if source.model.startswith(GEMM) or source.model.endswith(".npz"):
+        return ("text", "input", "tokens", "batch", "generate", "train")
+    return ("text",) if source.model in networks() else ()
 
 
 def _gemm(source: Source) -> Workload:
@@ -187,8 +212,6 @@ def _model_workload(source: Source) -> Workload:
     from accelsim.models import network, networks
 
     if source.model.endswith(".npz"):
-        if source.recipes:
-            raise ValueError(f"recipe must be dense for the workload file {source.model!r}, which is fixed")
         return Workload.load(source.model)
     if source.model in networks():
         return network(
@@ -201,22 +224,40 @@ def _model_workload(source: Source) -> Workload:
             seed=source.seed,
             train=source.train,
         )
-    model = _model(source)
-    if source.train:
-        from accelsim.training import trace_step
+    with _foreign_code(source):
+        model = _model(source)
+        if source.train:
+            from accelsim.training import trace_step
 
-        return trace_step(model.module, model.inputs, source.recipes, name=model.name, notes=model.notes)
-    from accelsim.trace import trace
+            return trace_step(model.module, model.inputs, source.recipes, name=model.name, notes=model.notes)
+        from accelsim.trace import trace
 
-    return trace(
-        model.module,
-        model.inputs,
-        source.recipes,
-        name=model.name,
-        notes=model.notes,
-        generate=source.generate,
-        scores=source.scores,
-    )
+        return trace(
+            model.module,
+            model.inputs,
+            _pruning(source, model),
+            name=model.name,
+            notes=model.notes,
+            generate=source.generate,
+            scores=source.scores,
+        )
+
+
+def _pruning(source: Source, model: Model) -> tuple[Recipe, ...] | None:
+    """The recipes, calibrated where they need it, as `accelsim run` does; the same for trace and accuracy."""
+    from accelsim.accuracy.calibration import calibrated
+
+    return calibrated(model, source.recipes, seed=source.seed, text=source.text) or None
+
+
+@contextlib.contextmanager
+def _foreign_code(source: Source) -> Iterator[None]:
+    """While a model's own code runs: what it prints is not a result, and it cannot end the worker."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except SystemExit as error:
+        raise ValueError(f"model {source.model!r} must return, not exit with status {error.code}") from None
 
 
 def _model(source: Source) -> Model:

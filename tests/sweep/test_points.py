@@ -63,3 +63,13 @@ search: {kind: optuna, trials: 60, batch: 4}
     assert rows == asked()
     assert len(rows) == 60
     assert sum(abs(row - 700) for row in rows[-20:]) < sum(abs(row - 700) for row in rows[:20])
+
+
+def test_whole_numbers_stay_inside_their_bounds_and_are_drawn_alike(written) -> None:
+    text = (
+        "models: [a]\nmachines: [{on: systolic, set: {rows: {low: 1.5, high: 4.5, integer: true}, "
+        "cols: {low: 1, high: 100000, integer: true}}}]\nsearch: {kind: random, points: 600}\n"
+    )
+    rows = [dict(point.settings)["rows"] for point in drawn(read_space(written(text)))]
+    assert set(rows) == {"2", "3", "4"}
+    assert min(map(rows.count, "234")) > 140

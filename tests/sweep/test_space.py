@@ -38,7 +38,10 @@ MISTAKES = {
     "models: &x [a]\nmachines: *x\n": "line 2: aliases are not taken",
     "models: [a\n": "line 2",
     "a sentence": "must hold models, recipes and machines, not str",
-    "models: !!python/object/apply:os.system [ls]\n": "could not determine a constructor",
+    "models: !!python/object/apply:os.system [ls]\n": "line 1: tags are not taken",
+    "models: !!map [a, b]\n": "line 1: tags are not taken",
+    SMALL + "evaluate: !!bool x\n": "tags are not taken",
+    SMALL + "seed: !!float ''\n": "tags are not taken",
     SMALL + "objectives: {second: min}\n": "did you mean 'seconds'?",
     SMALL
     + "objectives: {seconds: least}\n": "objectives.seconds: input should be 'min' or 'max', not 'least'",

@@ -102,10 +102,13 @@ def test_a_point_that_a_machine_refuses_is_told_and_the_others_go_on(written, ca
         (["{file}", "--export", "{folder}/none/t.csv"], "--export must be a file in a folder that exists"),
         (["{file}", "--scheduler", "tcp://127.0.0.1:1", "--workers", "2"], "--scheduler 'tcp://127.0.0.1:1'"),
         (["{file}", "--scheduler", "nonsense"], "nonsense"),
+        (["{batched}"], "batch cannot be 4 with 'gemm:16x16x16'"),
     ],
 )
 def test_a_mistake_is_one_line(written, tmp_path: Path, capsys, arguments: list[str], message: str) -> None:
-    names = {"file": written(SMALL), "folder": tmp_path}
+    batched = tmp_path / "batched.yaml"
+    batched.write_text(SMALL + "batch: 4\n")
+    names = {"file": written(SMALL), "folder": tmp_path, "batched": batched}
     assert main(["sweep", *(word.format(**names) for word in arguments)]) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -163,6 +166,23 @@ def test_a_worker_may_die(written) -> None:
         assert process.returncode == 0
     assert {row["status"] for row in json.loads(shown)} == {"done"}
     assert len(results(file)) == 200
+
+
+def test_a_schedule_that_changes_is_another_point(tmp_path: Path) -> None:
+    file = tmp_path / "words.json"
+    content = {"kind": "sat schedule", "version": 1, "rows": 32, "cols": 32, "layers": {"gemm": "os"}}
+    point = Point(model="a", recipe="b", machine="sat", settings=(("schedule", str(file)),))
+    keys = []
+    for flow in ("os", "ws"):
+        file.write_text(json.dumps(content | {"layers": {"gemm": flow}}))
+        keys.append(work.point_key("hash", point))
+    assert keys[0] != keys[1]
+
+
+def test_a_model_that_cannot_be_had_is_told_and_the_others_go_on(written, tmp_path: Path, capsys) -> None:
+    file = written(f"models: [gemm:8x8x8, {tmp_path / 'none.npz'}]\nmachines: [systolic]\n")
+    assert main(["sweep", str(file), "--workers", "1"]) == 0
+    assert "1 refused" in capsys.readouterr().out
 
 
 def test_a_front_is_what_nothing_beats() -> None:
