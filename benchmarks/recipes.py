@@ -38,7 +38,7 @@ from accelsim.prune import Composed, fitted, parse, pruned
 from accelsim.prune.allocations.curves import curves, distortion
 from accelsim.prune.allocations.dynamic import chosen
 from accelsim.prune.allocations.machine import cost
-from accelsim.prune.blocks import fed
+from accelsim.prune.blocks import call
 from accelsim.prune.fitting import cut_layer
 from accelsim.prune.losses import main_output
 from accelsim.prune.matrices import matrices
@@ -285,7 +285,7 @@ class Bench:
 
     @torch.no_grad()
     def given(self, samples: Any) -> list[torch.Tensor]:
-        return [main_output(fed(self.model.module, sample)).float() for sample in samples]
+        return [main_output(call(self.model.module, sample)).float() for sample in samples]
 
 
 def plotted(path: Path, rows: list[Row]) -> None:

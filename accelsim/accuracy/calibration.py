@@ -1,8 +1,8 @@
 """What calibrates a recipe: inputs like those that a model is made for, and others than those that judge it.
 
-The user's text if there is one. Else decoders, judged on Brown and Shakespeare, get windows of Shakespeare
-that no evaluation of the same seed draws; encoders, judged on rated sentences, get Brown; models of pictures
-other crops, or training pictures; any other module its own inputs.
+The user's text if there is one. Else decoders, judged on Brown and Shakespeare, get windows of Shakespeare,
+the last of the order of which an evaluation of the same seed draws the first; encoders, judged on rated
+sentences, get Brown; models of pictures other crops, or training pictures; any other module its own inputs.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def text_windows(
 ) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
     """At most `count` windows of `length` tokens, drawn from the end of the order that evaluation draws from.
 
-    Windows are those of the evaluation, cut to `length`, so that the two have none in common; of texts that
-    are shorter, one window of what there is.
+    Windows are those of the evaluation, cut to `length`: the two have none in common as long as their counts
+    together are at most the windows that there are. Of texts that are shorter, one window of what there is.
     """
     made = tokenizer_of(model)
     made.model_max_length = LONGEST_TEXT

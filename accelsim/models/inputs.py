@@ -12,21 +12,13 @@ from torch import nn
 
 from accelsim.models.candidates import DEFAULT_SIDE, DEFAULT_TOKENS, candidates, maximum_tokens, shaped
 from accelsim.models.checkpoints import in_one_line
+from accelsim.prune.blocks import call
 
 TOKENIZERS = ("tokenizer.json", "vocab*", "*.model", "*.spm", "*.tiktoken", "merges.txt")
 """Files of which a tokenizer has at least one."""
 MOST_WORDS = 4096
 """Of a text, that a workload keeps to show them in pictures."""
 HOW_TO_SAY = "say --input 1x3x32x32, or let a factory give them (file.py:factory)"
-
-
-def call(module: nn.Module, given: Any) -> Any:
-    """Run `module` on a tensor, a tuple of positional inputs, or a dict of keyword inputs."""
-    if isinstance(given, dict):
-        return module(**given)
-    if isinstance(given, tuple):
-        return module(*given)
-    return module(given)
 
 
 def ran(module: nn.Module, given: Any) -> Any:

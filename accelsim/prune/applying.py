@@ -23,9 +23,10 @@ from accelsim.prune.recipes import Magnitude, NmTraining, Recipe, parse_all
 
 @dataclass(kw_only=True)
 class Applied:
-    """What recipes did to the weights: layers left dense, with the reason."""
+    """What recipes did to the weights: layers left dense, or cut but not refined, with the reason."""
 
     left_dense: dict[str, str] = field(default_factory=dict)
+    unrefined: dict[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -53,6 +54,7 @@ def pruned(
             if isinstance(recipe, Fitted):
                 undo.enter_context(fitted_weights(module, recipe))
                 applied.left_dense.update(recipe.left_dense)
+                applied.unrefined.update(recipe.unrefined)
             elif isinstance(recipe, Magnitude):
                 undo.enter_context(_weights_restored(module))
                 applied.left_dense.update(prune_weights(module, recipe).left_dense)
@@ -93,9 +95,10 @@ def fitted_weights(module: nn.Module, found: Fitted) -> Iterator[None]:
             if name in found.bias:
                 undo.callback(add_bias(matrix.layer, found.bias[name]))
             if name in found.factors:
-                behind, before = found.factors[name]
-                bias = matrix.layer.bias
-                undo.callback(_replaced(module, name, Factored(behind, weight, before, bias)))
+                # In the layer's precision and on its device, as `copy_` brings the other weights.
+                parts = (found.factors[name][0], weight, found.factors[name][1])
+                behind, core, before = (part.to(matrix.weight) for part in parts)
+                undo.callback(_replaced(module, name, Factored(behind, core, before, matrix.layer.bias)))
             else:
                 undo.callback(_copied(matrix.weight, matrix.weight.detach().clone()))
                 matrix.weight.copy_(weight)

@@ -112,18 +112,18 @@ def _passed(
             undo.callback(block.register_forward_pre_hook(before, with_kwargs=True).remove)
             undo.callback(block.register_forward_hook(after).remove)
         with suppress(_Enough):
-            fed(module, sample)
+            call(module, sample)
     is_chain = len(states) == len(blocks) and isinstance(states[0], torch.Tensor)
     if not is_chain or any(one is not other for one, other in zip(behind, states[1:], strict=True)):
         return None
     return states[0], beside
 
 
-def fed(module: nn.Module, sample: Any) -> Any:
-    """Run a module on a tensor, a tuple or a dict."""
-    if isinstance(sample, dict):
-        return module(**sample)
-    return module(*sample) if isinstance(sample, tuple) else module(sample)
+def call(module: nn.Module, given: Any) -> Any:
+    """Run `module` on a tensor, a tuple of positional inputs, or a dict of keyword inputs."""
+    if isinstance(given, dict):
+        return module(**given)
+    return module(*given) if isinstance(given, tuple) else module(given)
 
 
 @contextmanager

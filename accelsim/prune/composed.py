@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from accelsim.golden.formats import check_pattern
@@ -68,6 +68,11 @@ class Composed:
         for word in self.words:
             if word.check is not None:
                 word.check(self.set(word))
+        if SCORES[self.score].sweep and dict(self.settings).get("per") == "layer":
+            raise ValueError(
+                f"{self.score} compares in one block of columns after the other: "
+                "per must be row or left out, not layer"
+            )
 
     def _check_amount(self) -> None:
         if ALLOCATIONS[self.allocation].sets_amounts:
@@ -107,12 +112,26 @@ class Composed:
                 raise ValueError(
                     f"{name} must be told N:M, such as {self.score},2:4,{name}, not {self.keep:g}"
                 )
-            if score.sweep and name == "update":
-                raise ValueError(f"{self.score} updates weights by itself: leave update out, or try obs")
         if len(set(self.refinements)) < len(self.refinements):
             raise ValueError(f"a refinement must be said once, not {', '.join(self.refinements)}")
+        self._check_order()
         if "armor" in self.refinements[:-1]:
-            raise ValueError(f"armor must be the last refinement, not before {self.refinements[-1]}")
+            raise ValueError(f"armor must be the last refinement: leave {self.refinements[-1]} out")
+
+    def _check_order(self) -> None:
+        """Nothing that a word makes of the weights may be lost to one behind it."""
+        restarting = [name for name in self.refinements if REFINEMENTS[name].restarts]
+        if SCORES[self.score].sweep and restarting:
+            raise ValueError(
+                f"{self.score} updates weights by itself, which {restarting[0]} would undo: "
+                f"leave {restarting[0]} out, or try obs"
+            )
+        lost = _lost(self.refinements)
+        if lost is None:
+            return
+        ordered = tuple(name for name in REFINEMENTS if name in self.refinements)
+        hint = f"leave {lost[0]} out" if _lost(ordered) else f"the order must be {','.join(ordered)}"
+        raise ValueError(f"{lost[1]} starts from the dense weights, which undoes {lost[0]} before it: {hint}")
 
     @property
     def shape(self) -> Pattern:
@@ -159,17 +178,27 @@ class Composed:
     def amount(self) -> Amount:
         """How much stays, by the pattern; where the allocation says it, all of its groups."""
         if ALLOCATIONS[self.allocation].sets_amounts:
-            return levels(str(self.set(ALLOCATIONS[self.allocation])["levels"]))[-1]
+            return self.amounts[-1]
         per = str(dict(self.settings).get("per", SCORES[self.score].per))
         return Amount(n=self.n, m=self.m, keep=self.keep, per=per)
+
+    @property
+    def amounts(self) -> list[Amount]:
+        """All that a layer may get, if the allocation chooses among amounts; else the recipe's."""
+        allocation = ALLOCATIONS[self.allocation]
+        if allocation.sets_amounts:
+            return levels(str(self.set(allocation)["levels"]))
+        return [self.amount]
 
     def __str__(self) -> str:
         amount = [] if ALLOCATIONS[self.allocation].sets_amounts else [str(self.amount)]
         allocation = [] if self.allocation == "uniform" else [self.allocation]
         pattern = [self.pattern] if self.pattern else []
         settings = [f"{name}={_written(value)}" for name, value in self.settings]
-        named = dict(self.settings)
-        refinements = [name for name in self.refinements if name not in named]
+        # A refinement that is said by its setting (bits=4) keeps its place among the others.
+        named = dict(zip(dict(self.settings), settings, strict=True))
+        refinements = [named.pop(name, name) for name in self.refinements]
+        settings = list(named.values())
         return ",".join([self.score, *allocation, *amount, *pattern, *refinements, *settings])
 
     def _settings_of_words(self) -> dict[str, Setting]:
@@ -206,7 +235,22 @@ def parse_composed(recipe: str) -> Composed:
         check_pattern(int(said["n"]), int(said["m"]))
     made = Composed(refinements=tuple(refinements), **said)  # type: ignore[arg-type]
     typed = tuple((name, _typed(made, name, value)) for name, value in settings.items())
-    return Composed(refinements=tuple(refinements), settings=typed, **said)  # type: ignore[arg-type]
+    made = Composed(refinements=tuple(refinements), settings=typed, **said)  # type: ignore[arg-type]
+    for refinement in (REFINEMENTS[name] for name in made.refinements):
+        if refinement.fits is not None:
+            for amount in made.amounts:
+                refinement.fits(amount, made.set(refinement))
+    return made
+
+
+def _lost(refinements: Sequence[str]) -> tuple[str, str] | None:
+    """A refinement whose work on the weights is lost, and the later one to which."""
+    for place, name in enumerate(refinements):
+        if REFINEMENTS[name].restarts:
+            for before in refinements[:place]:
+                if not REFINEMENTS[before].changes_mask:
+                    return before, name
+    return None
 
 
 def _said(word: str) -> Iterator[tuple[str, str | float | int]]:

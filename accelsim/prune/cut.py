@@ -16,6 +16,7 @@ class Cut:
 
     `weight` is zero wherever `kept` is not. `bias`: (groups, rows), what the layer's bias gains.
     `factors`: dense blocks behind and before the sparse core, whose product stands for the weight.
+    `is_linear`: the layer is a plain product with a matrix. `unrefined`: why a refinement does not fit it.
     """
 
     name: str
@@ -27,3 +28,5 @@ class Cut:
     amount: Amount
     bias: torch.Tensor | None = None
     factors: tuple[torch.Tensor, torch.Tensor] | None = None
+    is_linear: bool = True
+    unrefined: str = ""

@@ -7,7 +7,7 @@ from torch import nn
 
 
 class Factored(nn.Module):
-    """`behind` (R, d, d) and `before` (C, d, d) around `core`, a linear layer without bias."""
+    """`behind` (R, d, d) and `before` (C, d, d) around `core` (R d, C d), a linear layer without bias."""
 
     def __init__(
         self,

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 class Fitted:
     """New weights by layer in their own shape, and the layers left dense with the reason.
 
-    `bias`: what a layer's bias gains. `factors`: blocks behind and before a sparse core.
+    `bias`: what a layer's bias gains. `factors`: blocks behind and before a sparse core, which is the layer's
+    weight then, (rows, columns) whatever the layer's own shape. `unrefined`: layers that are cut, but that a
+    refinement does not fit, with the reason.
     """
 
     recipe: Composed
@@ -23,6 +25,7 @@ class Fitted:
     bias: dict[str, torch.Tensor] = field(default_factory=dict)
     factors: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
     left_dense: dict[str, str] = field(default_factory=dict)
+    unrefined: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return str(self.recipe)

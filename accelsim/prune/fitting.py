@@ -131,6 +131,7 @@ class _Fitting:
         recipe = self.network.recipe
         amount = self.amounts[matrix.name]
         cut = cut_layer(matrix.name, matrix.read(), seen, recipe, amount, self.network.module)
+        cut.is_linear = matrix.is_linear
         for word in recipe.words[3:]:
             assert isinstance(word, Refinement)
             word.on(cut, recipe.set(word))
@@ -139,6 +140,8 @@ class _Fitting:
     def _write(self, matrix: Matrix, cut: Cut) -> None:
         name, fitted = matrix.name, self.fitted
         weight = cut.weight
+        if cut.unrefined:
+            fitted.unrefined[name] = cut.unrefined
         if cut.factors is not None:
             from accelsim.prune.factors import product
 
@@ -148,7 +151,7 @@ class _Fitting:
         if cut.bias is not None:
             fitted.bias[name] = cut.bias.flatten()
             self.undo.append(add_bias(matrix.layer, fitted.bias[name]))
-        fitted.weights[name] = matrix.shaped(cut.weight)
+        fitted.weights[name] = matrix.shaped(cut.weight) if cut.factors is None else cut.weight[0]
 
 
 def cut_layer(

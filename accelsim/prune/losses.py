@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from accelsim.prune.blocks import fed, without_cache
+from accelsim.prune.blocks import call, without_cache
 from accelsim.prune.matrices import Matrix
 
 Loss = Callable[[Any, int], torch.Tensor]
@@ -25,7 +25,7 @@ def loss_of(module: nn.Module) -> Loss:
     classes: dict[int, torch.Tensor] = {}
 
     def loss(sample: Any, number: int) -> torch.Tensor:
-        output = main_output(fed(module, sample))
+        output = main_output(call(module, sample))
         generator = torch.Generator().manual_seed(number)
         ids = sample.get("input_ids") if isinstance(sample, dict) else None
         if output.dim() == 3 and ids is not None and output.shape[:2] == ids.shape and _is_language(module):

@@ -68,11 +68,11 @@ def dense_statistics(
     module: nn.Module, matrices: Sequence[Matrix], samples: Sequence[Any], needs: frozenset[str], told: Told
 ) -> dict[str, Seen]:
     """Of every layer, from one pass over the samples."""
-    from accelsim.prune.blocks import fed
+    from accelsim.prune.blocks import call
 
     with torch.no_grad(), without_cache(module), watching(matrices, needs) as watch:
         for index, sample in enumerate(samples):
             told("calibrating", index, len(samples))
-            fed(module, sample)
+            call(module, sample)
             watch.passed()
         return {matrix.name: watch.of(matrix) for matrix in matrices}

@@ -89,11 +89,16 @@ class Allocation(Word):
 class Refinement(Word):
     """What is done to a layer that is cut. `on(cut, settings)` changes its mask, weight or bias in place.
 
-    `only`: the pattern that it needs, or empty.
+    `only`: the pattern that it needs, or empty. `restarts`: it begins at the dense weights and the mask that
+    is there, so that what others made of the weights before is lost; `changes_mask`: it changes nothing else,
+    and loses nothing to those. `fits(amount, settings)`: ValueError if settings do not go with an amount.
     """
 
     on: Callable[[Cut, Settings], None]
     only: str = ""
+    restarts: bool = False
+    changes_mask: bool = False
+    fits: Callable[[Amount, Settings], object] | None = None
 
 
 def number(settings: Settings, name: str) -> float:

@@ -93,6 +93,40 @@ def test_the_programme_finds_what_trying_everything_finds(seed: int) -> None:
         chosen(costs + 1, values, 0.0)
 
 
+def test_rounding_loses_no_choice_that_fits_exactly() -> None:
+    # 64, 128 and 32 of 20,000 / 224 units a weight are 20,001 units, each rounded up.
+    costs, values = [[64, 512], [128, 1024], [32, 256]], [[1.0, 0.0]] * 3
+    assert chosen(costs, values, 224.0) == [0, 0, 0]
+    with pytest.raises(ValueError, match="allow one option"):
+        chosen(costs, values, 223.999)
+    # In three units the better half of what fits is not seen; `known` is.
+    assert chosen([[1.0, 1.1]] * 10, [[9.0, 1.0]] * 10, 11.0, units=3, known=[1] * 10) == [1] * 10
+
+
+def test_uniform_is_among_what_rd_chooses_from() -> None:
+    found = kept("magnitude,rd,0.125,levels=8")
+    assert sum(found[name] * size for name, size in {"0": 512, "2": 1024, "4": 256}.items()) <= 224
+    # One weight of each row of 8 is above 0.1 of them.
+    made = parse("magnitude,rd,0.1,per=row,levels=2")
+    assert isinstance(made, Composed)
+    tiny = fit(nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 4)), made, [torch.randn(3, 8)])
+    assert [int((weight != 0).sum()) for weight in tiny.weights.values()] == [4, 4]
+
+
+def test_a_layer_of_equal_singular_values_has_an_exponent_that_can_be_mapped() -> None:
+    for flat in ([0], [0, 2]):
+        module = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 16))
+        for index in flat:
+            module[index].weight.data = torch.eye(16)
+        if len(flat) < 2:
+            assert exponent(module[0].weight.data[None], 128, 4) == float("inf")
+        made = parse("magnitude,farms,0.5")
+        assert isinstance(made, Composed)
+        found = {name: int((w != 0).sum()) for name, w in fit(module, made, [GIVEN]).weights.items()}
+        assert 0 < found["0"] <= 128
+        assert 0 < found["2"] < 256
+
+
 def test_equal_convex_curves_give_equal_levels() -> None:
     costs, values = [[1.0, 2.0, 3.0, 4.0]] * 4, [[9.0, 4.0, 1.0, 0.0]] * 4
     assert chosen(costs, values, 12.0, units=12) == [2, 2, 2, 2]

@@ -11,7 +11,8 @@ transformers = pytest.importorskip("transformers")
 
 from torch import nn  # noqa: E402
 
-from accelsim.models.inputs import call, drawn  # noqa: E402
+from accelsim.models.inputs import drawn  # noqa: E402
+from accelsim.prune.blocks import call  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

@@ -14,8 +14,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from accelsim.models import known, load  # noqa: E402
-from accelsim.models.inputs import call, parsed_shape  # noqa: E402
+from accelsim.models.inputs import parsed_shape  # noqa: E402
 from accelsim.models.registry import folder_of  # noqa: E402
+from accelsim.prune.blocks import call  # noqa: E402
 from accelsim.trace import trace  # noqa: E402
 
 pytestmark = pytest.mark.torch

@@ -40,7 +40,7 @@ def test_a_known_model_has_the_products_that_torch_counts_and_its_plain_output(n
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    from accelsim.models.inputs import call
+    from accelsim.prune.blocks import call
     from accelsim.trace.recorder import Recorder
 
     model = load(name, tokens=24)

@@ -186,6 +186,19 @@ def test_inference_reads_the_forward_weights_of_training(method: str) -> None:
         ("wanda,0.5,samples=0", "samples must be at least 1"),
         ("wanda,0.5,per=column", "per must be one of row, layer"),
         ("wanda,2:4,dsnot,dsnot", "once"),
+        ("magnitude,2:4,bits=1", "bits must be from 2 to 16, not 1"),
+        ("magnitude,2:4,bits=17", "bits must be from 2 to 16, not 17"),
+        ("wanda,2:4,bits=4,dsnot", "undoes bits before it: the order must be dsnot,bits"),
+        ("wanda,2:4,update,dsnot", "the order must be dsnot,update"),
+        ("wanda,2:4,bias,update,dsnot", "the order must be dsnot,update,bias"),
+        ("wanda,2:4,update,armor", "leave update out"),
+        ("wanda,2:4,bits=4,armor", "leave bits out"),
+        ("wanda,2:4,armor,bits=4", "armor must be the last refinement: leave bits out"),
+        ("sparsegpt,2:4,bits=4,dsnot", "which dsnot would undo: leave dsnot out, or try obs"),
+        ("sparsegpt,2:4,armor", "leave armor out, or try obs"),
+        ("sparsegpt,0.5,per=layer", "per must be row or left out"),
+        ("nowag,2:4,armor,block=6", "a multiple of 4, the M of 2:4, not 6"),
+        ("nowag,machine,armor,block=4", "a multiple of 8"),
     ],
 )
 def test_what_is_not_understood_is_refused_in_one_line(recipe: str, said: str) -> None:
@@ -193,6 +206,21 @@ def test_what_is_not_understood_is_refused_in_one_line(recipe: str, said: str) -
         parse(recipe)
     assert said in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "wanda,2:4,dsnot,update,bias,bits=4",
+        "wanda,2:4,bits=4,bias",
+        "wanda,2:4,dsnot,armor",
+        "nowag,2:64,armor,block=64",
+        "sparsegpt,0.5,bias,bits=4",
+        "sparsegpt,0.5,per=row",
+    ],
+)
+def test_what_undoes_nothing_is_taken_and_written_as_it_was_said(recipe: str) -> None:
+    assert str(parse(recipe)) == recipe
 
 
 def test_two_recipes_of_a_kind_are_refused() -> None:

@@ -20,7 +20,8 @@ from accelsim.prune.matrices import matrices  # noqa: E402
 from accelsim.prune.patterns.base import Amount  # noqa: E402
 from accelsim.prune.patterns.nm import nm  # noqa: E402
 from accelsim.prune.refinements.dsnot import swapped  # noqa: E402
-from accelsim.prune.second_order import damped, inverse_factor, swept  # noqa: E402
+from accelsim.prune.refinements.update import update  # noqa: E402
+from accelsim.prune.second_order import damped, inverse_factor  # noqa: E402
 from accelsim.prune.statistics import Seen  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -133,19 +134,22 @@ def plain_sparsegpt(
     return w, kept, error
 
 
-def test_update_is_the_sweep_with_the_mask_that_is_there() -> None:
+@pytest.mark.parametrize(("recipe", "block"), [("magnitude,2:4,update", 8), ("random,0.6,update", 5)])
+def test_update_is_the_plain_loop_over_the_mask_that_is_there(recipe: str, block: int) -> None:
     weight, seen, _ = layer(4)
-    by_sweep = cut_layer("fc", weight, seen, parse("sparsegpt,2:4"), Amount(n=2, m=4))  # type: ignore[arg-type]
-    factor = inverse_factor(seen.gram, 0.01)[0]
-    kept = by_sweep.kept[0]
-    again, _, _ = swept(
-        weight[0],
-        factor,
-        choose=lambda s, first: kept[:, first : first + s.shape[1]],
-        chosen_at_once=8,
-        block=8,
-    )
-    torch.testing.assert_close(again, by_sweep.weight[0], atol=1e-5, rtol=1e-4)
+    made = parse(f"{recipe},block={block}")
+    assert isinstance(made, Composed)
+    cut = cut_layer("fc", weight, seen, made, made.amount)
+    masked = cut.weight.clone()
+    update(cut, made.set(made.words[3]))
+    expected, hessian = weight[0].double().numpy().copy(), damped(seen.gram, 0.01)[0].numpy()
+    for row, kept in zip(expected, cut.kept[0].numpy(), strict=True):
+        for column in np.nonzero(~kept)[0]:
+            inverse = np.linalg.inv(hessian[column:, column:])
+            row[column:] -= row[column] / inverse[0, 0] * inverse[0]
+            row[column] = 0.0
+    np.testing.assert_allclose(cut.weight[0].numpy(), expected, atol=1e-4)
+    assert not torch.allclose(cut.weight, masked, atol=1e-2)
 
 
 def test_damping_keeps_inputs_that_are_always_zero_from_breaking_the_inverse() -> None:

@@ -42,11 +42,11 @@ def outputs(network: Network, probes: int) -> list[torch.Tensor]:
     """What the module gives for the first samples."""
     import torch
 
-    from accelsim.prune.blocks import fed, without_cache
+    from accelsim.prune.blocks import call, without_cache
     from accelsim.prune.losses import main_output
 
     with torch.no_grad(), without_cache(network.module):
-        return [main_output(fed(network.module, sample)).float() for sample in network.samples[:probes]]
+        return [main_output(call(network.module, sample)).float() for sample in network.samples[:probes]]
 
 
 def distortion(dense: Sequence[torch.Tensor], now: Sequence[torch.Tensor]) -> float:

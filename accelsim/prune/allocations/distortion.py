@@ -22,14 +22,18 @@ def rate_distortion(network: Network, settings: Settings) -> dict[str, Amount]:
 
     levels = whole(settings, "levels")
     per = network.recipe.amount.per
-    # The budget itself is a level too, so that uniform is among what is chosen from.
+    # The budget itself is a level too, so that uniform is among what is chosen from: `known`, below.
     keeps = sorted({*((index + 1) / levels for index in range(levels)), network.keep})
     found = curves(network, [Amount(keep=keep, per=per) for keep in keeps], whole(settings, "probes"))
     points = list(found.values())
+    uniform = [keeps.index(network.keep)] * len(points)
+    # A row, or a layer, keeps at least one weight: of small ones uniform itself is above the fraction.
+    at_least = sum(each[option].kept for each, option in zip(points, uniform, strict=True))
     picked = chosen(
         [[point.kept for point in each] for each in points],
         [[point.distortion for point in each] for each in points],
-        network.keep * sum(network.sizes.values()),
+        max(network.keep * sum(network.sizes.values()), at_least),
+        known=uniform,
     )
     return {name: each[option].amount for (name, each), option in zip(found.items(), picked, strict=True)}
 

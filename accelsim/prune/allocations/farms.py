@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from accelsim.prune.allocations.budget import within_floors
@@ -21,10 +22,12 @@ def farms(network: Network, settings: Settings) -> dict[str, Amount]:
     """
     side, places = whole(settings, "window"), whole(settings, "places")
     exponents = {matrix.name: exponent(matrix.read(), side, places) for matrix in network.matrices}
-    low, high = min(exponents.values()), max(exponents.values())
+    # Equal singular values have no tail and an infinite exponent: the layer stands beside the lightest tail.
+    finite = [value for value in exponents.values() if isfinite(value)] or [1.0]
+    low, high = min(finite), max(finite)
     spread = number(settings, "spread")
     removed = {
-        name: (value - low) / (high - low) * 2 * spread + 1 - spread if high > low else 1.0
+        name: (min(value, high) - low) / (high - low) * 2 * spread + 1 - spread if high > low else 1.0
         for name, value in exponents.items()
     }
     # Scaled until the budget is met; what a layer cannot lose goes to the others.

@@ -1,6 +1,6 @@
 """W is replaced by A (S o M) B: small dense blocks around an N:M core, fitted to the layer's weighted error.
 
-Blocks that do not divide a layer's sides are refused, and the layer keeps its mask alone.
+A convolution, or a layer whose sides are no whole blocks, keeps its mask alone, and the reason is told.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from accelsim.prune.word import Refinement, Settings, number, whole
 
 if TYPE_CHECKING:
     from accelsim.prune.cut import Cut
+    from accelsim.prune.patterns.base import Amount
 
 
 def armor(cut: Cut, settings: Settings) -> None:
@@ -20,9 +21,14 @@ def armor(cut: Cut, settings: Settings) -> None:
     from accelsim.prune.factors import fitted
     from accelsim.prune.scores.nowag import normalised
 
+    fits(cut.amount, settings)
     block = whole(settings, "block")
-    groups, rows, columns = cut.dense.shape
-    if groups > 1 or rows % block or columns % block:
+    _, rows, columns = cut.dense.shape
+    if not cut.is_linear:
+        cut.unrefined = "armor puts blocks around linear layers, and this is a convolution"
+    elif rows % block or columns % block:
+        cut.unrefined = f"armor's blocks of {block} must divide {rows} x {columns}"
+    if cut.unrefined:
         return
     scaled, column_norms, row_norms = normalised(cut.dense)
     behind, core, before, _ = fitted(
@@ -43,6 +49,13 @@ def armor(cut: Cut, settings: Settings) -> None:
     cut.weight = core[None]
 
 
+def fits(amount: Amount, settings: Settings) -> None:
+    """ValueError for blocks that cut through groups of M."""
+    block = whole(settings, "block")
+    if block % amount.m:
+        raise ValueError(f"armor's block must be a multiple of {amount.m}, the M of {amount}, not {block}")
+
+
 WORD = Refinement(
     name="armor",
     sentence="W becomes A (S o M) B, an N:M core between block-diagonal matrices, by coordinate descent.",
@@ -51,4 +64,6 @@ WORD = Refinement(
     needs=frozenset({"squares"}),
     on=armor,
     only="nm",
+    restarts=True,
+    fits=fits,
 )

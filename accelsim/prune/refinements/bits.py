@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from accelsim.prune.cut import Cut
 
+LEAST, MOST = 2, 16
+
 
 def bits(cut: Cut, settings: Settings) -> None:
     """The nearest of 2^bits - 1 levels, symmetric, of each output row's largest weight."""
@@ -29,10 +31,17 @@ def rounded(weight: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
     return nearest
 
 
+def check(settings: Settings) -> None:
+    """ValueError for a width that leaves no level beside zero, or rounds nothing in half precision."""
+    if not LEAST <= whole(settings, "bits") <= MOST:
+        raise ValueError(f"bits must be from {LEAST} to {MOST}, not {settings['bits']}")
+
+
 WORD = Refinement(
     name="bits",
     sentence="bits=8 or bits=4 rounds the survivors, row by row and symmetric, so that zeros stay zero.",
     source="Xu et al. (Compress, then Prompt), 2023, arXiv 2305.11186, without its prompt",
     settings={"bits": 8},
+    check=check,
     on=bits,
 )

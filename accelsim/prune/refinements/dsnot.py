@@ -92,4 +92,6 @@ WORD = Refinement(
     settings={"cycles": 50, "threshold": 0.01, "power": 1.0},
     needs=frozenset({"moments"}),
     on=dsnot,
+    restarts=True,
+    changes_mask=True,
 )

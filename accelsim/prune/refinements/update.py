@@ -39,4 +39,5 @@ WORD = Refinement(
     settings={"damping": 0.01, "block": 128},
     needs=frozenset({"gram"}),
     on=update,
+    restarts=True,
 )
