@@ -6,10 +6,10 @@ Sources: the tables of arXiv 2603.05232 (cuBLASLt dense, cuSPARSELt 2:4; INT8 de
 and public threads, named by row. One factor for a device and type is fitted, on square products alone: how
 much more energy a chip takes than is counted (`power.wide`, `power.narrow`). `--fit` prints the factors that
 fit best; those of the presets are set by hand near them, not at them. No factor is fitted to rows of table
-`layers`, of the same source; but the walking order of 2:4 FP16 on A100 (`wide_sparse_swizzle`) was chosen from
-measured layers, its FP16 rows there among them, which therefore do not test it. With a
-GPU and torch the products are measured there as well. `--plot` needs matplotlib. Speed-ups of whole networks,
-and of GPUs that are not modelled, are left out.
+`layers`, of the same source; but the walking order of 2:4 FP16 on A100 (`wide_sparse_swizzle`) was chosen
+from measured layers, its FP16 rows there among them, which therefore do not test it. With a GPU and torch
+the products are measured there as well. `--plot` needs matplotlib. Speed-ups of whole networks, and of GPUs
+that are not modelled, are left out.
 """
 
 from __future__ import annotations
