@@ -117,7 +117,7 @@ class _Bench:
         except ValueError as error:
             message = str(error).removeprefix(f"layer {layer.name!r}: ")
             raise ValueError(f"{place} on {machine.name}: {message}") from None
-        key = _plan_key(work.plan) + repr((work.segments, work.most_bursts)).encode()
+        key = _plan_key(work.plan) + repr((work.segments, work.most_bursts, work.asked)).encode()
         for sample in work.samples:
             key += _plan_key(sample.plan) + repr(sample.weight).encode() + _held_key(sample.held)
         key += _held_key(work.held)
@@ -174,7 +174,7 @@ def _energy(machine: Accelerator, events: Mapping[str, float]) -> dict[str, Any]
 
 
 def _held_key(held: Integers | None) -> bytes:
-    return b"" if held is None else hashlib.sha256(held.tobytes()).digest()
+    return b"nothing" if held is None else hashlib.sha256(held.tobytes()).digest()
 
 
 def _explained(

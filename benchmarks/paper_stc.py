@@ -5,9 +5,11 @@
 Sources: the tables of arXiv 2603.05232 (cuBLASLt dense, cuSPARSELt 2:4; INT8 dense writes INT32, 2:4 BF16)
 and public threads, named by row. One factor for a device and type is fitted, on square products alone: how
 much more energy a chip takes than is counted (`power.wide`, `power.narrow`). `--fit` prints the factors that
-fit best; the presets have them. Rows of table `layers` are of the same source and fitted to nothing. With a
-GPU and torch the products are measured there as well. `--plot` needs matplotlib. Speed-ups of whole networks,
-and of GPUs that are not modelled, are left out.
+fit best; those of the presets are set by hand near them, not at them. No factor is fitted to rows of table
+`layers`, of the same source; but the walking order of 2:4 FP16 on A100 (`wide_sparse_swizzle`) was chosen
+from measured layers, its FP16 rows there among them, which therefore do not test it. With a GPU and torch
+the products are measured there as well. `--plot` needs matplotlib. Speed-ups of whole networks, and of GPUs
+that are not modelled, are left out.
 """
 
 from __future__ import annotations
@@ -208,7 +210,8 @@ def fitted(rows: Sequence[Row]) -> dict[str, Any]:
     """The factors in the presets."""
     cores = {f"{row.claim.machine} {row.claim.dtype}": row.core for row in rows}
     return {
-        "what": "chip energy for each counted joule; one for a device and type, on squares of 1024 and more",
+        "what": "chip energy for each counted joule, set near the fit; one for a device and width of types, "
+        "on squares of 1024 and more",
         **{name: core.power.factor(core.dtype) for name, core in cores.items()},
     }
 

@@ -17,6 +17,7 @@ from accelsim.layer_times import BooksError
 from accelsim.machine import Timeline, Traffic
 from accelsim.plan import Layout, Plan, Stage
 from accelsim.run import run
+from accelsim.samples import Sample
 from accelsim.workload import Layer, Matmul, Unknown, Workload
 
 # The module, not the function in it.
@@ -181,6 +182,33 @@ def test_layers_with_equal_plans_keep_their_own_counts(simulations: list[bool]) 
     report = run(workload(matmul("a", kept=64), matmul("b", n=16, kept=64)), Toy(), baseline=False)
     assert len(simulations) == 2
     assert [row.macs_dense for row in report.layers] == [4 * 8 * 32, 4 * 16 * 32]
+
+
+@pytest.mark.parametrize("part", ["asked", "held"])
+def test_equal_samples_that_stand_for_different_layers_are_kept_apart(part: str) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Sampled(Toy):
+        """Every layer as the same sample; layers of 16 columns have something else beside it."""
+
+        cache: ClassVar[Cache | None] = Cache(
+            bytes=1 << 16, line_bytes=64, ways=4, bandwidth=1e11, hit_latency=1e-8, miss_latency=0
+        )
+
+        def plan(self, layer: Layer) -> LayerPlan:
+            assert isinstance(layer, Matmul)
+            work = super().plan(matmul("sample"))
+            lines, other = np.arange(4) * 65536, layer.n == 16
+            # What is held before the layer is of no use to samples, which hold their own.
+            held = lines if part == "held" else None
+            sample = Sample(plan=work.plan, weight=2.0, held=None if other else held)
+            asked = (20, 10) if part == "asked" and other else (40, 10)
+            return replace(work, samples=(sample,), held=held if other else None, asked=asked)
+
+    layers = workload(matmul("a"), matmul("b", n=16))
+    together = [row.traffic for row in run(layers, Sampled(), baseline=False).layers]
+    alone = [run(workload(each), Sampled(), baseline=False).layers[0].traffic for each in layers.layers]
+    assert together == alone
+    assert alone[0] != alone[1]
 
 
 def test_what_the_machine_cannot_run_is_listed_outside_the_totals_with_one_warning() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from accelsim.dram.clocking import enqueue, run
 from accelsim.dram.presets import DEVICES
-from accelsim.dram.seat import Memory, seat
+from accelsim.dram.seat import Memory, most_waiting, seat
 
 LONGEST_QUEUE = 1 << 12
 """Accesses of a channel and port that wait to be accepted."""
@@ -41,7 +41,8 @@ class ClockedMemory:
         self._heads = np.zeros((channels, 2), np.int64)
         self._tails = np.zeros((channels, 2), np.int64)
         self._back: list[tuple[int, int]] = []
-        self._found = np.zeros((LONGEST_QUEUE, 2), np.int64)
+        # One run may settle all that both ports of a channel queue, and all that it had accepted before.
+        self._found = np.zeros((2 * LONGEST_QUEUE + most_waiting(self._seat), 2), np.int64)
         self._owners = 0
 
     def offer(self, cycle: int, address: int, *, write: bool) -> int:

@@ -15,7 +15,8 @@ from accelsim.accelerators.sparse_tensor_core import SparseTensorCore
 from accelsim.accelerators.sparse_tensor_core.grids import Place, grid_of
 from accelsim.accelerators.sparse_tensor_core.presets import A100, A100_PCIE, H100, H100_PCIE, TINY
 from accelsim.accelerators.sparse_tensor_core.rows import plan_of
-from accelsim.accelerators.sparse_tensor_core.tiles import choose
+from accelsim.accelerators.sparse_tensor_core.tiles import choose, estimate
+from accelsim.accelerators.sparse_tensor_core.verdicts import facts
 from accelsim.layer_times import layer_times
 from accelsim.machine import simulate
 from accelsim.plan import Plan
@@ -109,6 +110,17 @@ def test_few_tokens_get_a_narrow_tile_and_a_deep_product_is_split() -> None:
     assert kernel.tile.activations == 16
     assert kernel.splits > 1
     assert choose(A100, (product(8192, 8192, 8192),), False).splits == 1
+
+
+def test_parts_of_k_that_are_empty_are_not_counted() -> None:
+    kernel = replace(TINY.kernel(sparse=False), splits=4)
+    work = (product(32, 32, 9 * kernel.tile_k),)
+    plan, found = plan_of(kernel, work), facts(kernel, work)
+    # As many blocks again add the parts up.
+    assert found["waves"] == len(np.unique(plan.group)) / 2 / kernel.slots == 3 / kernel.slots
+    assert found["splits"] == 3
+    assert found == facts(replace(kernel, splits=3), work)
+    assert estimate(kernel, work) == estimate(replace(kernel, splits=3), work)
 
 
 def test_a_cluster_asks_for_shared_operands_once() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from accelsim.dram import DEVICES, Cache, Memory
+from accelsim.dram import DEVICES, Cache, Memory, clocked
 from accelsim.dram.clocked import LONGEST_QUEUE, ClockedMemory, described
 from accelsim.machine import simulate
 from accelsim.plan import Layout, Plan, Stage
@@ -82,6 +82,17 @@ def test_a_memory_is_known_by_plain_numbers() -> None:
     description = {"device": "HBM2-2000x16", "clock_hz": 1e9, "changes": {"channels": 2}}
     assert described(description).dram.channels == 2
     assert described(description).access_bytes == 32
+
+
+def test_all_that_both_ports_queue_may_come_back_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clocked, "LONGEST_QUEUE", 4)
+    memory = Memory(dram=replace(DEVICES["DDR4-2400"], channels=1), clock_hz=1e9)
+    seated = ClockedMemory(memory)
+    accepted = [seated.offer(0, access * 64, write=False) for access in range(3)]
+    assert seated.advance(4) == []
+    # Those are accepted by now, and the queues are empty.
+    queued = [seated.offer(5, access * 64, write=access >= 14) for access in range(10, 18)]
+    assert sorted(seated.advance(10_000)) == accepted + queued
 
 
 def test_what_has_no_clocked_form_or_no_place_is_refused() -> None:

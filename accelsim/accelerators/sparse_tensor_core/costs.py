@@ -91,7 +91,7 @@ class Power:
         counted = f"{self.factor(dtype):g} times the counted energy of {_kind(dtype)} products"
         return (
             f"the clock drops at {self.watts:g} W: {memory}, and {counted} (power)",
-            "the factor of the power is fitted to measured square products, dense and 2:4 alike",
+            "the factor of the power is set near its fit to measured square products, dense and 2:4 alike",
         )
 
 

@@ -39,6 +39,11 @@ class Grid(NamedTuple):
         """Parts of k that are not empty."""
         return -(-self.deep // self.block_steps)
 
+    @property
+    def blocks(self) -> int:
+        """Those that multiply: of each tile one for each part of k."""
+        return self.tiles * self.splits
+
 
 def grid_of(kernel: Kernel, product: Matmul) -> Grid:
     """How the kernel cuts a product."""

@@ -312,6 +312,6 @@ class SparseTensorCore:
         if self.dense_tiles == "fine" and set(types) - {"int8"}:
             yield "dense tiles in steps of 16 activations (cuBLAS), of INT8 and 2:4 CUTLASS's sizes alone"
         if self.wide_sparse_swizzle and set(types) - set(NARROW):
-            yield "2:4 kernels of 16 bits go down all weights tile by tile (as measured layers say)"
+            yield "2:4 kernels of 16 bits go down all weights tile by tile (chosen from measured layers)"
         if self.sparse_kernels == "mma":
             yield "2:4 runs on mma.sp of Ampere's kernels: 0.63 of dense peak, times 1.42 (measured)"

@@ -21,8 +21,8 @@ from accelsim.accelerators.sparse_tensor_core.sparseloop import (
     SPARSELOOP_FLEXIBLE,
 )
 
-# Boards' limits; idle power is not published, so it is a choice. The factors are the fit of
-# `benchmarks/paper_stc.py` to the square products of the PCIe boards, one for a device and type.
+# Boards' limits; idle power is not published, so it is a choice. The factors are set near the fit
+# of `benchmarks/paper_stc.py` to the square products of the PCIe boards, one for a device and type.
 A100_POWER = Power(watts=400, idle_watts=70, wide=8.0, narrow=14.0)
 H100_POWER = Power(watts=700, idle_watts=70, wide=7.0, narrow=11.7)
 

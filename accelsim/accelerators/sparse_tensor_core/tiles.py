@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from accelsim.accelerators.products import ELEMENT_BITS
 from accelsim.accelerators.sparse_tensor_core.events import powered_clocks
+from accelsim.accelerators.sparse_tensor_core.grids import grid_of
 from accelsim.accelerators.sparse_tensor_core.kernels import Kernel, Tile
 from accelsim.workload import Matmul
 
@@ -67,31 +68,25 @@ def choose(core: SparseTensorCore, products: tuple[Matmul, ...], sparse: bool) -
 def estimate(kernel: Kernel, products: tuple[Matmul, ...]) -> float:
     """Clocks of all products: the busiest unit of an SM with start and end of its tiles, DRAM, and power."""
     core, tile = kernel.core, kernel.tile
-    blocks = sum(count_tiles(kernel, product) for product in products) * kernel.splits
-    steps = max(-(-product.k // kernel.tile_k) for product in products)
-    steps = -(-steps // kernel.splits)
-    busiest = -(-blocks // core.sms)
+    grids = [grid_of(kernel, product) for product in products]
+    steps = max(grid.block_steps for grid in grids)
+    is_split = any(grid.splits > 1 for grid in grids)
+    busiest = -(-sum(grid.blocks for grid in grids) // core.sms)
     together = min(busiest, kernel.blocks_per_sm)
     latency = (core.l2.hit_latency + core.l2.miss_latency) * core.clock_hz
     paced = max(kernel.mma_cycles, kernel.port_cycles, kernel.copy_cycles)
     # A ring of few stages waits for its memory.
     step = max(paced, (latency + paced) / tile.stages / together)
     edge = latency + paced + core.shared_latency + core.mma_latency
-    out_bytes = tile.weights * tile.activations * (32 if kernel.splits > 1 else kernel.out_bits) / 8
+    out_bytes = tile.weights * tile.activations * (32 if is_split else kernel.out_bits) / 8
     end = out_bytes / min(core.l2_port_bytes, core.dram.peak_bandwidth / core.clock_hz / core.sms)
     clocks = busiest * (steps * step + end) + -(-busiest // together) * edge
-    if kernel.splits > 1:
+    if is_split:
         clocks += 2 * latency + busiest * end
     bytes_a_clock = core.dram.peak_bandwidth / core.clock_hz
     least_bytes = _least_bytes(kernel, products)
     powered = powered_clocks(kernel, products, least_bytes)
     return max(clocks, least_bytes / bytes_a_clock + edge, powered)
-
-
-def count_tiles(kernel: Kernel, product: Matmul) -> int:
-    """Tiles of the result."""
-    tile = kernel.tile
-    return product.count * -(-product.n // tile.weights) * -(-product.m // tile.activations)
 
 
 def _least_bytes(kernel: Kernel, products: tuple[Matmul, ...]) -> float:
@@ -100,10 +95,10 @@ def _least_bytes(kernel: Kernel, products: tuple[Matmul, ...]) -> float:
     total = 0.0
     for p in products:
         operands = p.n * p.k * kernel.weight_bits + p.m * p.k * bits
-        partial = 64 * kernel.splits * p.m * p.n if kernel.splits > 1 else 0
-        tall, wide = -(-p.n // kernel.tile.weights), -(-p.m // kernel.tile.activations)
-        a_wave = kernel.wave_bytes(tall, wide) * -(-p.k // kernel.tile_k)
-        waves = tall * wide / kernel.slots if a_wave > kernel.core.l2.bytes else 0.0
+        grid = grid_of(kernel, p)
+        partial = 64 * grid.splits * p.m * p.n if grid.splits > 1 else 0
+        a_wave = kernel.wave_bytes(grid.tall, grid.wide) * grid.deep
+        waves = grid.tall * grid.wide / kernel.slots if a_wave > kernel.core.l2.bytes else 0.0
         total += p.count * max(operands / 8, waves * a_wave)
         total += p.count * (p.m * p.n * kernel.out_bits + partial) / 8
     return total
@@ -148,8 +143,9 @@ def _deeper(core: SparseTensorCore, tile: Tile, sparse: bool, room: int) -> Tile
 def _split(kernel: Kernel, core: SparseTensorCore, products: tuple[Matmul, ...]) -> Iterator[Kernel]:
     """The kernel, and with k cut in parts while all parts run at once."""
     yield kernel
-    blocks = sum(count_tiles(kernel, product) for product in products)
     steps = -(-products[0].k // kernel.tile_k)
     for splits in SPLITS[1:]:
-        if splits <= min(core.most_splits, steps // 2) and blocks * splits <= kernel.slots:
-            yield replace(kernel, splits=splits)
+        cut = replace(kernel, splits=splits)
+        blocks = sum(grid_of(cut, product).blocks for product in products)
+        if splits <= min(core.most_splits, steps // 2) and blocks <= kernel.slots:
+            yield cut

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accelsim.accelerators.sparse_tensor_core.grids import grid_of
-from accelsim.accelerators.sparse_tensor_core.tiles import count_tiles
 from accelsim.golden.two_four import FORMATS
 from accelsim.workload import Matmul
 
@@ -23,24 +22,19 @@ WORTH_SAYING = 0.02
 
 def facts(kernel: Kernel, products: tuple[Matmul, ...]) -> dict[str, int | float | str]:
     """What the report line says of the kernel."""
-    tiles = sum(count_tiles(kernel, product) for product in products)
-    blocks = tiles * kernel.splits
+    grids = [grid_of(kernel, product) for product in products]
+    blocks = sum(grid.blocks for grid in grids)
     pattern = FORMATS[kernel.core.dtype].pattern if kernel.sparse else "dense"
     done = sum(p.count * p.m * p.n * p.k for p in products)
-    padded = (
-        sum(
-            count_tiles(kernel, p) * kernel.tile.weights * kernel.tile.activations * grid_of(kernel, p).deep
-            for p in products
-        )
-        * kernel.tile_k
-    )
+    steps = sum(grid.tiles * grid.deep for grid in grids)
+    padded = steps * kernel.tile.weights * kernel.tile.activations * kernel.tile_k
     return {
         "pattern": pattern,
         "tile": str(kernel.tile),
-        "splits": kernel.splits,
+        "splits": max(grid.splits for grid in grids),
         "tile_k": kernel.tile_k,
         "stages": kernel.tile.stages,
-        "tiles": tiles,
+        "tiles": sum(grid.tiles for grid in grids),
         "waves": blocks / kernel.slots,
         "tail_filled": (blocks / kernel.core.sms) / -(-blocks // kernel.core.sms),
         "blocks_per_sm": kernel.blocks_per_sm,
