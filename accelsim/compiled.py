@@ -7,10 +7,12 @@ a kernel elsewhere calls kernels of its own file, or of these folders.
 
 from __future__ import annotations
 
+import dis
 import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import FrameType, ModuleType
 from typing import Any, TypeVar
 
 import numba
@@ -49,6 +51,41 @@ def inlined(function: Function) -> Function:
     wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     compiled: Function = numba.njit(forceinline=True, **wrappers, **OPTIONS)(function)
     return compiled
+
+
+def in_compiled_code(frame: FrameType) -> bool:
+    """Whether the frame, a thread's innermost, is at a call of a kernel, or of LLVM, which compiles it.
+
+    Such a call writes no file, and Python's signal handlers wait for its end. What the frame calls is read
+    from its bytecode: names and attributes of modules are looked up, all else counts as not compiled.
+    """
+    if frame.f_globals.get("__name__", "").startswith("llvmlite.binding."):
+        return True
+    return isinstance(_called(frame), numba.core.dispatcher.Dispatcher)
+
+
+def _called(frame: FrameType) -> Any:
+    """What stands before the bracket of the call that the frame is at; None if it is no plain name."""
+    steps = list(dis.get_instructions(frame.f_code))
+    call = next((step for step in steps if step.offset == frame.f_lasti), None)
+    if call is None or not call.opname.startswith("CALL") or call.positions is None:
+        return None
+    begin = call.positions.lineno, call.positions.col_offset
+    found: Any = None
+    for step in steps:
+        where = step.positions
+        if step.offset >= call.offset or where is None or (where.lineno, where.col_offset) != begin:
+            continue
+        name = step.argval
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            found = frame.f_globals.get(name)
+        elif step.opname.startswith(("LOAD_FAST", "LOAD_DEREF")):
+            found = frame.f_locals.get(name)
+        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            found = vars(found).get(name) if isinstance(found, ModuleType) else None
+        elif step.opname.startswith("CALL"):
+            found = None
+    return found
 
 
 @cache

@@ -4,9 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import types
 
 import pytest
+
+from accelsim.compiled import in_compiled_code, kernel
 
 SPINNING = """
 import sys, time
@@ -48,6 +52,7 @@ WORK = {
     "waiting": "time.sleep(60)",
     "python": "exec('while True: pass')",
     "compiled": "import test_interrupts_spin; test_interrupts_spin.spin()",
+    "compiled, in a file": "import test_interrupts_spin; test_interrupts_spin.spin_in_a_file()",
 }
 
 
@@ -61,9 +66,65 @@ def test_an_interrupt_ends_it_at_once(work: str, tmp_path) -> None:
         "    while count != 0:\n"
         "        count = (count * 3) & 1023 | 1\n"
         "    return count\n"
+        "def spin_in_a_file():\n"
+        "    import os\n"
+        "    from accelsim.report import whole_file\n"
+        "    with whole_file(os.environ['OUT']) as file:\n"
+        "        file.write('begun')\n"
+        "        spin()\n"
     )
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    status, seconds, said = interrupted(WORK[work], PYTHONPATH=path)
+    (tmp_path / "out").mkdir()
+    status, seconds, said = interrupted(WORK[work], PYTHONPATH=path, OUT=str(tmp_path / "out" / "file"))
     assert status == 130
+    assert not list((tmp_path / "out").iterdir())
     assert seconds < 20  # it would be never
     assert said == ""
+
+
+# A call in C that lets other threads go on, and takes a few seconds, as a long write does.
+BUSY = """
+    import hashlib
+    try:
+        hashlib.pbkdf2_hmac("md5", b"a", b"b", 5_000_000)
+    finally:
+        print("cleaned up", file=sys.stderr)
+"""
+
+
+def test_what_may_be_a_write_is_waited_for_and_cleans_up() -> None:
+    status, _, said = interrupted(BUSY)
+    assert (status, said) == (130, "cleaned up\n")
+
+
+@kernel
+def odd(rounds: int) -> int:
+    count = 1
+    for _ in range(rounds):
+        count = (count * 3) & 1023 | 1
+    return count
+
+
+@pytest.mark.slow  # without compilation
+@pytest.mark.parametrize(
+    "call", ["odd(rounds)", "module.odd(rounds)", "[0, abs(odd(\n  rounds))]", "odd(*[rounds])"]
+)
+def test_a_call_of_a_kernel_is_known(call: str) -> None:
+    odd(1)
+    module = types.ModuleType("module")
+    module.odd = odd  # type: ignore[attr-defined]
+    names = {"odd": odd, "module": module, "rounds": 10**9}
+    thread = threading.Thread(target=exec, args=(call, names), daemon=True)
+    thread.start()
+    known = False
+    while thread.is_alive() and not known:
+        time.sleep(0.02)
+        frame = sys._current_frames().get(thread.ident or 0)
+        known = frame is not None and in_compiled_code(frame)
+    assert known
+    thread.join()
+
+
+def test_a_call_of_anything_else_is_not() -> None:
+    assert not in_compiled_code(sys._getframe())
+    assert not in_compiled_code((lambda: sys._getframe())())

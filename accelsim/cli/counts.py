@@ -173,9 +173,10 @@ def _run(
 ) -> None:
     with progress(workload.model) as advance:
         report = run(workload, target.accelerator, baseline=baseline, preset=target.preset, progress=advance)
+    # The timeline is last: whether its window lies in the run is known only now.
+    show(report, files.json, explain=explain)
     write_page(files.html, [report])
     write_timeline(files.timeline, workload, target.accelerator, report, files.window)
-    show(report, files.json, explain=explain)
 
 
 def _check_word(flag: str, word: str | None, known: tuple[str, ...]) -> None:

@@ -156,11 +156,12 @@ def run_model(
         report = replace(report, accuracy=source.accuracy(evaluation))
         watch.lap("evaluated")
     watch.say(workload.model)
+    # The timeline is last: whether its window lies in the run is known only now.
+    show(report, json, explain=explain)
     write_page(html, [report])
-    write_timeline(timeline, workload, target.accelerator, report, window)
     if save_schedule is not None and sat is not None:
         schedule.save(save_schedule, sat, [report, *filter(None, [report.baseline])])
-    show(report, json, explain=explain)
+    write_timeline(timeline, workload, target.accelerator, report, window)
 
 
 def trace_model(

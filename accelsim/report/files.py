@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+_DRAFTS: set[Path] = set()
+"""Begun, and neither put in place nor taken away."""
+
 
 def as_json(values: Any) -> str:
     """Plain values as text with a newline at the end. Raises ValueError for NaN and infinity."""
-    return json.dumps(values, indent=2, allow_nan=False, default=_plain_number) + "\n"
+    return json.dumps(values, indent=2, allow_nan=False, default=plain_number) + "\n"
 
 
 def write_atomically(path: str | os.PathLike[str], text: str) -> None:
@@ -38,6 +41,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     path = Path(os.path.realpath(path))
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     draft = Path(name)
+    _DRAFTS.add(draft)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             yield file
@@ -49,11 +53,14 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     except BaseException:
         draft.unlink()
         raise
+    finally:
+        _DRAFTS.discard(draft)
 
 
 def replaced(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a draft beside `path`, and put it there whole."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    _DRAFTS.add(draft)
     try:
         write(draft)
         with draft.open("rb") as file:
@@ -66,9 +73,18 @@ def replaced(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()
+        _DRAFTS.discard(draft)
 
 
-def _plain_number(value: Any) -> Any:
+def remove_drafts() -> None:
+    """Take away the drafts of files that are being written: the process ends here and now."""
+    for draft in list(_DRAFTS):
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
+def plain_number(value: Any) -> Any:
+    """The value of a numpy scalar, for `json`. TypeError for anything else."""
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"a report holds plain values, not {type(value).__name__}")

@@ -1,8 +1,9 @@
-"""A whole model in the arithmetic of the machine: Linear and attention in fixed point, exactly as golden.
+"""A model in the arithmetic of the machine: Linear, Conv1D and attention in fixed point, exactly as golden.
 
-Linear: weights and activations symmetrically quantised, products and sums exact, one factor behind them.
-Attention: Q and K of MSBs and perhaps LSBs, golden's softmax, probabilities and V in integers. All between
-(norms, activations, residuals, embeddings, position) stays the model's own: the machines do not have it.
+Linear (and Conv1D of `transformers`, its transpose): weights and activations symmetrically quantised,
+products and sums exact, one factor behind them. Attention: Q and K of MSBs and perhaps LSBs, golden's
+softmax, probabilities and V in integers. All between (norms, activations, residuals, embeddings, position)
+stays the model's own, convolutions too. What is near to these and not the same is refused.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,7 +25,22 @@ from accelsim_kernels.fixed_products import pack_pairs, safe_pairs
 from accelsim_kernels.operators import fixed_attention, fixed_linear, numbers_of
 
 IMPLEMENTATION = "accelsim_hardware"
-"""Name under which the attention is registered with `transformers` while it is swapped."""
+"""Name under which the attention is registered with `transformers` while it is swapped, with a number."""
+
+WITHOUT_EFFECT = (
+    "cache_position",
+    "dropout",
+    "is_causal",
+    "num_items_in_batch",
+    "output_attentions",
+    "output_hidden_states",
+    "output_router_logits",
+    "position_ids",
+    "return_dict",
+    "sliding_window",
+    "use_cache",
+)
+"""What models give to their attention and what is in the mask already, or no part of the arithmetic."""
 
 MSB_BITS, LSB_BITS = 6, 4
 """Progressive quantisation as the paper has it most often (SpAtten, section 3.4)."""
@@ -87,17 +104,19 @@ class Arithmetic:
 def hardware_arithmetic(model: nn.Module, machine: Machine | Arithmetic) -> Iterator[nn.Module]:
     """Inside the `with`, `model` computes as the machine does; afterwards it is as before.
 
-    machine: an accelerator (`Arithmetic.of` it), or an `Arithmetic`. Linear layers are replaced by
-    `FixedLinear`, and the attention of `transformers` models by `accelsim::fixed_attention`. ValueError where
-    there is nothing to replace, or an attention that cannot be reached.
+    machine: an accelerator (`Arithmetic.of` it), or an `Arithmetic`. Linear and Conv1D layers are replaced by
+    `FixedLinear`, and the attention of all `transformers` models inside by `accelsim::fixed_attention`.
+    ValueError where there is nothing to replace, for a layer derived from these or an attention that cannot
+    be reached, for a model whose layers are replaced already, and, when the model runs, for an attention with
+    more than a mask and a scale (softcap, sinks, a bias of positions).
     """
     arithmetic = machine if isinstance(machine, Arithmetic) else Arithmetic.of(machine)
     with ExitStack() as undo:
         swapped = 0
-        if arithmetic.weight_bits:
-            swapped = undo.enter_context(_linear_swapped(model, arithmetic))
         if arithmetic.attention is not None:
-            swapped += undo.enter_context(_attention_swapped(model, arithmetic))
+            swapped = undo.enter_context(_attention_swapped(model, arithmetic))
+        if arithmetic.weight_bits:
+            swapped += undo.enter_context(_linear_swapped(model, arithmetic))
         if not swapped:
             raise ValueError(f"{type(model).__name__} must have Linear layers or attention to compute")
         with torch.no_grad():
@@ -105,14 +124,17 @@ def hardware_arithmetic(model: nn.Module, machine: Machine | Arithmetic) -> Iter
 
 
 class FixedLinear(nn.Module):
-    """A Linear layer in fixed point: `accelsim::fixed_linear` on weights that are quantised once."""
+    """A Linear or Conv1D layer in fixed point: `accelsim::fixed_linear` on weights quantised once."""
 
-    def __init__(self, layer: nn.Linear, arithmetic: Arithmetic) -> None:
+    def __init__(self, layer: nn.Module, arithmetic: Arithmetic) -> None:
         super().__init__()
-        self.in_features, self.out_features = layer.in_features, layer.out_features
+        weight = layer.weight.detach()
+        if not isinstance(layer, nn.Linear):
+            weight = weight.T  # Conv1D has (in_features, out_features)
+        self.out_features, self.in_features = weight.shape
         self.weight, self.bias = layer.weight, layer.bias
         self._bits, self._by_row = arithmetic.activation_bits, arithmetic.scales == "row"
-        real = layer.weight.detach().float().numpy()
+        real = weight.float().contiguous().numpy()
         over = (1,) if self._by_row else None
         raw, scales = symmetric_quantise(real, arithmetic.weight_bits, over=over)
         highest = np.array([(1 << (self._bits - 1)) - 1])
@@ -129,13 +151,20 @@ class FixedLinear(nn.Module):
 
 @contextmanager
 def _linear_swapped(model: nn.Module, arithmetic: Arithmetic) -> Iterator[int]:
-    """Every Linear below the model is another module for a while; those that are shared stay shared."""
+    """Every Linear and Conv1D below the model is a FixedLinear for a while; shared ones stay shared."""
     places = [
         (parent, name, child)
         for parent in model.modules()
         for name, child in parent._modules.items()
-        if type(child) is nn.Linear
+        if isinstance(child, nn.Linear) or _is_conv1d(type(child))
     ]
+    for _, name, child in places:
+        if type(child) is not nn.Linear and not _is_conv1d(type(child)):
+            raise ValueError(
+                f"hardware_arithmetic computes Linear layers, not the {type(child).__name__} {name!r}"
+            )
+    if any(isinstance(child, FixedLinear) for child in model.modules()):
+        raise ValueError(f"{type(model).__name__} is in the arithmetic of a machine already")
     made = {id(child): FixedLinear(child, arithmetic) for _, _, child in places}
     try:
         for parent, name, child in places:
@@ -144,6 +173,14 @@ def _linear_swapped(model: nn.Module, arithmetic: Arithmetic) -> Iterator[int]:
     finally:
         for parent, name, child in places:
             setattr(parent, name, child)
+
+
+def _is_conv1d(kind: type) -> bool:
+    """Without an import of `transformers`, which may not be there."""
+    return kind.__module__ == "transformers.pytorch_utils" and kind.__name__ == "Conv1D"
+
+
+_NUMBERS = count()
 
 
 @contextmanager
@@ -159,18 +196,23 @@ def _attention_swapped(model: nn.Module, arithmetic: Arithmetic) -> Iterator[int
             raise ValueError(f"hardware_arithmetic cannot reach the attention of {type(model).__name__}")
         yield 0
         return
-    top = found[0]
-    before = top.config._attn_implementation
+    for child in found:
+        if not child._can_set_attn_implementation():
+            raise ValueError(f"hardware_arithmetic cannot reach the attention of {type(child).__name__}")
+    before = [child.config._attn_implementation for child in found]
+    # A name of its own: other models may be in other arithmetic at the same time.
+    name = f"{IMPLEMENTATION}_{next(_NUMBERS)}"
     with ExitStack() as undo:
-        AttentionInterface.register(IMPLEMENTATION, _Attention(arithmetic))
-        undo.callback(AttentionInterface._global_mapping.pop, IMPLEMENTATION)
-        AttentionMaskInterface.register(IMPLEMENTATION, eager_mask)
-        undo.callback(AttentionMaskInterface._global_mapping.pop, IMPLEMENTATION)
-        if not top._can_set_attn_implementation():
-            raise ValueError(f"hardware_arithmetic cannot reach the attention of {type(top).__name__}")
-        top.set_attn_implementation(IMPLEMENTATION)
-        undo.callback(top.set_attn_implementation, before)
-        yield 1
+        AttentionInterface.register(name, _Attention(arithmetic))
+        undo.callback(AttentionInterface._global_mapping.pop, name)
+        AttentionMaskInterface.register(name, eager_mask)
+        undo.callback(AttentionMaskInterface._global_mapping.pop, name)
+        # A model sets those inside, too, so the outer ones are set back first: their calls come last here.
+        for child, implementation in reversed(list(zip(found, before, strict=True))):
+            undo.callback(child.set_attn_implementation, implementation)
+        for child in found:
+            child.set_attn_implementation(name)
+        yield len(found)
 
 
 class _Attention:
@@ -189,8 +231,11 @@ class _Attention:
         value: torch.Tensor,
         attention_mask: torch.Tensor | None,
         scaling: float | None = None,
-        **_: Any,
+        **more: Any,
     ) -> tuple[torch.Tensor, None]:
+        for name, given in more.items():
+            if given is not None and name not in WITHOUT_EFFECT:
+                raise ValueError(f"hardware_arithmetic cannot compute the {name} of {type(module).__name__}")
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         valid = None
         if attention_mask is not None:

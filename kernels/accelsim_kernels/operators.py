@@ -13,7 +13,7 @@ import torch
 
 from accelsim.golden.integer_attention import AttentionFormat
 from accelsim.golden.softmax import SoftmaxFormat
-from accelsim_kernels.attention import attend
+from accelsim_kernels.attention import ROUNDINGS, attend
 from accelsim_kernels.fixed_products import matmul_fixed
 from accelsim_kernels.packing import ELEMENTS, Packed, Pattern, pack, unpack
 from accelsim_kernels.products import matmul
@@ -245,11 +245,8 @@ def numbers_of(form: AttentionFormat) -> list[int]:
         softmax.degree,
         softmax.probability_fraction_bits,
         softmax.reciprocal_bits or 0,
-        ROUNDINGS.index(softmax.rounding),
+        ROUNDINGS[softmax.rounding],
     ]
-
-
-ROUNDINGS = ("half_even", "half_up", "floor")
 
 
 def _format(numbers: list[int], threshold: float) -> AttentionFormat:
@@ -260,7 +257,7 @@ def _format(numbers: list[int], threshold: float) -> AttentionFormat:
         degree=degree,
         probability_fraction_bits=probability,
         reciprocal_bits=reciprocal or None,
-        rounding=ROUNDINGS[rounding],
+        rounding=list(ROUNDINGS)[rounding],
     )
     return AttentionFormat(
         msb_bits=msb,

@@ -39,6 +39,16 @@ def decoder() -> nn.Module:
     return LlamaForCausalLM(config).eval()
 
 
+def generator() -> nn.Module:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=99, n_positions=32, n_embd=32, n_layer=2, n_head=4, n_inner=64, initializer_range=0.3
+    )
+    return GPT2LMHeadModel(config).eval()
+
+
 def outputs(model: nn.Module, ids: torch.Tensor, **more) -> torch.Tensor:
     with torch.no_grad():
         return model(input_ids=ids, **more)[0]
@@ -47,7 +57,7 @@ def outputs(model: nn.Module, ids: torch.Tensor, **more) -> torch.Tensor:
 IDS = torch.arange(36).reshape(3, 12) * 7 % 99
 
 
-@pytest.mark.parametrize("make", [encoder, decoder])
+@pytest.mark.parametrize("make", [encoder, decoder, generator])
 def test_a_model_is_close_in_many_bits_farther_in_few_and_itself_again_behind(make) -> None:
     model = make()
     before = outputs(model, IDS)
@@ -110,6 +120,58 @@ def test_every_linear_layer_is_golden_s_integers() -> None:
     assert np.array_equal(fixed(x).detach().numpy(), real + layer.bias.detach().numpy())
 
 
+def test_conv1d_is_the_linear_layer_of_its_transpose() -> None:
+    from transformers.pytorch_utils import Conv1D
+
+    turned = Conv1D(20, 30)
+    linear = nn.Linear(30, 20)
+    with torch.no_grad():
+        linear.weight.copy_(turned.weight.T)
+        linear.bias.copy_(turned.bias)
+    x = torch.randn(5, 30)
+    assert torch.equal(FixedLinear(turned, Arithmetic())(x), FixedLinear(linear, Arithmetic())(x))
+    model = generator()
+    with hardware_arithmetic(model, MACHINE):
+        assert not any(isinstance(child, (nn.Linear, Conv1D)) for child in model.modules())
+
+
+def test_two_models_at_a_time_have_each_their_own_arithmetic() -> None:
+    first, second = encoder(), encoder()
+    few, many = (Arithmetic.of(MACHINE, bits=bits) for bits in ((4, 0), (12, 4)))
+    with hardware_arithmetic(first, few):
+        alone = outputs(first, IDS)
+        with hardware_arithmetic(second, many):
+            assert torch.equal(outputs(first, IDS), alone)
+            assert not torch.equal(outputs(second, IDS), alone)
+        assert torch.equal(outputs(first, IDS), alone)
+
+
+def test_all_models_inside_a_module_are_swapped_and_set_back() -> None:
+    pair = nn.ModuleList([encoder(), decoder()])
+    pair[1].set_attn_implementation("eager")
+    before = [each.config._attn_implementation for each in pair]
+    alone = []
+    for each in pair:
+        with hardware_arithmetic(each, MACHINE):
+            alone.append(outputs(each, IDS))
+    with hardware_arithmetic(pair, MACHINE):
+        for each, expected in zip(pair, alone, strict=True):
+            assert torch.equal(outputs(each, IDS), expected)
+    assert [each.config._attn_implementation for each in pair] == before
+
+
+def test_an_attention_with_a_softcap_is_refused_by_name() -> None:
+    from transformers import Gemma2Config, Gemma2Model
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
+    model = Gemma2Model(Gemma2Config(vocab_size=99, num_key_value_heads=2, head_dim=8, **sizes)).eval()
+    with (
+        hardware_arithmetic(model, MACHINE),
+        pytest.raises(ValueError, match="cannot compute the softcap of Gemma2Attention"),
+    ):
+        outputs(model, IDS)
+
+
 def test_a_machine_without_fc_layers_leaves_linear_layers_alone() -> None:
     model = encoder()
     with hardware_arithmetic(model, PRESETS["full"]):
@@ -129,6 +191,10 @@ def test_a_plain_module_has_its_linear_layers_swapped_and_shared_ones_stay_share
     assert model[0] is shared
 
 
+class Scaled(nn.Linear):
+    """A layer that computes something else."""
+
+
 @pytest.mark.parametrize(
     ("work", "message"),
     [
@@ -136,6 +202,7 @@ def test_a_plain_module_has_its_linear_layers_swapped_and_shared_ones_stay_share
         (lambda: Arithmetic(weight_bits=17), "weight_bits must be between 2 and 16, not 17"),
         (lambda: Arithmetic(value_keep=0), "value_keep must be above 0 and at most 1, not 0"),
         (lambda: enter(nn.ReLU()), "ReLU must have Linear layers or attention to compute"),
+        (lambda: enter(nn.Sequential(Scaled(8, 8))), "computes Linear layers, not the Scaled '0'"),
         (lambda: enter(nn.MultiheadAttention(8, 2)), "cannot reach the attention of MultiheadAttention"),
     ],
 )

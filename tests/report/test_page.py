@@ -25,6 +25,7 @@ from accelsim.report import Accuracy, Spread
 from accelsim.report.figures import operand_bytes, roofline, stage_cycles, tokens
 from accelsim.report.page import embedded, page
 from accelsim.report.page.picture import png
+from accelsim.report.page.sections import section
 from strangers import LEFT, SCRIPT, WORDS, hostile
 
 pytestmark = pytest.mark.filterwarnings("ignore::accelsim.run.SkippedLayersWarning")
@@ -102,6 +103,7 @@ def test_embedded_json_cannot_end_its_element() -> None:
     values = {"a": "</script><script>&<!--"}
     assert not re.search("[<>&]", embedded(values))
     assert json.loads(embedded(values)) == values
+    assert embedded([np.int64(3), np.float64(0.5)]) == "[3,0.5]"
 
 
 def test_every_layer_has_its_row_with_the_figures_of_the_json(report: Report) -> None:
@@ -191,6 +193,30 @@ def test_a_report_of_nothing_and_one_without_a_baseline_are_pages() -> None:
     nothing = accelsim.run(Workload(model="m", layers=layers), accelsim.SpAtten())
     assert "Nothing was simulated" in page([nothing])
     assert "Nothing was simulated" not in page([alone])
+    for each in (alone, nothing):
+        text = page([each])
+        assert set(re.findall(r'href="#([^"]+)"', text)) <= set(re.findall(r'id="([^"]+)"', text))
+
+
+def test_a_layer_more_costs_the_page_a_line_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums over all layers are made once, not for each line."""
+    sums: list[int] = []
+    whole = Report.seconds.fget
+    assert whole is not None
+
+    def counted(report: Report) -> float:
+        sums.append(len(report.layers))
+        return float(whole(report))
+
+    monkeypatch.setattr(Report, "seconds", property(counted))
+    found = []
+    for number in (2, 20):
+        layers = tuple(Matmul(name=f"layer{index}", m=8, n=8, k=8) for index in range(number))
+        report = accelsim.run(Workload(model="m", layers=layers), accelsim.Systolic(rows=8, cols=8))
+        sums.clear()
+        section(report, 0)
+        found.append(len(sums))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,16 @@ def test_a_window_behind_the_run_is_refused_and_nothing_is_left(tmp_path: Path) 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_window_behind_the_run_costs_no_result(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    names = {"--json": "a.json", "--report": "a.html", "--timeline": "timeline.json"}
+    files = [word for flag, name in names.items() for word in (flag, str(tmp_path / name))]
+    assert main([*GEMM, *files, "--timeline-window", "999999999:1000000000"]) == 2
+    said = capsys.readouterr()
+    assert "gemm" in said.out
+    assert "a window of cycles must begin before the run ends" in said.err
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.html", "a.json"]
+
+
 @pytest.mark.parametrize("text", ["", "5", "5:", "9:3", "3:3", "a:b", "-1:4", "1:2:3", "1e3:2e3", "٣:٤"])
 def test_what_is_no_window_is_refused_in_one_line(
     text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path

@@ -18,6 +18,7 @@ from typing import Any
 
 from accelsim import __version__
 from accelsim.extras import require
+from accelsim.report.files import plain_number
 from accelsim.report.page.sections import Section, interval, section
 from accelsim.report.page.workloads import pictures
 from accelsim.report.quantities import figure, joules, seconds, size, times
@@ -78,7 +79,7 @@ def page(reports: Sequence[Report], *, command: str = "", several: bool = False)
 
 def embedded(values: Any) -> str:
     """JSON that can stand in a script element: nothing in it ends the element or begins another."""
-    text = json.dumps(values, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(values, allow_nan=False, separators=(",", ":"), default=plain_number)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 

@@ -87,7 +87,7 @@ def section(report: Report, index: int) -> Section:
         roofline=draw(drawn, report.seconds) if drawn.pruned else None,
         stages=tuple((stage, _stage_bar(stage)) for stage in stage_cycles(report)),
         operands=tuple(_operands(report)),
-        lines=tuple(_line(row, dense, report) for row, dense in report.pairs()),
+        lines=tuple(_lines(report)),
         accuracies=tuple(_accuracies(report.accuracy)),
         ablation=columns(report.ablation) if report.ablation else None,
         savings=savings(report),
@@ -173,14 +173,20 @@ def _operands(report: Report) -> Iterator[Comparison]:
             )
 
 
-def _line(row: LayerRow, dense: LayerRow | None, report: Report) -> Line:
-    longest = max(each.seconds or 0.0 for each in report.layers)
+def _lines(report: Report) -> Iterator[Line]:
+    whole = report.seconds
+    longest = max((each.seconds or 0.0 for each in report.layers), default=0.0)
+    for row, dense in report.pairs():
+        yield _line(row, dense, whole, longest)
+
+
+def _line(row: LayerRow, dense: LayerRow | None, whole: float, longest: float) -> Line:
     energies = (row.dram_pj, row.sram_pj, row.logic_pj)
     return Line(
         row=row,
         dense=dense,
         speedup=ratio(dense.seconds, row.seconds) if dense else None,
-        share=row.seconds / report.seconds if row.seconds and report.seconds else None,
+        share=row.seconds / whole if row.seconds and whole else None,
         length=100 * row.seconds / longest if row.seconds else 0.0,
         waits=1 - (row.compute_cycles or 0) / row.cycles if row.cycles else None,
         kept=row.macs_done / row.macs_dense if row.macs_done is not None and row.macs_dense else None,
