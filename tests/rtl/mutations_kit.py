@@ -181,10 +181,10 @@ MUTATIONS = [
             Bug(
                 "accelsim_rtl.topk.store",
                 "reaches(promised, self.depth - 3)",
-                "reaches(promised, self.depth - 2)",
+                "reaches(promised, self.depth - 1)",
             )
         ],
-        {"rows", "beats", "cycles"},
+        {"rows", "beats", "rule"},
     ),
     (
         "spatten.topk",

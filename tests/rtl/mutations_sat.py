@@ -69,7 +69,7 @@ MUTATIONS = [
         "kit.fp32_adder",
         [],
         "dropped beat: more sums on their way than there is room for",
-        [Bug("accelsim_rtl.promised_store", "self.promised != self.depth", "1")],
+        [Bug("accelsim_rtl.promised_store", "taken | ~(full | (filled & self.issued))", "1")],
         {"rows", "beats", "rule"},
     ),
     (
@@ -203,7 +203,7 @@ MUTATIONS = [
         "sat.array",
         [],
         "dropped beat: sums set out without room for them",
-        [Bug("accelsim_rtl.promised_store", "self.promised != self.depth", "1")],
+        [Bug("accelsim_rtl.promised_store", "taken | ~(full | (filled & self.issued))", "1")],
         {"rows", "beats", "rule"},
     ),
     (
@@ -311,7 +311,7 @@ MUTATIONS = [
                 "enters & (entered[:bits] == side - 2)",
             )
         ],
-        {"rows", "beats"},
+        {"rows", "beats", "rule"},
     ),
     (
         "sat.transpose",

@@ -75,7 +75,7 @@ MUTATIONS = [
         "stc.dot_product",
         [],
         "wrong sign: elements of B are taken for positive",
-        [Bug("accelsim_rtl.stc.lane", '("b", other, parameters.b_signed)', '("b", other, False)')],
+        [Bug("accelsim_rtl.stc.lane", '("b", other, self.parameters.b_signed)', '("b", other, False)')],
         {"rows", "beats"},
     ),
     (
