@@ -210,7 +210,11 @@ FLAWS = [
     (
         claims.REORDERED,
         "a beat goes to the place of the first one of its burst",
-        Bug("accelsim_rtl.axi.reorder_buffer", "Cat(Array(counts)[self.burst]", "Cat(Const(0, len(given))"),
+        Bug(
+            "accelsim_rtl.axi.reorder_buffer",
+            "Array(counts)[self.burst][: len(given)]",
+            "(Array(counts)[self.burst] & 0)[: len(given)]",
+        ),
     ),
     (
         claims.REORDERED,

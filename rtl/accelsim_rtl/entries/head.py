@@ -254,7 +254,9 @@ def _sums(parameters: Parameters, program: Sequence[int], added: list[Raw]) -> I
     for payload in program:
         step = parameters.importance.unpack(payload)
         for _ in range(step["rows"]):
-            row = next(rows)
+            row = next(rows, None)
+            if row is None:
+                return  # it waits for rows that do not come
             sums[: len(row)] = accumulated(sums[: len(row)], row, parameters.importance_bits)
         if step["operation"] == CLEAR:
             sums[: -(-step["count"] // accumulator.width) * accumulator.width] = 0

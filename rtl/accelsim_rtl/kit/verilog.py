@@ -40,7 +40,8 @@ _CELL = re.compile(r"^  cell (\\\S+) ", re.M)
 _PORT = re.compile(r"^(  wire (?:width \d+ |signed )*(?:input|output) )\d+( +\\(\S+))$", re.M)
 # Also inside the string that names a memory, where the backslash is doubled.
 _NAME = re.compile(r'(?<!")\\[^\s"]+')
-_ESCAPED = re.compile(r"\\(\w+) ")
+_ESCAPED = re.compile(r"\\([\w\[\]]+) ")
+_DEFINED = re.compile(r"^(?:\(\*[^\n]*\*\)\n)*module (?P<name>\w+).*?^endmodule\n*", re.M | re.S)
 
 
 def verilog(component, top: str) -> str:
@@ -48,7 +49,9 @@ def verilog(component, top: str) -> str:
 
     The same component gives the same text, byte by byte.
     """
-    return _written(rtlil(component, top))
+    text = _written(rtlil(component, top))
+    modules = {module["name"]: module[0].rstrip("\n") for module in _DEFINED.finditer(text)}
+    return "\n\n".join([modules.pop(top), *modules.values()]) + "\n"
 
 
 def rtlil(component, top: str) -> str:
@@ -138,10 +141,13 @@ def _written(text: str) -> str:
 
 
 def _unreserved(text: str) -> str:
-    """Verilog in which names that Yosys still escapes, words of the language such as `final`, end in `_`."""
+    """Verilog in which names that Yosys still escapes are plain.
+
+    Words of the language, such as `final`, end in `_`; so do registers that lost bits, `a_reg[9]`.
+    """
     taken = set(re.findall(r"\w+", text))
     for name in sorted(set(_ESCAPED.findall(text))):
-        new = name + "_"
+        new = re.sub(r"\W+", "_", name).strip("_") + "_"
         while new in taken:
             new += "_"
         taken.add(new)
