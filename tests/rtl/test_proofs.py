@@ -274,15 +274,6 @@ FLAWS = [
         Bug("accelsim_rtl.stc.dot_product", "store.room | ~step.last", "1"),
     ),
     (
-        stc_proofs.PASS,
-        "beats wait while no pass runs",
-        Bug(
-            "accelsim_rtl.stc.tile",
-            "beats.ready.eq(loading & ~there)",
-            "beats.ready.eq(loading & ~there & self.running)",
-        ),
-    ),
-    (
         stc_proofs.WALK,
         "inner loops go on where they were",
         Bug(
