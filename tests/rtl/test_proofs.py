@@ -310,7 +310,10 @@ def test_it_is_proven(proof):
 
 @pytest.mark.parametrize(("claim", "wrong", "bug"), FLAWS, ids=[flaw[1] for flaw in FLAWS])
 def test_a_bug_refutes_the_proof(claim, wrong, bug):
-    proof = next(proof for proof in catalogue.PROOFS if proof.claim == claim)
+    claimed = [proof for proof in catalogue.PROOFS if proof.claim == claim]
+    # The stream rule is claimed of many units; the bug is in one.
+    own = [proof for proof in claimed if bug.module.endswith(proof.unit.split(".")[-1])]
+    proof = (own or claimed)[0]
     with planted(bug):
         verdict = prove(proof)
     print(f"{proof.unit} | {wrong} | refuted {verdict.clocks} clocks after reset")
