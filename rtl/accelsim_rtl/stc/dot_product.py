@@ -30,7 +30,7 @@ class DotProduct(Component):
             {
                 "steps": In(stream.Signature(steps_layout(parameters))),
                 "sums": Out(stream.Signature(ACCUMULATOR_BITS)),
-                "place": Out(range(parameters.sums)),
+                "place": Out(range(max(2, parameters.sums))),
                 "promised": Out(range(self.store.depth + 1)),
             }
         )
