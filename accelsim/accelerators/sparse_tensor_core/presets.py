@@ -55,6 +55,7 @@ H100_PCIE = replace(
     H100,
     sms=114,
     clock_hz=1.755e9,
+    # 5,120 bytes a clock are inferred (80 slices of 64 bytes), not published: a choice.
     l2=replace(H100_L2, bandwidth=5120 * 1.755e9),
     dram=H100_HBM2E,
     power=replace(H100_POWER, watts=350),
