@@ -50,8 +50,8 @@ class Power:
     `watts`: the limit (0: none), of which `idle_watts` are gone before anything is counted. Counted are
     tensor cores, registers, shared memories and L2; `wide` and `narrow` (types of 16 and more bits, of 8 and
     less) stand for all else: schedulers, wires, clocks, losses. They are the only fitted figures of a board.
-    `memory_bit_pj`: a bit of HBM with link and controller, about 7 pJ (said to be in Xilinx WP485); the currents of the
-    device alone give a third of it.
+    `memory_bit_pj`: a bit of HBM with link and controller, 7 pJ (Xilinx WP485, known at second
+    hand); the currents of the device alone give a third of it.
     """
 
     watts: float = 0.0
