@@ -48,11 +48,13 @@ test-quick: $(DEV)
 test-plain: $(DEV)
 	NUMBA_DISABLE_JIT=1 $(PYTEST) $(QUICK) --ignore=tests/test_packaging.py $(PYTEST_ARGS)
 
-# The quick tests on the lower bounds of pyproject.toml. Old packages may warn on newer neighbours.
+# The wheel alone with the lowest and with the newest versions that pyproject.toml allows, then the quick tests
+# on the lowest. Old packages may warn on newer neighbours.
 test-lowest: $(DEV)
 	$(PIP) uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/lowest
 	$(BIN)/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct --editable '.[dev]'
+	$(BIN)/python tests/installed.py
 	env -u MAKEFLAGS -u MFLAGS $(VENV)/lowest/bin/python -m pytest $(QUICK) -W default $(PYTEST_ARGS)
 
 lint: $(TORCH) $(DEV)
