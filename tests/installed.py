@@ -4,8 +4,8 @@
 
 The first two, the default, are words of uv: an empty environment with the lowest versions that pyproject.toml
 allows of what it names, and one with the newest of everything. They need uv and a package registry. `here`
-takes the packages of this environment. A workload runs on every machine and must give the JSON that it gives in
-the checkout, byte for byte; else exit status 1, and a line that says where they differ.
+takes the packages of this environment. A workload must give the JSON that it gives in the checkout, byte for
+byte; else exit status 1, and a line that says where they differ.
 """
 
 from __future__ import annotations
