@@ -28,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Idle OpenMP threads that spin are several times slower on a busy machine.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: run test test-quick test-plain test-lowest lint system clean
+.PHONY: run test test-quick test-plain test-lowest site lint system clean
 # Two pips in one environment would meet under -j.
 .NOTPARALLEL:
 
@@ -56,6 +56,10 @@ test-lowest: $(DEV)
 	$(BIN)/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct --editable '.[dev]'
 	$(BIN)/python tests/installed.py
 	env -u MAKEFLAGS -u MFLAGS $(VENV)/lowest/bin/python -m pytest $(QUICK) -W default $(PYTEST_ARGS)
+
+# The pages for a browser, from what is here: no network, and a warning is an error.
+site: $(DEV)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -c docs -d build/site-trees . build/site
 
 lint: $(TORCH) $(DEV)
 	$(BIN)/python -m ruff check .

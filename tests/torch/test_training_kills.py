@@ -14,6 +14,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from safetensors import SafetensorError  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from accelsim.training import checkpoint  # noqa: E402
@@ -22,10 +23,12 @@ from accelsim.workload import Workload  # noqa: E402
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
 SEEDS, EPOCHS = (0, 1), 2
-TRAIN = f"train vit --prune bdwp,2:8 --epochs {EPOCHS} --samples 64 --batch 32 --seeds 0,1 --resume -o".split()
+TRAIN = (
+    f"train vit --prune bdwp,2:8 --epochs {EPOCHS} --samples 64 --batch 32 --seeds 0,1 --resume -o".split()
+)
 SERVER = Path(__file__).with_name("mortal_training.py")
 KILLED = -9
-MOST_OPERATIONS = 14  # about as many as an epoch and the files of a run take
+MOST_OPERATIONS = 60  # the whole training takes some eighty; what is done is not done again
 MOST_KILLS = 40
 
 Train = Callable[..., int]
@@ -90,7 +93,11 @@ def same(one: object, other: object) -> bool:
     if isinstance(one, torch.Tensor):
         return isinstance(other, torch.Tensor) and torch.equal(one, other)
     if isinstance(one, dict):
-        return isinstance(other, dict) and one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+        return (
+            isinstance(other, dict)
+            and one.keys() == other.keys()
+            and all(same(one[k], other[k]) for k in one)
+        )
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))  # type: ignore[arg-type]
     return one == other
@@ -132,5 +139,5 @@ def test_a_file_that_is_written_in_place_would_be_noticed(unbroken: Path, tmp_pa
     for path in visible(unbroken):
         half = tmp_path / path.name
         half.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        with pytest.raises((ValueError, AssertionError, OSError, RuntimeError, Exception)):
+        with pytest.raises((ValueError, AssertionError, SafetensorError)):
             check_whole(half)
