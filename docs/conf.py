@@ -45,17 +45,8 @@ def menu() -> str:
 
 
 def _toctree(caption: str, pages: list[str]) -> str:
-    lines = [
-        "",
-        "```{toctree}",
-        ":hidden:",
-        *([f":caption: {caption}"] if caption else []),
-        "",
-        *pages,
-        "```",
-        "",
-    ]
-    return "\n".join(lines)
+    options = [":hidden:", f":caption: {caption}"] if caption else [":hidden:"]
+    return "\n".join(["", "```{toctree}", *options, "", *pages, "```", ""])
 
 
 def read(_app: Sphinx, page: str, source: list[str]) -> None:

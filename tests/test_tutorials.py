@@ -1,7 +1,7 @@
 """The pages that a reader types along with: their commands run, print what the page shows, and write files.
 
-In a block without a language a line behind `$ ` is a command, what follows is what it prints, and `...` stands
-for lines left out. What `$ cat FILE` shows is written to that file first: a reader copies it. All commands of
+In a block without a language a line behind `$ ` is a command, what follows is what it prints, and `...`
+stands for lines left out. What `$ cat FILE` shows is written to that file first: a reader copies it. All commands of
 a page run in one folder, in order.
 """
 
@@ -23,7 +23,7 @@ DOCS = ROOT / "docs"
 PAGES = ("reports.md", "tutorial_compress.md", "tutorial_architect.md", "tutorial_hardware.md")
 TORCH, RTL = {"minilm", "train", "trace", "mine.py"}, {"verify", "verilog", "synth", "units"}
 MODEL_ARITHMETIC = ("spatten", "--evaluate", "train")
-"""The last bits of a model's own numbers differ among processors, and with them what is decided or measured."""
+"""The last bits of a model's numbers differ among processors, and with them what is decided or measured."""
 NUMBER = r"(?<![\w.])\d[\d,]*\.?\d*"  # not the 2 of e2e
 
 Step = tuple[str, list[str]]
@@ -66,7 +66,7 @@ def missing(shown: list[str], printed: list[str], apart: float) -> list[str]:
 
 
 def typed(command: str, folder: Path, taken: Callable[[], str]) -> list[str]:
-    """What a command prints that succeeds; accelsim's run in this process, which has imported what it needs."""
+    """What a command prints that succeeds. Those of accelsim run here, where what they need is imported."""
     if command.startswith("accelsim "):
         assert main(shlex.split(command)[1:]) == 0, command
         return taken().splitlines()
@@ -79,9 +79,8 @@ def typed(command: str, folder: Path, taken: Callable[[], str]) -> list[str]:
 def cases() -> list[object]:
     found = []
     for page in PAGES:
-        words = set(
-            re.findall(r"[\w.]+", " ".join(command for command, _ in steps((DOCS / page).read_text())))
-        )
+        commands = " ".join(command for command, _ in steps((DOCS / page).read_text()))
+        words = set(re.findall(r"[\w.]+", commands))
         marks = [pytest.mark.torch] if TORCH & words else []
         marks += [pytest.mark.rtl] if RTL & words else []
         found.append(pytest.param(page, id=page, marks=[*marks, pytest.mark.slow]))  # without compilation
@@ -137,9 +136,8 @@ def test_pages_are_read_as_meant() -> None:
 
 
 def test_every_picture_of_the_pages_is_there_and_small() -> None:
-    names = [
-        name for page in PAGES for name in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", (DOCS / page).read_text())
-    ]
+    text = "".join((DOCS / page).read_text() for page in PAGES)
+    names = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
     assert names
     for name in names:
         assert 10_000 < (DOCS / name).stat().st_size < 200_000

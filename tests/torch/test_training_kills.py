@@ -1,4 +1,4 @@
-"""A training that is killed with SIGKILL, again and again: nothing finished is lost, nothing half-written read."""
+"""Training that is killed again and again: nothing finished is lost, nothing half-written is read."""
 
 from __future__ import annotations
 
@@ -93,11 +93,8 @@ def same(one: object, other: object) -> bool:
     if isinstance(one, torch.Tensor):
         return isinstance(other, torch.Tensor) and torch.equal(one, other)
     if isinstance(one, dict):
-        return (
-            isinstance(other, dict)
-            and one.keys() == other.keys()
-            and all(same(one[k], other[k]) for k in one)
-        )
+        equal_keys = isinstance(other, dict) and one.keys() == other.keys()
+        return equal_keys and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))  # type: ignore[arg-type]
     return one == other
