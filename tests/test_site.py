@@ -1,4 +1,4 @@
-"""The site of `make site`: it builds without a warning, asks nobody for anything, all links lead somewhere."""
+"""The site of `make site`: it builds without a warning, fetches nothing, and all links lead somewhere."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The pages that a reader types along with: their commands run, print what the page shows, and write files.
 
 In a block without a language a line behind `$ ` is a command, what follows is what it prints, and `...`
-stands for lines left out. What `$ cat FILE` shows is written to that file first: a reader copies it. All commands of
-a page run in one folder, in order.
+stands for lines left out. What `$ cat FILE` shows is written to that file first: a reader copies it. All
+commands of a page run in one folder, in order.
 """
 
 from __future__ import annotations
