@@ -29,18 +29,19 @@ NUMBER = r"(?<![\w.])\d[\d,]*\.?\d*"  # not the 2 of e2e
 Step = tuple[str, list[str]]
 
 
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of a page in that language. All are looked at: one that ends is none that begins."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S)
+    return [block for named, block in found if named == language]
+
+
 def steps(text: str) -> list[Step]:
     """The commands of a page, each with the lines that it shows of what it prints."""
     found = []
-    for block in re.findall(r"^```\n(.*?)^```$", text, re.M | re.S):
+    for block in blocks(text, ""):
         parts = re.split(r"^\$ (.*)\n", block, flags=re.M)
         found += list(zip(parts[1::2], (shown.splitlines() for shown in parts[2::2]), strict=True))
     return found
-
-
-def pythons(text: str) -> list[str]:
-    """The Python blocks of a page."""
-    return re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
 
 
 def alike(line: str, other: str, apart: float) -> bool:
@@ -104,7 +105,7 @@ def test_the_commands_of_a_page_print_what_it_shows(
         assert not wrong, "\n".join([command, *wrong, "", *printed])
         for name in re.findall(r"\S+\.(?:html|json)\b", command):
             assert (tmp_path / name).stat().st_size > 1000
-    for code in pythons(text):
+    for code in blocks(text, "python"):
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         for name in re.findall(r'"(\S+\.(?:png|svg|html))"', code):
@@ -127,7 +128,9 @@ def test_a_line_that_is_not_printed_or_not_in_its_place_is_noticed() -> None:
 
 
 def test_pages_are_read_as_meant() -> None:
-    assert steps("```\n$ cat a.py\nx = 1\n$ accelsim units\na\n...\n```\n") == [
+    assert steps(
+        "```python\nx = 1\n```\n\n$ no\n\n```\n$ cat a.py\nx = 1\n$ accelsim units\na\n...\n```\n"
+    ) == [
         ("cat a.py", ["x = 1"]),
         ("accelsim units", ["a", "..."]),
     ]
