@@ -28,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Idle OpenMP threads that spin are several times slower on a busy machine.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: run test test-quick test-plain test-lowest lint system clean
+.PHONY: run test test-quick test-plain test-lowest site lint system clean
 # Two pips in one environment would meet under -j.
 .NOTPARALLEL:
 
@@ -48,12 +48,18 @@ test-quick: $(DEV)
 test-plain: $(DEV)
 	NUMBA_DISABLE_JIT=1 $(PYTEST) $(QUICK) --ignore=tests/test_packaging.py $(PYTEST_ARGS)
 
-# The quick tests on the lower bounds of pyproject.toml. Old packages may warn on newer neighbours.
+# The wheel alone with the lowest and with the newest versions that pyproject.toml allows, then the quick tests
+# on the lowest. Old packages may warn on newer neighbours.
 test-lowest: $(DEV)
 	$(PIP) uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/lowest
 	$(BIN)/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct --editable '.[dev]'
+	$(BIN)/python tests/installed.py
 	env -u MAKEFLAGS -u MFLAGS $(VENV)/lowest/bin/python -m pytest $(QUICK) -W default $(PYTEST_ARGS)
+
+# The pages for a browser, from what is here: no network, and a warning is an error.
+site: $(DEV)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -c docs -d build/site-trees . build/site
 
 lint: $(TORCH) $(DEV)
 	$(BIN)/python -m ruff check .

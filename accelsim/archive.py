@@ -110,7 +110,7 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mappi
             raise ValueError(f"the header must be at most {HEADER_LIMIT_BYTES} bytes, not {len(document)}")
     except (ValueError, TypeError, RecursionError) as error:
         raise ArchiveError(f"{path}: {error}") from None
-    partial = target.with_name(f".partial-{secrets.token_hex(8)}")
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
         with partial.open("xb") as file:
             _write_members(file, document, plain, layouts)

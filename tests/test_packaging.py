@@ -1,5 +1,6 @@
 """What a user installs and what the README promises: both are tried here as a user would."""
 
+import importlib.util
 import os
 import re
 import shlex
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -33,35 +35,63 @@ def version() -> str:
     return accelsim.__version__
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Names of the files in a wheel of this checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    script = f"""
-import os
-from hatchling.build import build_wheel
-os.chdir({str(ROOT)!r})
-print(build_wheel({str(folder)!r}))
-"""
-    name = python("-c", script).split()[-1]
-    assert name == f"accelsim-{version()}-py3-none-any.whl"
-    with zipfile.ZipFile(folder / name) as archive:
+@pytest.fixture
+def installed() -> ModuleType:
+    """tests/installed.py, what `make test-lowest` runs."""
+    specification = importlib.util.spec_from_file_location("installed", ROOT / "tests" / "installed.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def files_of(wheel: Path) -> set[str]:
+    """Names of the files in a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
         return set(archive.namelist())
 
 
-def test_the_wheel_holds_every_source_of_the_three_packages_and_nothing_else(wheel: set[str]) -> None:
-    expected = set()
+def test_the_wheel_holds_every_source_of_the_three_packages_and_nothing_else(
+    installed: ModuleType, tmp_path: Path
+) -> None:
+    wheel = installed.build(tmp_path)
+    assert wheel.name == f"accelsim-{version()}-py3-none-any.whl"
+    found, expected = files_of(wheel), set()
     for package, place in PACKAGES.items():
         for path in (ROOT / place).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 expected.add(f"{package}/{path.relative_to(ROOT / place)}")
-    assert {name for name in wheel if ".dist-info/" not in name} == expected
-    assert {f"{package}/py.typed" for package in PACKAGES} <= wheel
+    assert {name for name in found if ".dist-info/" not in name} == expected
+    assert {f"{package}/py.typed" for package in PACKAGES} <= found
+    # The licence and the command.
+    assert any(name.endswith("licenses/LICENSE") for name in found)
+    assert any(name.endswith("entry_points.txt") for name in found)
 
 
-def test_the_wheel_has_its_licence_and_its_command(wheel: set[str]) -> None:
-    assert any(name.endswith("licenses/LICENSE") for name in wheel)
-    assert any(name.endswith("entry_points.txt") for name in wheel)
+def test_the_command_of_an_installed_wheel_gives_the_json_of_the_checkout(
+    installed: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # in another place all would be compiled anew
+    assert installed.main(["here"]) is None
+    assert capfd.readouterr().out == "here: `run` and `compare` give the checkout's JSON\n"
+
+
+def test_a_wheel_that_lacks_a_module_is_noticed(
+    installed: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def lacking(folder: Path) -> Path:
+        wheel = build(folder)
+        with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(folder / "part", "w") as part:
+            for entry in whole.infolist():
+                if entry.filename != "accelsim/accelerators/systolic.py":
+                    part.writestr(entry, whole.read(entry))
+        return (folder / "part").replace(wheel)
+
+    build = installed.build
+    monkeypatch.setattr(installed, "build", lacking)
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    with pytest.raises(subprocess.CalledProcessError):
+        installed.main(["here"])
+    assert "accelsim.accelerators.systolic" in capfd.readouterr().err
 
 
 def test_the_version_is_told_alike_everywhere() -> None:

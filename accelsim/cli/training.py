@@ -12,7 +12,7 @@ import typer
 
 from accelsim.cli.options import LARGEST_SEED, Json, count_option
 from accelsim.cli.output import check_destination, progress, write_json
-from accelsim.report import as_json, write_atomically
+from accelsim.report import as_json, remove_left_drafts, write_atomically
 
 if TYPE_CHECKING:
     from accelsim.training.loop import Row, Run, Settings
@@ -61,6 +61,7 @@ def train(
         for seed in _seeds(seeds)
     ]
     folder = _folder(out, resume=resume)
+    remove_left_drafts([folder / SUMMARY, folder / PLOT])
     done = [_trained(settings, folder / f"seed-{settings.seed}") for settings in runs]
     summary = _summary(done)
     write_atomically(folder / SUMMARY, as_json(summary))
@@ -80,6 +81,7 @@ def _trained(settings: Settings, folder: Path) -> Run:
         run.restore(state)
         _say(f"{settings.network}, seed {settings.seed}: goes on after epoch {run.epoch}")
     folder.mkdir(exist_ok=True)
+    saving.clear(folder)
     name = f"{settings.network}, seed {settings.seed}"
 
     def ended(row: Row) -> None:

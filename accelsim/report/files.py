@@ -7,8 +7,9 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -81,6 +82,14 @@ def remove_drafts() -> None:
     for draft in list(_DRAFTS):
         with contextlib.suppress(OSError):
             draft.unlink()
+
+
+def remove_left_drafts(paths: Iterable[Path]) -> None:
+    """Take away drafts of `paths` that killed processes left; nobody may be writing them now."""
+    for path in paths:
+        for draft in path.parent.glob(f".{escape(path.name)}.*"):
+            with contextlib.suppress(OSError):
+                draft.unlink()
 
 
 def plain_number(value: Any) -> Any:

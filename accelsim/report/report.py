@@ -312,6 +312,10 @@ class Report:
 
         return as_text(self)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """For IPython, which shows this where there is no HTML."""
+        printer.text("Report(...)" if cycle else str(self))
+
     def _repr_html_(self) -> str:
         from accelsim.report.table import as_html
 

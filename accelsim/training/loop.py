@@ -73,7 +73,10 @@ class Row:
 
 @dataclass
 class Run:
-    """One network on its way: module, optimiser, scaler and the epochs so far."""
+    """One network on its way: module, optimiser, scaler and the epochs so far.
+
+    `skipped_last`: the last step had Inf or NaN in its gradients.
+    """
 
     settings: Settings
     module: nn.Module
@@ -97,6 +100,7 @@ class Run:
             "module": self.module.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "skipped_last": self.skipped_last,
             "rows": [asdict(row) for row in self.rows],
         }
 
@@ -106,6 +110,7 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.epoch = int(state["epoch"])
+        self.skipped_last = bool(state["skipped_last"])
         self.rows = [Row(**row) for row in state["rows"]]
 
 

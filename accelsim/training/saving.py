@@ -13,13 +13,19 @@ from safetensors.torch import save_file
 from torch import nn
 
 from accelsim.models.trained import CONFIGURATION, MODEL_TYPE, WEIGHTS, network
-from accelsim.report import replaced, write_atomically
+from accelsim.report import remove_left_drafts, replaced, write_atomically
 from accelsim.stages import Optimiser
 from accelsim.training.loop import Run, first_batch
 from accelsim.training.step import trace_step
 from accelsim.workload import Workload
 
 CURVES, STEP, CHECKPOINT = "curves.csv", "step.npz", "checkpoint.pt"
+FILES = (WEIGHTS, CONFIGURATION, CURVES, STEP, CHECKPOINT)
+
+
+def clear(folder: Path) -> None:
+    """Take away what a process that was killed left half-written in a run's folder."""
+    remove_left_drafts(folder / name for name in FILES)
 
 
 def save(run: Run, folder: Path) -> None:

@@ -21,11 +21,12 @@ from accelsim import Matmul, Report, Workload
 from accelsim.accelerators import find
 from accelsim.cli import main
 from accelsim.extras import MissingExtraError
-from accelsim.report import Accuracy, Spread
+from accelsim.report import Accuracy, LayerRow, Spread
 from accelsim.report.figures import operand_bytes, roofline, stage_cycles, tokens
 from accelsim.report.page import embedded, page
 from accelsim.report.page.picture import png
-from accelsim.report.page.sections import section
+from accelsim.report.page.roofline import MOST_POINTS, draw
+from accelsim.report.page.sections import MOST_LINES, section
 from strangers import LEFT, SCRIPT, WORDS, hostile
 
 pytestmark = pytest.mark.filterwarnings("ignore::accelsim.run.SkippedLayersWarning")
@@ -196,6 +197,52 @@ def test_a_report_of_nothing_and_one_without_a_baseline_are_pages() -> None:
     for each in (alone, nothing):
         text = page([each])
         assert set(re.findall(r'href="#([^"]+)"', text)) <= set(re.findall(r'id="([^"]+)"', text))
+
+
+def many(report: Report, count: int) -> Report:
+    """A report with so many layers, each a little faster than the one before."""
+    assert report.baseline is not None
+
+    def repeated(of: Report) -> tuple[LayerRow, ...]:
+        row = next(row for row in of.layers if row.macs_done)
+        assert row.seconds is not None
+        return tuple(
+            replace(row, name=f"step {index}", seconds=row.seconds * (1 - index / (2 * count)))
+            for index in range(count)
+        )
+
+    return replace(
+        report, layers=repeated(report), baseline=replace(report.baseline, layers=repeated(report.baseline))
+    )
+
+
+def test_a_page_of_very_many_layers_stays_small_says_so_and_has_them_all(report: Report) -> None:
+    large, larger = many(report, 800), many(report, 8000)
+    text = page([larger])
+    assert len(text) < 1_300_000
+    assert len(page([large])) > len(text) / 2
+    rows = re.findall(r'<th scope="row" data-value="\d+">([^<]+)</th>', text)
+    assert rows == [f"step {index}" for index in range(MOST_LINES)]
+    assert (
+        "Of 8,000 layers the 500 that take most of the time are shown, 8.2% of it. The JSON has all." in text
+    )
+    assert "one point stands for all that are near it" in text
+    assert text.count("<circle") < 2 * MOST_POINTS
+    script = Elements(text).scripts[0]
+    assert json.loads(zlib.decompress(base64.b64decode(script))) == json.loads(larger.json())
+    for hidden in ("are shown", "near it", "data-packed"):
+        assert hidden not in page([report])
+
+
+def test_a_merged_point_has_the_time_of_all(report: Report) -> None:
+    found = roofline(many(report, 800))
+    drawing = draw(found, 1.0)
+    for kind, points in (("dense", found.dense), ("pruned", found.pruned)):
+        dots = [dot for dot in drawing.dots if dot.kind == kind]
+        assert len(dots) < len(points) == 800
+        assert sum(len(dot.point.names) for dot in dots) == 800
+        shares = sum(point.seconds for point in points)
+        assert sum(dot.share for dot in dots) == pytest.approx(shares)
 
 
 def test_a_layer_more_costs_the_page_a_line_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,6 +208,18 @@ def test_nothing_is_wider_than_the_screen(browser: Any, small: Path, width: int)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 
+def test_figures_that_are_packed_are_those_of_the_json(
+    browser: Any, tmp_path: Path, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accelsim.report.page.MOST_PLAIN", 0)
+    report.html(tmp_path / "packed.html")
+    opened(browser, tmp_path / "packed.html")
+    assert browser.find_element("id", "figures").get_attribute("data-packed")
+    found = browser.execute_async_script("figures().then(arguments[arguments.length - 1])")
+    assert found == json.loads(report.json())
+    assert complaints(browser) == []
+
+
 def test_a_wrong_figure_would_be_noticed(browser: Any, small: Path, report: Report) -> None:
     opened(browser, small)
     _check_figures(browser, report.to_dict())

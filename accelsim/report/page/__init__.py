@@ -11,6 +11,7 @@ import hashlib
 import json
 import platform
 import sys
+import zlib
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +27,8 @@ from accelsim.report.report import Report
 
 HERE = Path(__file__).parent
 PACKAGES = ("numpy", "numba", "torch", "transformers")
+MOST_PLAIN = 500_000
+"""Characters of JSON that stand in a page as they are; more are deflated, to some 5 % of it."""
 
 
 def require_page(flag: str = "an HTML report") -> None:
@@ -34,7 +37,7 @@ def require_page(flag: str = "an HTML report") -> None:
 
 
 def page(reports: Sequence[Report], *, command: str = "", several: bool = False) -> str:
-    """The page of one report, or of one model on several machines; equal reports give equal text.
+    """The page of one report, or of one model on several machines; equal reports give equal text here.
 
     `command`: what they were made with. `several`: the page's JSON is a list, even of one report.
     """
@@ -62,6 +65,8 @@ def page(reports: Sequence[Report], *, command: str = "", several: bool = False)
     }
     sections = [section(report, index) for index, report in enumerate(reports)]
     values = [report.to_dict() for report in reports]
+    figures = embedded(values if several or len(values) > 1 else values[0])
+    packed = len(figures) > MOST_PLAIN
     script = (HERE / "script.js").read_text(encoding="utf-8")
     text: str = environment.get_template("page.html").render(
         title=_title(reports, sections),
@@ -72,7 +77,8 @@ def page(reports: Sequence[Report], *, command: str = "", several: bool = False)
         style=_trusted((HERE / "style.css").read_text(encoding="utf-8")),
         script=_trusted(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        json=_trusted(embedded(values if several or len(values) > 1 else values[0])),
+        packed=packed,
+        figures=_trusted(deflated(figures) if packed else figures),
     )
     return text
 
@@ -81,6 +87,11 @@ def embedded(values: Any) -> str:
     """JSON that can stand in a script element: nothing in it ends the element or begins another."""
     text = json.dumps(values, allow_nan=False, separators=(",", ":"), default=plain_number)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def deflated(text: str) -> str:
+    """Text as a browser's DecompressionStream("deflate") takes it, in base64."""
+    return base64.b64encode(zlib.compress(text.encode(), level=9)).decode()
 
 
 def _trusted(text: str) -> Any:

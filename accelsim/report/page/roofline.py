@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from accelsim.report.figures import Point, Roofline, ticks
 
@@ -12,6 +13,9 @@ LEFT, RIGHT, TOP, BOTTOM = 54, 14, 14, 40
 SMALLEST, LARGEST = 3.0, 9.0  # radius of a point
 NUMBERED = 5
 ROOM = 1.25
+MOST_POINTS = 200
+"""Of each kind; where there are more, those in one square of `GRAIN` units become one."""
+GRAIN = 2
 AROUND = ((-0.7, 0.7), (-0.9, -0.4), (0.6, -0.8), (0.9, 0.5))
 
 
@@ -33,7 +37,10 @@ class Dot:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """Lines and dots. `roof`: (x, y) of its corners; `ridge`: operations a byte at its bend, or None."""
+    """Lines and dots. `roof`: (x, y) of its corners; `ridge`: operations a byte at its bend, or None.
+
+    `merged`: dots stand for all points near them.
+    """
 
     roofline: Roofline
     width: int
@@ -47,6 +54,7 @@ class Drawing:
     roof: tuple[tuple[float, float], ...]
     ridge: float | None
     dots: tuple[Dot, ...]
+    merged: bool
 
 
 def draw(roofline: Roofline, seconds: float) -> Drawing:
@@ -64,15 +72,16 @@ def draw(roofline: Roofline, seconds: float) -> Drawing:
     def y(value: float) -> float:
         return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * _place(value, least, most), 1)
 
+    dense, pruned = (_merged(found, x, y) for found in (roofline.dense, roofline.pruned))
     begin = max(low, least / roofline.peak_gbps)
     corners = [begin, *([ridge] if ridge else []), high]
-    by_time = sorted(roofline.pruned, key=lambda point: -point.seconds)
+    by_time = sorted(pruned, key=lambda point: -point.seconds)
     numbers = {id(point): number for number, point in enumerate(by_time[:NUMBERED], 1)}
     dots = [
         _dot(
             point, kind, x(point.intensity), y(point.gops), numbers.get(id(point), 0), point.seconds / seconds
         )
-        for kind, found in (("dense", roofline.dense), ("pruned", roofline.pruned))
+        for kind, found in (("dense", dense), ("pruned", pruned))
         for point in sorted(found, key=lambda point: -point.seconds)
     ]
     return Drawing(
@@ -88,7 +97,28 @@ def draw(roofline: Roofline, seconds: float) -> Drawing:
         roof=tuple((x(value), y(roofline.roof(value))) for value in corners),
         ridge=ridge,
         dots=tuple(dots),
+        merged=len(dots) < len(points),
     )
+
+
+def _merged(
+    points: Sequence[Point], x: Callable[[float], float], y: Callable[[float], float]
+) -> Sequence[Point]:
+    """The points, or if they are many one for each little square: its longest, with the time of all."""
+    if len(points) <= MOST_POINTS:
+        return points
+    squares: dict[tuple[float, float], list[Point]] = {}
+    for point in sorted(points, key=lambda point: -point.seconds):
+        square = x(point.intensity) // GRAIN, y(point.gops) // GRAIN
+        squares.setdefault(square, []).append(point)
+    return [
+        replace(
+            near[0],
+            names=tuple(name for point in near for name in point.names),
+            seconds=math.fsum(point.seconds for point in near),
+        )
+        for near in squares.values()
+    ]
 
 
 def _dot(point: Point, kind: str, x: float, y: float, number: int, share: float) -> Dot:

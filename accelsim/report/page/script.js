@@ -70,10 +70,18 @@ for (const section of document.querySelectorAll("section.machine")) {
   link(section, table);
 }
 
+async function figures() {
+  const element = document.getElementById("figures");
+  if (!element.dataset.packed) return JSON.parse(element.textContent);
+  const bytes = Uint8Array.from(atob(element.textContent), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream(element.dataset.packed));
+  return new Response(stream).json();
+}
+
 const save = document.getElementById("save");
 save.hidden = false;
-save.addEventListener("click", () => {
-  const values = JSON.parse(document.getElementById("figures").textContent);
+save.addEventListener("click", async () => {
+  const values = await figures();
   const file = new Blob([JSON.stringify(values, null, 2) + "\n"], { type: "application/json" });
   const anchor = document.createElement("a");
   anchor.href = URL.createObjectURL(file);

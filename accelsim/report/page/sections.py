@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,11 @@ from accelsim.report.page.savings import Savings, savings
 from accelsim.report.quantities import figure, joules, seconds, size
 from accelsim.report.report import Report
 from accelsim.report.rows import Accuracy, LayerRow, ratio
+
+Pair = tuple[LayerRow, LayerRow | None]
+
+MOST_LINES = 500
+"""In the table of layers; of more, those that take most of the time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +63,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One machine's part of the page."""
+    """One machine's part of the page. `lines_share`: of the time, where not all layers have a line."""
 
     id: str
     machine: str
@@ -68,17 +73,23 @@ class Section:
     stages: tuple[tuple[StageCycles, Bar], ...]
     operands: tuple[Comparison, ...]
     lines: tuple[Line, ...]
+    lines_share: float | None
     accuracies: tuple[Accuracy, ...]
     ablation: tuple[list[str], list[list[str]]] | None
     savings: Savings | None
     parameters: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
 
+    @property
+    def shown(self) -> frozenset[str]:
+        """Names of the layers that have a line."""
+        return frozenset(line.row.name for line in self.lines)
+
 
 def section(report: Report, index: int) -> Section:
     """All that the page says of the report, the `index`th."""
     name = f"{report.accelerator}:{report.preset}" if report.preset else report.accelerator
-    drawn = roofline(report)
+    drawn, lines = roofline(report), tuple(_lines(report))
     return Section(
         id=f"machine-{index}",
         machine=name,
@@ -87,7 +98,8 @@ def section(report: Report, index: int) -> Section:
         roofline=draw(drawn, report.seconds) if drawn.pruned else None,
         stages=tuple((stage, _stage_bar(stage)) for stage in stage_cycles(report)),
         operands=tuple(_operands(report)),
-        lines=tuple(_lines(report)),
+        lines=lines,
+        lines_share=None if len(lines) == len(report.layers) else sum(line.share or 0.0 for line in lines),
         accuracies=tuple(_accuracies(report.accuracy)),
         ablation=columns(report.ablation) if report.ablation else None,
         savings=savings(report),
@@ -176,8 +188,16 @@ def _operands(report: Report) -> Iterator[Comparison]:
 def _lines(report: Report) -> Iterator[Line]:
     whole = report.seconds
     longest = max((each.seconds or 0.0 for each in report.layers), default=0.0)
-    for row, dense in report.pairs():
+    for row, dense in _longest(report.pairs()):
         yield _line(row, dense, whole, longest)
+
+
+def _longest(pairs: Sequence[Pair]) -> Sequence[Pair]:
+    """At most `MOST_LINES` of them, in their order; those that did not run are the first to go."""
+    if len(pairs) <= MOST_LINES:
+        return pairs
+    by_time = sorted(range(len(pairs)), key=lambda index: -(pairs[index][0].seconds or 0.0))
+    return [pairs[index] for index in sorted(by_time[:MOST_LINES])]
 
 
 def _line(row: LayerRow, dense: LayerRow | None, whole: float, longest: float) -> Line:
