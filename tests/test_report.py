@@ -333,6 +333,13 @@ def test_the_notebook_view_escapes_names() -> None:
     assert html.count("<tr>") == 3
 
 
+def test_as_text_it_is_plain_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = str(BOTH)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as a notebook's kernel has it
+    assert str(BOTH) == plain
+    assert "\x1b" not in plain
+
+
 def test_without_html_a_notebook_shows_the_table() -> None:
     said: list[str] = []
     BOTH._repr_pretty_(SimpleNamespace(text=said.append), False)
