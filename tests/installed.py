@@ -11,9 +11,11 @@ byte; else exit status 1, and a line that says where they differ.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +26,6 @@ COMMANDS = (
     ("run", WORKLOAD, "--on", "sat", "--json", "-"),
     ("compare", WORKLOAD, "--on", "systolic,sat,stc,spatten:e2e", "--json", "-"),
 )
-NAMED = ("numpy", "numba", "typer", "rich")
 UV = Path(sys.executable).with_name("uv")
 
 
@@ -73,12 +74,28 @@ def alone(wheel: Path, place: Path, resolution: str) -> tuple[Path, Mapping[str,
     python = place / "bin" / "python"
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, place], check=True)
     install = [UV, "pip", "install", "--quiet", "--python", python, "--resolution", resolution]
-    subprocess.run([*install, wheel], check=True)
+    # Named once more: what only a wheel asks for is indirect to uv, and would be the newest.
+    bounds = lower_bounds(wheel)
+    subprocess.run([*install, wheel, *(f"{name}>={bound}" for name, bound in bounds.items())], check=True)
     listed = [UV, "pip", "list", "--quiet", "--format", "freeze", "--python", python]
     lines = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split()
-    print(f"{resolution}: {' '.join(line for line in lines if line.partition('==')[0] in NAMED)}", flush=True)
+    versions = dict(line.split("==") for line in lines)
+    print(f"{resolution}: {' '.join(f'{name} {versions[name]}' for name in bounds)}", flush=True)
+    for name, bound in bounds.items():
+        is_lowest = f"{versions[name]}.".startswith(f"{bound}.")
+        if is_lowest != (resolution == "lowest-direct"):
+            sys.exit(f"{resolution}: {name} {versions[name]} is not what was asked for, of >={bound}")
     # PYTHONPATH may lead to the checkout, which would hide what the wheel lacks.
     return place / "bin" / "accelsim", {n: v for n, v in os.environ.items() if n != "PYTHONPATH"}
+
+
+def lower_bounds(wheel: Path) -> dict[str, str]:
+    """What the wheel asks for without an extra, each with its lower bound."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        text = archive.read(name).decode()
+    asked = re.findall(r"^Requires-Dist: (.*)$", text, re.M)
+    return dict(line.split(">=") for line in asked if "extra ==" not in line)
 
 
 def beside(wheel: Path, place: Path) -> tuple[Path, Mapping[str, str]]:

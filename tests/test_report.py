@@ -6,6 +6,7 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -330,6 +331,20 @@ def test_the_notebook_view_escapes_names() -> None:
     assert "&lt;script&gt;" in html
     assert "<script>" not in html
     assert html.count("<tr>") == 3
+
+
+def test_as_text_it_is_plain_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = str(BOTH)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as a notebook's kernel has it
+    assert str(BOTH) == plain
+    assert "\x1b" not in plain
+
+
+def test_without_html_a_notebook_shows_the_table() -> None:
+    said: list[str] = []
+    BOTH._repr_pretty_(SimpleNamespace(text=said.append), False)
+    BOTH._repr_pretty_(SimpleNamespace(text=said.append), True)
+    assert said == [str(BOTH), "Report(...)"]
 
 
 @pytest.mark.parametrize(

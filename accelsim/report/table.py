@@ -138,7 +138,15 @@ def _print(file: IO[str] | None, write: Callable[[Console], None]) -> None:
 def _console(file: IO[str] | None) -> Console:
     from rich.console import Console
 
-    console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    console = Console(
+        file=file,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=False,
+        force_jupyter=False,  # in a notebook rich would show a second table beside the text
+        force_terminal=None if file is None else file.isatty(),  # whatever FORCE_COLOR says
+    )
     if not console.is_terminal:
         console.width = PLAIN_COLUMNS
     return console

@@ -28,8 +28,8 @@ TRAIN = (
 )
 SERVER = Path(__file__).with_name("mortal_training.py")
 KILLED = -9
-MOST_OPERATIONS = 60  # the whole training takes some eighty; what is done is not done again
-MOST_KILLS = 40
+MOST_OPERATIONS = 30  # the whole training takes some fifty; what is done is not done again
+SEED, KILLS = 7, 6
 
 Train = Callable[..., int]
 
@@ -100,27 +100,22 @@ def same(one: object, other: object) -> bool:
     return one == other
 
 
-@pytest.mark.parametrize("kind", ["operations", "seconds"])
 def test_killed_again_and_again_it_ends_with_the_same_bits(
-    kind: str, train: Train, unbroken: Path, tmp_path: Path
+    train: Train, unbroken: Path, tmp_path: Path
 ) -> None:
-    folder, generator = tmp_path / "trained", np.random.default_rng(7)
-    before, kills = [0, 0], 0
-    while kills < MOST_KILLS:
-        if kind == "operations":
-            status = train(folder, operations=int(generator.integers(1, MOST_OPERATIONS)))
+    folder, generator = tmp_path / "trained", np.random.default_rng(SEED)
+    before = [0, 0]
+    for kill in range(KILLS):
+        if kill % 3 == 2:
+            status = train(folder, seconds=float(generator.uniform(0.2, 2.0)))
         else:
-            status = train(folder, seconds=float(generator.uniform(0.5, 4.0)))
-        if status == 0:
-            break
-        assert status == KILLED
-        kills += 1
+            status = train(folder, operations=int(generator.integers(1, MOST_OPERATIONS)))
+        assert status == KILLED or (kill and status == 0), f"seed {SEED}, kill {kill}"
         for path in visible(folder):
             check_whole(path)
         now = epochs(folder)
         assert all(a <= b for a, b in zip(before, now, strict=True)), "a finished epoch is lost"
         before = now
-    assert kills >= 2
     assert train(folder) == 0
     assert not list(folder.rglob(".*")), "drafts of the killed are left"
     names = sorted(path.relative_to(unbroken) for path in visible(unbroken))

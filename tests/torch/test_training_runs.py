@@ -59,6 +59,16 @@ def test_a_run_that_was_broken_off_and_resumed_has_the_same_bits(network: str, t
         assert all(torch.equal(torch.as_tensor(before[key]), torch.as_tensor(after[key])) for key in before)
 
 
+def test_a_resumed_run_knows_whether_its_last_step_was_skipped(tmp_path: Path) -> None:
+    run, again = loop.start(SMALL), loop.start(SMALL)
+    run.skipped_last = True
+    checkpoint.save(tmp_path / "c.pt", run.state())
+    state = checkpoint.load(tmp_path / "c.pt", SMALL.plain())
+    assert state is not None
+    again.restore(state)
+    assert again.skipped_last  # the workload of a step says so
+
+
 def test_both_masks_are_valid_at_every_step_and_change_with_the_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

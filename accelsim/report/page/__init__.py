@@ -37,8 +37,9 @@ def require_page(flag: str = "an HTML report") -> None:
 
 
 def page(reports: Sequence[Report], *, command: str = "", several: bool = False) -> str:
-    """The page of one report, or of one model on several machines; equal reports give equal text here.
+    """The page of one report, or of one model on several machines.
 
+    Equal reports give equal text; that of deflated figures follows the version of zlib.
     `command`: what they were made with. `several`: the page's JSON is a list, even of one report.
     """
     require_page()
