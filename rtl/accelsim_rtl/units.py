@@ -25,7 +25,7 @@ from accelsim_rtl.entries import (
     softmax,
     sore,
     stc_dot_product,
-    stc_machine,
+    stc_gemm,
     stc_metadata,
     stc_selector,
     stc_tile,
@@ -75,7 +75,7 @@ UNITS: dict[str, Unit] = {
         stc_selector.UNIT,
         stc_dot_product.UNIT,
         stc_tile.UNIT,
-        stc_machine.UNIT,
+        stc_gemm.UNIT,
     )
 }
 

@@ -64,7 +64,7 @@ PROOFS = (
         harness=lambda: PassEnds(Tile(TileParameters(lanes=4))),
     ),
     Proof(
-        unit="stc",
+        unit="stc.gemm",
         claim=WALK,
         bounds="its walkers alone, 3 loops of 1 to 3, addresses of 5 bits",
         harness=lambda: WalkEnds(Walker(3, 2, 5)),

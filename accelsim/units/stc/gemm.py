@@ -1,4 +1,4 @@
-"""A machine around the tile engine: a GEMM from memory images, tile by tile, D written back.
+"""GEMMs on the tile engine: lines of memory images in, tile by tile, lines of D out.
 
 D^T = B^T A^T as `mma.sp` wants it: A (rows of weights, 2:4 along k or dense) and B (columns of activations)
 lie row by row, k-contiguous, so that a line of 16 bytes is a register of a quad's lanes; metadata lies as
@@ -21,12 +21,15 @@ from accelsim.units.step import Row, pack
 LINE_BITS = BEAT_BITS
 WORDS_OF_A_LINE = LINE_BITS // ACCUMULATOR_BITS
 
+PASSES_OF_A_RUN = 2
+"""Sparse passes that one run of 32 metadata words serves (`accelsim.golden.metadata.warp_registers`)."""
+
 Level = tuple[int, int]
 """Of a walk: how often, and by how many lines the address grows each time."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine(Tile):
+class Gemm(Tile):
     """A tile engine, with counters of `count_bits` bits for tiles and passes and addresses of lines."""
 
     count_bits: int = 12
@@ -34,8 +37,6 @@ class Machine(Tile):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.floating:
-            raise ValueError(f"a_type must be s8 or u8 for a machine, not {self.a_type!r}")
         for name, value, low, high in (
             ("count_bits", self.count_bits, 2, 24),
             ("address_bits", self.address_bits, self.count_bits + 7, 60),
@@ -48,12 +49,18 @@ class Machine(Tile):
         """Of D, that a beat of the tile engine holds."""
         return self.lanes // WORDS_OF_A_LINE
 
+    @property
+    def metadata_tiles(self) -> int:
+        """Tiles of rows whose metadata lies together: a run of it is two passes of one, of fp16 of two."""
+        return self.metadata.shape.selectors // PASSES_OF_A_RUN
+
 
 PRESETS = {
-    "eight": Machine(),
-    "sixteen": Machine(lanes=16),
-    "dense": Machine(sparse=False),
-    "tiny": Machine(lanes=4, count_bits=4, address_bits=14),
+    "eight": Gemm(),
+    "sixteen": Gemm(lanes=16),
+    "dense": Gemm(sparse=False),
+    "fp16": Gemm(a_type="f16", b_type="f16", multiplier_latency=3, adder_latency=5),
+    "tiny": Gemm(lanes=4, count_bits=4, address_bits=14),
 }
 
 
@@ -61,7 +68,8 @@ PRESETS = {
 class Job:
     """A payload of `jobs`: tiles of 16 rows and of 8 columns, passes of each, where the images begin.
 
-    A pass is 32 bytes of k if sparse, 16 if dense. Sparse passes come in pairs, which share their metadata.
+    A pass is 32 bytes of k if sparse, 16 if dense. Sparse passes come in pairs, which share their metadata,
+    and so do tiles of rows of fp16.
     """
 
     row_tiles: int
@@ -76,12 +84,16 @@ class Job:
     def __post_init__(self) -> None:
         if min(self.row_tiles, self.column_tiles, self.passes) < 1:
             raise ValueError(f"a job must have tiles and passes, not {self}")
-        if self.sparse and self.passes % 2:
+        if self.sparse and self.passes % PASSES_OF_A_RUN:
             raise ValueError(f"passes must be even in a sparse job, not {self.passes}")
 
 
-def pack_job(parameters: Machine, job: Job) -> int:
-    """Payload of `jobs`."""
+def pack_job(parameters: Gemm, job: Job) -> int:
+    """Payload of `jobs`. ValueError for tiles whose metadata nothing lies together with."""
+    if job.sparse and job.row_tiles % parameters.metadata_tiles:
+        raise ValueError(
+            f"row_tiles must be even in a sparse job of {parameters.a_type}, not {job.row_tiles}"
+        )
     counts = pack([job.row_tiles, job.column_tiles, job.passes], parameters.count_bits)
     addresses = [job.a, job.b, *([job.codes] if parameters.sparse else []), job.d]
     payload = counts | pack(addresses, parameters.address_bits) << 3 * parameters.count_bits
@@ -90,7 +102,7 @@ def pack_job(parameters: Machine, job: Job) -> int:
     return payload | int(job.sparse) << 3 * parameters.count_bits + 4 * parameters.address_bits
 
 
-def unpack_job(parameters: Machine, payload: int) -> Job:
+def unpack_job(parameters: Gemm, payload: int) -> Job:
     """The fields of a payload of `jobs`."""
 
     def field(bits: int) -> int:
@@ -114,13 +126,19 @@ def unpack_job(parameters: Machine, payload: int) -> Job:
     )
 
 
-def walks(parameters: Machine, job: Job) -> dict[str, tuple[int, list[Level]]]:
-    """Where each port begins, and the loops of its addresses, the innermost first; `instructions`: passes."""
+def walks(parameters: Gemm, job: Job) -> dict[str, tuple[int, list[Level]]]:
+    """Where each port begins, and the loops of its addresses, the innermost first.
+
+    `instructions`: the number of the pass, above `count_bits` bits that of the row of tiles.
+    """
     words = 2 if job.sparse else 1
     column = words * job.passes
     line_of_d = job.row_tiles * ROWS // WORDS_OF_A_LINE
     found = {
-        "instructions": (0, [(job.passes, 1), (job.column_tiles, 0), (job.row_tiles, 0)]),
+        "instructions": (
+            0,
+            [(job.passes, 1), (job.column_tiles, 0), (job.row_tiles, 1 << parameters.count_bits)],
+        ),
         "a": (
             job.a,
             [(ROWS, job.passes), (job.passes, 1), (job.column_tiles, 0), (job.row_tiles, ROWS * job.passes)],
@@ -147,8 +165,11 @@ def walks(parameters: Machine, job: Job) -> dict[str, tuple[int, list[Level]]]:
         ),
     }
     if job.sparse:
-        levels = [(QUADS, 1), (2, 0), (job.passes // 2, QUADS * job.row_tiles)]
-        found["codes"] = (job.codes, [*levels, (job.column_tiles, 0), (job.row_tiles, QUADS)])
+        together = parameters.metadata_tiles
+        runs = job.row_tiles // together
+        pairs = job.passes // PASSES_OF_A_RUN
+        levels = [(QUADS, 1), (PASSES_OF_A_RUN, 0), (pairs, QUADS * runs), (job.column_tiles, 0)]
+        found["codes"] = (job.codes, [*levels, (together, 0), (runs, QUADS)])
     return found
 
 
@@ -165,7 +186,7 @@ class Model:
     A job is taken when the one before it has asked for its last line and written its last one.
     """
 
-    def __init__(self, parameters: Machine) -> None:
+    def __init__(self, parameters: Gemm) -> None:
         self.parameters = parameters
         self.reset()
 
@@ -222,12 +243,12 @@ class Model:
         job, walking = self._job, self._walks["instructions"]
         if job is None or not walking:
             return 0
-        number = walking[-1]
+        row_tile, number = divmod(walking[-1], 1 << self.parameters.count_bits)
         step = Pass(
             begins=KEPT if number else ZERO,
             gives=number == job.passes - 1,
             sparse=job.sparse,
-            selector=number % 2,
+            selector=row_tile % self.parameters.metadata_tiles * PASSES_OF_A_RUN + number % PASSES_OF_A_RUN,
         )
         return pack_pass(self.parameters, step)
 
@@ -247,7 +268,7 @@ class Model:
             self._undefined |= tile["d_payload"] >> self.parameters.lanes * ACCUMULATOR_BITS
 
 
-def cycles(parameters: Machine, jobs: Sequence[Job]) -> int:
+def cycles(parameters: Gemm, jobs: Sequence[Job]) -> int:
     """Clocks from the first job offered to the last line written; memory answers at once, nobody ever waits.
 
     A job: the job itself and the instruction; the first pass's operands; passes; of the last step of the

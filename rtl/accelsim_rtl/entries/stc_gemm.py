@@ -1,7 +1,8 @@
-"""`stc` for the kit: GEMMs from memory images, what golden expects of them, and the machine's latency."""
+"""`stc.gemm` for the kit: GEMMs from memory images, what golden expects of them, and their latency."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,16 @@ from accelsim.golden.formats import select_nm
 from accelsim.golden.fragments import COLUMNS, ROWS
 from accelsim.golden.matmul import matmul_integer
 from accelsim.golden.metadata import from_cutlass
-from accelsim.golden.two_four import decode
-from accelsim.units.stc import machine as unit
-from accelsim.units.stc.images import LINE_BYTES, images
-from accelsim.units.stc.machine import LINE_BITS, WORDS_OF_A_LINE, Job, pack_job, unpack_job
-from accelsim.units.stc.machine import Machine as Parameters
+from accelsim.golden.tensor_lane import STEPS, multiply_pass
+from accelsim.golden.two_four import Codes, decode
+from accelsim.units.stc import gemm as unit
+from accelsim.units.stc.gemm import LINE_BITS, PASSES_OF_A_RUN, WORDS_OF_A_LINE, Job, pack_job, unpack_job
+from accelsim.units.stc.gemm import Gemm as Parameters
+from accelsim.units.stc.images import LINE_BYTES, Images, images
 from accelsim.units.stc.tile import QUADS
 from accelsim.units.step import pack
 from accelsim_rtl.kit.unit import Transaction, Unit
-from accelsim_rtl.stc.machine import Machine
+from accelsim_rtl.stc.gemm import Gemm
 
 SIZES = ((13, 9, 100, True), (30, 5, 20, False), (16, 8, 40, False), (5, 3, 7, True))
 """Rows of A, columns of B, k, and whether A is 2:4: edges in every direction."""
@@ -30,37 +32,46 @@ LARGEST_BASE = 32
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
     """GEMMs of several sizes, dense and 2:4, whose images lie anywhere."""
+    return [_transaction(parameters, made) for made in drawn_images(parameters, generator)]
+
+
+def drawn_images(parameters: Parameters, generator: np.random.Generator) -> list[Images]:
+    """Images of GEMMs of SIZES. fp16 is drawn as weights are; its extremes are for `stc.tile`."""
     return [
-        transaction(parameters, *_operands(parameters, size, generator), generator)
+        images(
+            parameters,
+            *_operands(parameters, *size, generator),
+            sparse=size[-1],
+            base=int(generator.integers(LARGEST_BASE)),
+        )
         for size in SIZES
         if parameters.sparse or not size[-1]
     ]
 
 
 def _operands(
-    parameters: Parameters, size: tuple[int, int, int, bool], generator: np.random.Generator
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any], bool]:
-    rows, columns, k, sparse = size
-    width = f"u{parameters.element_bits // 8}"
-    a, b = (
-        generator.integers(1 << parameters.element_bits, size=(count, k), dtype=width)
-        for count in (rows, columns)
-    )
+    parameters: Parameters, rows: int, columns: int, k: int, sparse: bool, generator: np.random.Generator
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    a, b = (_elements(parameters, (count, k), generator) for count in (rows, columns))
     if sparse:
-        a = np.where(select_nm(generator.random(a.shape).astype(np.float32), 2, 4), a, 0).astype(width)
-    return a, b, sparse
+        kept = select_nm(generator.random(a.shape).astype(np.float32), 2, 4)
+        a = np.where(kept, a, 0).astype(a.dtype)
+    return a, b
 
 
-def transaction(
-    parameters: Parameters,
-    a: npt.NDArray[Any],
-    b: npt.NDArray[Any],
-    sparse: bool,
-    generator: np.random.Generator,
-) -> Transaction:
+def _elements(
+    parameters: Parameters, shape: tuple[int, int], generator: np.random.Generator
+) -> npt.NDArray[Any]:
+    """Raw elements."""
+    if parameters.floating:
+        return generator.standard_normal(shape).astype(np.float16).view(np.uint16)
+    bits = parameters.element_bits
+    return generator.integers(1 << bits, size=shape, dtype=f"u{bits // 8}")
+
+
+def _transaction(parameters: Parameters, made: Images) -> Transaction:
     """A job, and the lines that memory answers."""
-    made = images(parameters, a, b, sparse=sparse, base=int(generator.integers(LARGEST_BASE)))
-    asked = _asked(made.job)
+    asked = asked_lines(parameters, made.job)
     begins = {"a": made.job.a, "b": made.job.b, "codes": made.job.codes}
     answers = {
         f"{name}_lines": [made.lines[name][address - begins[name]] for address in addresses]
@@ -69,10 +80,11 @@ def transaction(
     return {"jobs": [pack_job(parameters, made.job)]} | answers
 
 
-def _asked(job: Job) -> dict[str, list[int]]:
+def asked_lines(parameters: Parameters, job: Job) -> dict[str, list[int]]:
     """Addresses of the lines that a job reads, tile by tile and pass by pass."""
     asked: dict[str, list[int]] = {"a": [], "b": []} | ({"codes": []} if job.sparse else {})
     words = 2 if job.sparse else 1
+    together = parameters.metadata_tiles
     for row_tile in range(job.row_tiles):
         for column_tile in range(job.column_tiles):
             for number in range(job.passes):
@@ -85,7 +97,7 @@ def _asked(job: Job) -> dict[str, list[int]]:
                     for column in columns
                 ]
                 if job.sparse:
-                    run = number // 2 * job.row_tiles + row_tile
+                    run = number // PASSES_OF_A_RUN * job.row_tiles // together + row_tile // together
                     asked["codes"] += [job.codes + run * QUADS + quad for quad in range(QUADS)]
     return asked
 
@@ -96,27 +108,63 @@ def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[st
     found: dict[str, list[int]] = {f"{name}_reads": [] for name in names} | {"writes": []}
     for each in transactions:
         job = unpack_job(parameters, each["jobs"][0])
-        asked = _asked(job)
+        asked = asked_lines(parameters, job)
         for name, addresses in asked.items():
             found[f"{name}_reads"] += addresses
         memory = {
             name: dict(zip(addresses, each[f"{name}_lines"], strict=True))
             for name, addresses in asked.items()
         }
-        found["writes"] += _written(parameters, job, _product(parameters, job, memory))
+        found["writes"] += _written(parameters, job, product(parameters, job, memory))
     return found
 
 
-def _product(parameters: Parameters, job: Job, memory: dict[str, dict[int, int]]) -> npt.NDArray[np.int64]:
-    """D of the matrices in memory, A decompressed."""
+def product(
+    parameters: Parameters, job: Job, memory: Mapping[str, Mapping[int, int]]
+) -> npt.NDArray[np.uint32]:
+    """Words of D of the matrices in memory, lines by their addresses; of integers A is decompressed.
+
+    Sums of fp16 are rounded where the lanes round them, pass by pass.
+    """
     a = _matrix(parameters, memory["a"], job.row_tiles * ROWS)
     b = _matrix(parameters, memory["b"], job.column_tiles * COLUMNS)
+    codes = None
     if job.sparse:
-        raw = _bytes(memory["codes"])
-        words = np.frombuffer(raw, "<i4").reshape(job.row_tiles * ROWS, -1)
-        codes = from_cutlass(words, parameters.form)
+        words = np.frombuffer(_bytes(memory["codes"]), f"<i{parameters.form.word_bits // 8}")
+        codes = from_cutlass(words.reshape(job.row_tiles * ROWS, -1), parameters.form)
+    if parameters.floating:
+        return _rounded_product(parameters, a, b, codes)
+    if codes is not None:
         a = decode(a.reshape(*codes.shape, -1), codes, parameters.form)
-    return matmul_integer(numbers(a, parameters.a_type), numbers(b, parameters.b_type))
+    sums = matmul_integer(numbers(a, parameters.a_type), numbers(b, parameters.b_type))
+    return (sums & 0xFFFFFFFF).astype(np.uint32)
+
+
+def _rounded_product(
+    parameters: Parameters, a: npt.NDArray[Any], b: npt.NDArray[Any], codes: Codes | None
+) -> npt.NDArray[np.uint32]:
+    """Tile by tile: rows of A as they are stored, with their codes if there are any."""
+    rows, columns = (np.ascontiguousarray(each).view("<u4").astype(np.uint32) for each in (a, b))
+    found = np.zeros((len(rows), len(columns)), np.uint32)
+    passes = rows.shape[1] // STEPS
+    for row in range(0, len(rows), ROWS):
+        for column in range(0, len(columns), COLUMNS):
+            tile = np.s_[row : row + ROWS, column : column + COLUMNS]
+            for number in range(passes):
+                found[tile] = multiply_pass(
+                    (parameters.a_type, parameters.b_type),
+                    _part(rows[row : row + ROWS], number, passes),
+                    _part(columns[column : column + COLUMNS], number, passes),
+                    found[tile],
+                    None if codes is None else _part(codes[row : row + ROWS], number, passes),
+                    ordered=parameters.codes == "ordered",
+                )
+    return found
+
+
+def _part(matrix: npt.NDArray[Any], number: int, parts: int) -> npt.NDArray[Any]:
+    """Of `parts` parts of the columns the one with this number."""
+    return np.split(matrix, parts, axis=1)[number]
 
 
 def _matrix(parameters: Parameters, lines: dict[int, int], rows: int) -> npt.NDArray[Any]:
@@ -127,9 +175,8 @@ def _bytes(lines: dict[int, int]) -> bytes:
     return b"".join(lines[address].to_bytes(LINE_BYTES, "little") for address in sorted(lines))
 
 
-def _written(parameters: Parameters, job: Job, product: npt.NDArray[np.int64]) -> list[int]:
+def _written(parameters: Parameters, job: Job, words: npt.NDArray[np.uint32]) -> list[int]:
     """Lines of D in the order in which they leave: tile by tile, block of rows by block, column by column."""
-    words = (product & 0xFFFFFFFF).astype(np.int64)
     pitch = len(words) // WORDS_OF_A_LINE
     beats = []
     for row_tile in range(job.row_tiles):
@@ -148,10 +195,10 @@ def _jobs(parameters: Parameters, transactions: list[Transaction]) -> list[Job]:
 
 
 UNIT = Unit(
-    name="stc",
-    sentence="GEMMs from memory images on a sparse tensor core: weights dense or 2:4 with PyTorch's metadata",
+    name="stc.gemm",
+    sentence="GEMMs from lines of memory images, dense or 2:4 with PyTorch's metadata",
     presets=unit.PRESETS,
-    component=Machine,
+    component=Gemm,
     model=unit.Model,
     stimulus=stimulus,
     expected=expected,

@@ -1,14 +1,14 @@
 # amaranth: UnusedElaboratable=no
 # A component whose ports alone are wanted holds parts that nobody elaborates.
-"""The machine: walkers over memory images around the tile engine."""
+"""GEMMs: walkers over memory images around the tile engine."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
 from accelsim.golden.fragments import COLUMNS, ROWS
-from accelsim.units.stc.machine import LINE_BITS, WORDS_OF_A_LINE
-from accelsim.units.stc.machine import Machine as Parameters
+from accelsim.units.stc.gemm import LINE_BITS, PASSES_OF_A_RUN, WORDS_OF_A_LINE
+from accelsim.units.stc.gemm import Gemm as Parameters
 from accelsim.units.stc.tile import KEPT, QUADS, ZERO
 from accelsim_rtl.stc.tile import Tile
 from accelsim_rtl.stc.walker import Walker
@@ -17,7 +17,7 @@ LEAST_COUNT_BITS = 5
 """A walker counts the rows of a tile as well."""
 
 
-class Machine(Component):
+class Gemm(Component):
     """jobs: a GEMM by its tiles and images. a, b, codes: `_reads`, addresses of lines, and the `_lines`.
 
     writes: lines of D with their addresses. Probes: running (the tile engine multiplies), undefined (a code
@@ -58,18 +58,20 @@ class Machine(Component):
             m.submodules[f"{name}_walker"] = walkers[name] = self._walker(m, name, levels, begins)
         m.d.comb += self.jobs.ready.eq(~Cat(walker.active for walker in walkers.values()).any())
 
-        # Passes of every tile; metadata serves two.
+        # Passes of every tile; metadata serves two of them, of fp16 those of two tiles.
         passes = walkers["instructions"].addresses
+        number = passes.payload[: parameters.count_bits]
+        row_tile = passes.payload[parameters.count_bits :]
         m.d.comb += [
             tile.instructions.valid.eq(passes.valid),
             passes.ready.eq(tile.instructions.ready),
-            tile.instructions.payload.begins.eq(Mux(passes.payload == 0, ZERO, KEPT)),
-            tile.instructions.payload.gives.eq(passes.payload == job.passes - 1),
+            tile.instructions.payload.begins.eq(Mux(number == 0, ZERO, KEPT)),
+            tile.instructions.payload.gives.eq(number == job.passes - 1),
         ]
         if parameters.sparse:
             m.d.comb += [
                 tile.instructions.payload.sparse.eq(job.sparse),
-                tile.instructions.payload.selector.eq(passes.payload[0]),
+                tile.instructions.payload.selector.eq(Cat(number[0], row_tile[0])),
             ]
 
         # Lines go straight into the tile engine.
@@ -89,14 +91,18 @@ class Machine(Component):
         return m
 
     def _walks(self, job):
-        """(count, stride) of every level of every walk, as `accelsim.units.stc.machine.walks` has them."""
+        """(count, stride) of every level of every walk, as `accelsim.units.stc.gemm.walks` has them."""
         parameters = self.parameters
         sparse = job.sparse if parameters.sparse else Const(0, 1)
         words = Mux(sparse, 2, 1)
         column = Mux(sparse, job.passes << 1, job.passes)
         line_of_d = job.row_tiles * (ROWS // WORDS_OF_A_LINE)
         found = {
-            "instructions": [(job.passes, 1), (job.column_tiles, 0), (job.row_tiles, 0)],
+            "instructions": [
+                (job.passes, 1),
+                (job.column_tiles, 0),
+                (job.row_tiles, 1 << parameters.count_bits),
+            ],
             "a": [
                 (ROWS, job.passes),
                 (job.passes, 1),
@@ -119,8 +125,17 @@ class Machine(Component):
             ],
         }
         if parameters.sparse:
-            pairs = [(QUADS, 1), (2, 0), (job.passes >> 1, QUADS * job.row_tiles)]
-            found["codes"] = [*pairs, (job.column_tiles, 0), (job.row_tiles, QUADS)]
+            together = parameters.metadata_tiles
+            runs = job.row_tiles >> (together - 1).bit_length()
+            pairs = job.passes >> (PASSES_OF_A_RUN - 1).bit_length()
+            found["codes"] = [
+                (QUADS, 1),
+                (PASSES_OF_A_RUN, 0),
+                (pairs, QUADS * runs),
+                (job.column_tiles, 0),
+                *([(together, 0)] if together > 1 else []),
+                (runs, QUADS),
+            ]
         return found
 
     def _walker(self, m, name, levels, begins):
