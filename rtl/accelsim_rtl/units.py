@@ -26,6 +26,7 @@ from accelsim_rtl.entries import (
     sore,
     stc_dot_product,
     stc_gemm,
+    stc_machine,
     stc_metadata,
     stc_selector,
     stc_tile,
@@ -76,6 +77,7 @@ UNITS: dict[str, Unit] = {
         stc_dot_product.UNIT,
         stc_tile.UNIT,
         stc_gemm.UNIT,
+        stc_machine.UNIT,
     )
 }
 

@@ -19,6 +19,7 @@ from accelsim.units.stc.tile_model import Model as TileModel
 from accelsim.units.step import Row, pack
 
 LINE_BITS = BEAT_BITS
+LINE_BYTES = LINE_BITS // 8
 WORDS_OF_A_LINE = LINE_BITS // ACCUMULATOR_BITS
 
 PASSES_OF_A_RUN = 2
@@ -43,6 +44,11 @@ class Gemm(Tile):
         ):
             if not low <= value <= high:
                 raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """Its ports for lines that come."""
+        return ("a", "b", "codes") if self.sparse else ("a", "b")
 
     @property
     def lines(self) -> int:
@@ -198,37 +204,41 @@ class Model:
         self._line = 0
         self._undefined = 0
 
+    def shown(self) -> Row:
+        """The outputs, all of which follow from the state alone."""
+        tile, walking = self._tile.shown(), self._walks
+        row = {
+            "jobs_ready": int(not any(walking.values())),
+            "running": tile["running"],
+            "undefined": self._undefined,
+        }
+        for port in self.parameters.operands:
+            row[f"{port}_reads_valid"] = int(bool(walking[port]))
+            row[f"{port}_reads_payload"] = walking[port][-1] if walking[port] else 0
+            row[f"{port}_lines_ready"] = tile[f"{port}_ready"]
+        row["writes_valid"] = tile["d_valid"]
+        row["writes_payload"] = self._write(tile["d_payload"]) if tile["d_valid"] else 0
+        return row
+
     def step(self, inputs: Mapping[str, int]) -> Row:
         """One clock: see `Model` in `accelsim.units.step`."""
-        parameters, walking = self.parameters, self._walks
-        ports = ("a", "b", "codes") if parameters.sparse else ("a", "b")
+        parameters, row = self.parameters, self.shown()
         last_line = self._line == parameters.lines - 1
         tile = self._tile.step(
             {
                 f"{port}_{name}": inputs[f"{port}_lines_{name}"]
-                for port in ports
+                for port in parameters.operands
                 for name in ("valid", "payload")
             }
             | {
-                "instructions_valid": int(bool(walking["instructions"])),
+                "instructions_valid": int(bool(self._walks["instructions"])),
                 "instructions_payload": self._instruction(),
                 "c_valid": 0,
                 "c_payload": 0,
                 "d_ready": int(inputs["writes_ready"] and last_line),
             }
         )
-        row = {
-            "jobs_ready": int(not any(walking.values())),
-            "running": tile["running"],
-            "undefined": self._undefined,
-        }
-        for port in ports:
-            row[f"{port}_reads_valid"] = int(bool(walking[port]))
-            row[f"{port}_reads_payload"] = walking[port][-1] if walking[port] else 0
-            row[f"{port}_lines_ready"] = tile[f"{port}_ready"]
-        row["writes_valid"] = tile["d_valid"]
-        row["writes_payload"] = self._write(tile["d_payload"]) if tile["d_valid"] else 0
-        self._advance(inputs, row, tile, ports)
+        self._advance(inputs, row, tile)
         if row["jobs_ready"] and inputs["jobs_valid"]:
             self._begin(unpack_job(parameters, inputs["jobs_payload"]))
         return row
@@ -256,8 +266,8 @@ class Model:
         line = beat >> self._line * LINE_BITS & (1 << LINE_BITS) - 1
         return line | self._walks["d"][-1] << LINE_BITS
 
-    def _advance(self, inputs: Mapping[str, int], row: Row, tile: Row, ports: Sequence[str]) -> None:
-        for port in ports:
+    def _advance(self, inputs: Mapping[str, int], row: Row, tile: Row) -> None:
+        for port in self.parameters.operands:
             if row[f"{port}_reads_valid"] and inputs[f"{port}_reads_ready"]:
                 self._walks[port].pop()
         if self._walks["instructions"] and tile["instructions_ready"]:

@@ -12,10 +12,8 @@ import numpy.typing as npt
 from accelsim.golden.fragments import COLUMNS, ROWS
 from accelsim.golden.metadata import to_cutlass
 from accelsim.golden.two_four import encode
-from accelsim.units.stc.gemm import LINE_BITS, PASSES_OF_A_RUN, WORDS_OF_A_LINE, Gemm, Job
+from accelsim.units.stc.gemm import LINE_BYTES, PASSES_OF_A_RUN, WORDS_OF_A_LINE, Gemm, Job
 from accelsim.units.step import unpack
-
-LINE_BYTES = LINE_BITS // 8
 
 
 @dataclass(frozen=True, kw_only=True)

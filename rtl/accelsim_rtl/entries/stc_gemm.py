@@ -13,12 +13,20 @@ from accelsim.golden.formats import select_nm
 from accelsim.golden.fragments import COLUMNS, ROWS
 from accelsim.golden.matmul import matmul_integer
 from accelsim.golden.metadata import from_cutlass
-from accelsim.golden.tensor_lane import STEPS, multiply_pass
+from accelsim.golden.tensor_lane import STEPS, multiply_pass, undefined
 from accelsim.golden.two_four import Codes, decode
 from accelsim.units.stc import gemm as unit
-from accelsim.units.stc.gemm import LINE_BITS, PASSES_OF_A_RUN, WORDS_OF_A_LINE, Job, pack_job, unpack_job
+from accelsim.units.stc.gemm import (
+    LINE_BITS,
+    LINE_BYTES,
+    PASSES_OF_A_RUN,
+    WORDS_OF_A_LINE,
+    Job,
+    pack_job,
+    unpack_job,
+)
 from accelsim.units.stc.gemm import Gemm as Parameters
-from accelsim.units.stc.images import LINE_BYTES, Images, images
+from accelsim.units.stc.images import Images, images
 from accelsim.units.stc.tile import QUADS
 from accelsim.units.step import pack
 from accelsim_rtl.kit.unit import Transaction, Unit
@@ -27,7 +35,7 @@ from accelsim_rtl.stc.gemm import Gemm
 SIZES = ((13, 9, 100, True), (30, 5, 20, False), (16, 8, 40, False), (5, 3, 7, True))
 """Rows of A, columns of B, k, and whether A is 2:4: edges in every direction."""
 
-LARGEST_BASE = 32
+LARGEST_GAP = 32
 
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
@@ -36,17 +44,22 @@ def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Tra
 
 
 def drawn_images(parameters: Parameters, generator: np.random.Generator) -> list[Images]:
-    """Images of GEMMs of SIZES. fp16 is drawn as weights are; its extremes are for `stc.tile`."""
-    return [
-        images(
-            parameters,
-            *_operands(parameters, *size, generator),
-            sparse=size[-1],
-            base=int(generator.integers(LARGEST_BASE)),
-        )
-        for size in SIZES
-        if parameters.sparse or not size[-1]
-    ]
+    """Images of GEMMs of SIZES, one behind the other with gaps; codes of the last one may be none.
+
+    fp16 is drawn as weights are; its extremes are for `stc.tile`.
+    """
+    found, place = [], 0
+    for size in SIZES:
+        if parameters.sparse or not size[-1]:
+            operands = _operands(parameters, *size, generator)
+            base = place + int(generator.integers(LARGEST_GAP))
+            found.append(images(parameters, *operands, sparse=size[-1], base=base))
+            job = found[-1].job
+            place = job.d + job.row_tiles * job.column_tiles * ROWS * COLUMNS // WORDS_OF_A_LINE
+    if parameters.sparse:
+        codes = found[-1].lines["codes"]
+        codes[0] = int.from_bytes(generator.bytes(LINE_BYTES), "little")
+    return found
 
 
 def _operands(
@@ -71,7 +84,7 @@ def _elements(
 
 def _transaction(parameters: Parameters, made: Images) -> Transaction:
     """A job, and the lines that memory answers."""
-    asked = asked_lines(parameters, made.job)
+    asked = read_addresses(parameters, made.job)
     begins = {"a": made.job.a, "b": made.job.b, "codes": made.job.codes}
     answers = {
         f"{name}_lines": [made.lines[name][address - begins[name]] for address in addresses]
@@ -80,7 +93,7 @@ def _transaction(parameters: Parameters, made: Images) -> Transaction:
     return {"jobs": [pack_job(parameters, made.job)]} | answers
 
 
-def asked_lines(parameters: Parameters, job: Job) -> dict[str, list[int]]:
+def read_addresses(parameters: Parameters, job: Job) -> dict[str, list[int]]:
     """Addresses of the lines that a job reads, tile by tile and pass by pass."""
     asked: dict[str, list[int]] = {"a": [], "b": []} | ({"codes": []} if job.sparse else {})
     words = 2 if job.sparse else 1
@@ -104,43 +117,45 @@ def asked_lines(parameters: Parameters, job: Job) -> dict[str, list[int]]:
 
 def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[str, list[int]]:
     """The addresses of lines, and golden's product of the matrices that the images hold."""
-    names = ("a", "b", "codes") if parameters.sparse else ("a", "b")
-    found: dict[str, list[int]] = {f"{name}_reads": [] for name in names} | {"writes": []}
+    found: dict[str, list[int]] = {f"{name}_reads": [] for name in parameters.operands} | {"writes": []}
     for each in transactions:
         job = unpack_job(parameters, each["jobs"][0])
-        asked = asked_lines(parameters, job)
+        asked = read_addresses(parameters, job)
         for name, addresses in asked.items():
             found[f"{name}_reads"] += addresses
         memory = {
             name: dict(zip(addresses, each[f"{name}_lines"], strict=True))
             for name, addresses in asked.items()
         }
-        found["writes"] += _written(parameters, job, product(parameters, job, memory))
+        words, _ = product(parameters, job, memory)
+        found["writes"] += writes(parameters, job, words)
     return found
 
 
 def product(
     parameters: Parameters, job: Job, memory: Mapping[str, Mapping[int, int]]
-) -> npt.NDArray[np.uint32]:
-    """Words of D of the matrices in memory, lines by their addresses; of integers A is decompressed.
+) -> tuple[npt.NDArray[np.uint32], bool]:
+    """Words of D of the matrices in memory, lines by their addresses, and whether a code was none.
 
-    Sums of fp16 are rounded where the lanes round them, pass by pass.
+    Of integers A is decompressed. Sums of fp16 are rounded where the lanes round them, pass by pass, and what
+    is no code picks what their multiplexers do.
     """
     a = _matrix(parameters, memory["a"], job.row_tiles * ROWS)
     b = _matrix(parameters, memory["b"], job.column_tiles * COLUMNS)
-    codes = None
+    codes, doubtful, ordered = None, False, parameters.codes == "ordered"
     if job.sparse:
         words = np.frombuffer(_bytes(memory["codes"]), f"<i{parameters.form.word_bits // 8}")
         codes = from_cutlass(words.reshape(job.row_tiles * ROWS, -1), parameters.form)
-    if parameters.floating:
-        return _rounded_product(parameters, a, b, codes)
+        doubtful = bool(undefined(codes, ordered=ordered).any())
+    if parameters.floating or doubtful:
+        return _pass_by_pass(parameters, a, b, codes), doubtful
     if codes is not None:
         a = decode(a.reshape(*codes.shape, -1), codes, parameters.form)
     sums = matmul_integer(numbers(a, parameters.a_type), numbers(b, parameters.b_type))
-    return (sums & 0xFFFFFFFF).astype(np.uint32)
+    return (sums & 0xFFFFFFFF).astype(np.uint32), doubtful
 
 
-def _rounded_product(
+def _pass_by_pass(
     parameters: Parameters, a: npt.NDArray[Any], b: npt.NDArray[Any], codes: Codes | None
 ) -> npt.NDArray[np.uint32]:
     """Tile by tile: rows of A as they are stored, with their codes if there are any."""
@@ -175,8 +190,11 @@ def _bytes(lines: dict[int, int]) -> bytes:
     return b"".join(lines[address].to_bytes(LINE_BYTES, "little") for address in sorted(lines))
 
 
-def _written(parameters: Parameters, job: Job, words: npt.NDArray[np.uint32]) -> list[int]:
-    """Lines of D in the order in which they leave: tile by tile, block of rows by block, column by column."""
+def writes(parameters: Parameters, job: Job, words: npt.NDArray[np.uint32]) -> list[int]:
+    """Lines of D with their addresses, in the order in which they leave.
+
+    Tile by tile, block of rows by block, column by column.
+    """
     pitch = len(words) // WORDS_OF_A_LINE
     beats = []
     for row_tile in range(job.row_tiles):

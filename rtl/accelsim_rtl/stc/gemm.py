@@ -27,10 +27,9 @@ class Gemm(Component):
 
     def __init__(self, parameters: Parameters):
         self.parameters = parameters
-        self.names = ("a", "b", "codes") if parameters.sparse else ("a", "b")
         address = stream.Signature(parameters.address_bits)
         ports = {}
-        for name in self.names:
+        for name in parameters.operands:
             ports |= {f"{name}_reads": Out(address), f"{name}_lines": In(stream.Signature(LINE_BITS))}
         super().__init__(
             {
@@ -75,7 +74,7 @@ class Gemm(Component):
             ]
 
         # Lines go straight into the tile engine.
-        for name in self.names:
+        for name in parameters.operands:
             reads, lines = getattr(self, f"{name}_reads"), getattr(self, f"{name}_lines")
             into = getattr(tile, name)
             m.d.comb += [
