@@ -28,6 +28,27 @@ COUNTER_BITS = 32
 LEAST_OUTSTANDING = 16
 """A line a clock and port from a memory that answers within twelve clocks."""
 
+SOURCES = {"r": ("valid", "payload"), "b": ("valid", "payload")}
+"""Channels of a port that the memory fills; of them it sees `ready`."""
+CHANNELS = {name: ("aw", "w", "b") if name == "d" else ("ar", "r") for name in ("a", "b", "codes", "d")}
+BUS_INPUTS = {
+    name: {
+        f"m_axi_{name}_{channel}_{part}": f"m_axi_{channel}_{part}"
+        for channel in channels
+        for part in SOURCES.get(channel, ("ready",))
+    }
+    for name, channels in CHANNELS.items()
+}
+"""Of a master's inputs, their names at the machine and at the master; BUS_OUTPUTS the other way round."""
+BUS_OUTPUTS = {
+    name: {
+        f"m_axi_{channel}_{part}": f"m_axi_{name}_{channel}_{part}"
+        for channel in channels
+        for part in (("ready",) if channel in SOURCES else ("valid", "payload"))
+    }
+    for name, channels in CHANNELS.items()
+}
+
 FAILED, UNDEFINED = 1, 2
 """Bits of a payload of `done`."""
 
@@ -173,7 +194,7 @@ PRESETS = {
     "sixteen": Machine(lanes=16),
     "dense": Machine(sparse=False),
     "fp16": Machine(a_type="f16", b_type="f16", multiplier_latency=3, adder_latency=5),
-    "tiny": Machine(lanes=4, count_bits=4, address_bits=14, outstanding=16),
+    "tiny": Machine(lanes=8, count_bits=4, address_bits=14, outstanding=16),
 }
 
 
@@ -211,6 +232,7 @@ class Model:
 
     def __init__(self, parameters: Machine) -> None:
         self.parameters = parameters
+        self._port = parameters.port
         self.reset()
 
     def reset(self) -> None:
@@ -269,17 +291,17 @@ class Model:
         first, offers = self._place[name] == 0, core[f"{name}_reads_valid"]
         transfer = Transfer(core[f"{name}_reads_payload"] * LINE_BYTES, lines)
         read = reader.step(
-            _bus(inputs, name)
+            _renamed(inputs, BUS_INPUTS[name])
             | {
                 "requests_valid": int(offers and first),
-                "requests_payload": pack_transfer(self.parameters.port, transfer),
+                "requests_payload": pack_transfer(self._port, transfer),
                 "beats_ready": core[f"{name}_lines_ready"],
             }
         )
         taken = not first or bool(read["requests_ready"])
         if offers and taken:
             self._place[name] = (self._place[name] + 1) % lines
-        row |= _named(read, name)
+        row |= _renamed(read, BUS_OUTPUTS[name])
         inner[f"{name}_reads_ready"] = int(taken)
         inner[f"{name}_lines_valid"] = read["beats_valid"]
         inner[f"{name}_lines_payload"] = read["beats_payload"] & (1 << LINE_BITS) - 1
@@ -292,10 +314,10 @@ class Model:
         first, offers = self._place["d"] == 0, core["writes_valid"] and waiting["entering_ready"]
         transfer = Transfer(address * LINE_BYTES, self.parameters.together("d"))
         written = self._writer.step(
-            _bus(inputs, "d")
+            _renamed(inputs, BUS_INPUTS["d"])
             | {
                 "requests_valid": int(offers and first),
-                "requests_payload": pack_transfer(self.parameters.port, transfer),
+                "requests_payload": pack_transfer(self._port, transfer),
                 "beats_valid": waiting["leaving_valid"],
                 "beats_payload": waiting["leaving_payload"],
                 "done_ready": 1,
@@ -309,7 +331,7 @@ class Model:
                 "leaving_ready": written["beats_ready"],
             }
         )
-        row |= _named(written, "d")
+        row |= _renamed(written, BUS_OUTPUTS["d"])
         return written
 
     def _registers(
@@ -336,21 +358,9 @@ class Model:
         return bus
 
 
-def _bus(inputs: Mapping[str, int], name: str) -> dict[str, int]:
-    """A port's inputs, as a master names them."""
-    prefix = f"m_axi_{name}_"
-    return {
-        f"m_axi_{key.removeprefix(prefix)}": value for key, value in inputs.items() if key.startswith(prefix)
-    }
-
-
-def _named(row: Row, name: str) -> Row:
-    """A master's outputs on its bus, as the machine names them."""
-    return {
-        f"m_axi_{name}_{key.removeprefix('m_axi_')}": value
-        for key, value in row.items()
-        if key.startswith("m_axi_")
-    }
+def _renamed(row: Mapping[str, int], names: Mapping[str, str]) -> Row:
+    """The entries of `names`, by their new names."""
+    return {new: row[old] for old, new in names.items()}
 
 
 def cycles(parameters: Machine, jobs: Sequence[Job], words: int, reads: int, latency: int) -> int:

@@ -70,6 +70,7 @@ class Model:
 
     def __init__(self, parameters: Tile) -> None:
         self.parameters = parameters
+        self._c_depth = parameters.c_depth
         self.reset()
 
     def reset(self) -> None:
@@ -92,7 +93,7 @@ class Model:
             "instructions_ready": int(loading is None or hands),
             "a_ready": int(loading is not None and len(loading.a) < A_BEATS),
             "b_ready": int(loading is not None and len(loading.b) < loading.step.b_beats),
-            "c_ready": int(self._c_held < parameters.c_depth),
+            "c_ready": int(self._c_held < self._c_depth),
             "d_valid": int(results.offered is not None),
             "d_payload": results.offered or 0,
             "running": int(self._running is not None),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,16 +40,18 @@ LARGEST_GAP = 32
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
     """GEMMs of several sizes, dense and 2:4, whose images lie anywhere."""
-    return [_transaction(parameters, made) for made in drawn_images(parameters, generator)]
+    return [_transaction(parameters, made) for made in drawn_images(parameters, generator, SIZES)]
 
 
-def drawn_images(parameters: Parameters, generator: np.random.Generator) -> list[Images]:
-    """Images of GEMMs of SIZES, one behind the other with gaps; codes of the last one may be none.
+def drawn_images(
+    parameters: Parameters, generator: np.random.Generator, sizes: Sequence[tuple[int, int, int, bool]]
+) -> list[Images]:
+    """Images of GEMMs, one behind the other with gaps; codes of the last one may be none.
 
     fp16 is drawn as weights are; its extremes are for `stc.tile`.
     """
     found, place = [], 0
-    for size in SIZES:
+    for size in sizes:
         if parameters.sparse or not size[-1]:
             operands = _operands(parameters, *size, generator)
             base = place + int(generator.integers(LARGEST_GAP))

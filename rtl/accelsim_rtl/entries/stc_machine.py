@@ -25,13 +25,16 @@ from accelsim_rtl.stc.machine import Machine
 REFUSED = {"d": 0, "a": -2}
 """Of which job the bus refuses the first line of an image."""
 
+SIZES = ((13, 9, 40, True), (3, 8, 16, False), (17, 5, 20, False), (5, 3, 7, True))
+"""As of `stc.gemm`, which draws larger ones: here it is the way to memory that counts."""
+
 WAITING = 2
 """Jobs under way at most: one runs, one waits."""
 
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
-    """The GEMMs of `stc.gemm`, their images in one memory; behind the last one registers are read."""
-    work = [_transaction(parameters, made) for made in drawn_images(parameters, generator)]
+    """GEMMs with their images in one memory; behind the last one registers are read."""
+    work = [_transaction(parameters, made) for made in drawn_images(parameters, generator, SIZES)]
     work[-1]["s_axil_ar"] = [parameters.map.offsets[name] for name in _read_registers(parameters)]
     return work
 
