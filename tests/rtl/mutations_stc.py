@@ -213,4 +213,45 @@ MUTATIONS = [
         [Bug("accelsim.units.stc.gemm", "total += 2 + ROWS + 1", "total += 2 + ROWS")],
         {"cycles"},
     ),
+    (
+        "stc",
+        [],
+        "wrong end: a job is done before its last lines are answered",
+        [Bug("accelsim_rtl.stc.machine", "& (unanswered == 0) & free", "& free")],
+        {"rows", "beats"},
+    ),
+    (
+        "stc",
+        [],
+        "wrong lines: metadata comes by single lines",
+        [Bug("accelsim_rtl.stc.grouper", "payload.beats.eq(self.together)", "payload.beats.eq(1)")],
+        {"rows", "beats"},
+    ),
+    (
+        "stc",
+        [],
+        "dropped line: D enters its buffer whether its address is taken or not",
+        [
+            Bug(
+                "accelsim_rtl.stc.machine",
+                "buffer.entering.valid.eq(writes.valid & grouper.lines.ready)",
+                "buffer.entering.valid.eq(writes.valid)",
+            )
+        ],
+        {"rows", "memory"},
+    ),
+    (
+        "stc",
+        [],
+        "wrong flag: an error of a read is not kept",
+        [Bug("accelsim_rtl.stc.machine", "return comes & reader.beats.payload.error", "return comes & 0")],
+        {"rows", "beats"},
+    ),
+    (
+        "stc",
+        [],
+        "latency off by one in cycles()",
+        [Bug("accelsim.units.stc.machine", "total += loads + 3", "total += loads + 2")],
+        {"cycles"},
+    ),
 ]

@@ -39,14 +39,16 @@ LARGEST_GAP = 32
 
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
-    """GEMMs of several sizes, dense and 2:4, whose images lie anywhere."""
-    return [_transaction(parameters, made) for made in drawn_images(parameters, generator, SIZES)]
+    """GEMMs of several sizes, dense and 2:4, whose images lie anywhere; codes of the last one may be none."""
+    drawn = drawn_images(parameters, generator, SIZES)
+    spoil(drawn[-1], generator)
+    return [_transaction(parameters, made) for made in drawn]
 
 
 def drawn_images(
     parameters: Parameters, generator: np.random.Generator, sizes: Sequence[tuple[int, int, int, bool]]
 ) -> list[Images]:
-    """Images of GEMMs, one behind the other with gaps; codes of the last one may be none.
+    """Images of GEMMs, one behind the other with gaps.
 
     fp16 is drawn as weights are; its extremes are for `stc.tile`.
     """
@@ -58,10 +60,13 @@ def drawn_images(
             found.append(images(parameters, *operands, sparse=size[-1], base=base))
             job = found[-1].job
             place = job.d + job.row_tiles * job.column_tiles * ROWS * COLUMNS // WORDS_OF_A_LINE
-    if parameters.sparse:
-        codes = found[-1].lines["codes"]
-        codes[0] = int.from_bytes(generator.bytes(LINE_BYTES), "little")
     return found
+
+
+def spoil(made: Images, generator: np.random.Generator) -> None:
+    """Codes of the first line of metadata, if there is any, may be none."""
+    if "codes" in made.lines:
+        made.lines["codes"][0] = int.from_bytes(generator.bytes(LINE_BYTES), "little")
 
 
 def _operands(

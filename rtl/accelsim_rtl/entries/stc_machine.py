@@ -18,7 +18,7 @@ from accelsim.units.stc.machine import FAILED, UNDEFINED, job_of, register_value
 from accelsim.units.stc.machine import Machine as Parameters
 from accelsim_rtl.bench.memory import PLAIN_LATENCY, memory
 from accelsim_rtl.entries.shell import ALL_BYTES, Driver
-from accelsim_rtl.entries.stc_gemm import drawn_images, product, read_addresses, writes
+from accelsim_rtl.entries.stc_gemm import drawn_images, product, read_addresses, spoil, writes
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.stc.machine import Machine
 
@@ -34,7 +34,9 @@ WAITING = 2
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
     """GEMMs with their images in one memory; behind the last one registers are read."""
-    work = [_transaction(parameters, made) for made in drawn_images(parameters, generator, SIZES)]
+    drawn = drawn_images(parameters, generator, SIZES)
+    spoil(drawn[-1], generator)
+    work = [_transaction(parameters, made) for made in drawn]
     work[-1]["s_axil_ar"] = [parameters.map.offsets[name] for name in _read_registers(parameters)]
     return work
 
