@@ -66,7 +66,7 @@ PRESETS = {
     "sixteen": Gemm(lanes=16),
     "dense": Gemm(sparse=False),
     "fp16": Gemm(a_type="f16", b_type="f16", multiplier_latency=3, adder_latency=5),
-    "tiny": Gemm(lanes=4, count_bits=4, address_bits=14),
+    "tiny": Gemm(lanes=8, count_bits=4, address_bits=14),
 }
 
 
