@@ -243,13 +243,6 @@ MUTATIONS = [
     (
         "stc",
         [],
-        "wrong flag: an error of a read is not kept",
-        [Bug("accelsim_rtl.stc.machine", "return comes & reader.beats.payload.error", "return comes & 0")],
-        {"rows", "beats"},
-    ),
-    (
-        "stc",
-        [],
         "latency off by one in cycles()",
         [Bug("accelsim.units.stc.machine", "total += loads + 3", "total += loads + 2")],
         {"cycles"},

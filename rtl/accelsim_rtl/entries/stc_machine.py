@@ -25,7 +25,7 @@ from accelsim_rtl.stc.machine import Machine
 REFUSED = {"d": 0, "a": -2}
 """Of which job the bus refuses the first line of an image."""
 
-SIZES = ((13, 9, 40, True), (3, 8, 16, False), (17, 5, 20, False), (5, 3, 7, True))
+SIZES = ((5, 3, 7, True), (3, 9, 16, False), (16, 8, 16, False), (5, 3, 7, True))
 """As of `stc.gemm`, which draws larger ones: here it is the way to memory that counts."""
 
 WAITING = 2
