@@ -28,12 +28,16 @@ TIMEOUT_SECONDS = 1800
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What is proven of which unit. `bounds`: the widths and depths at which it is; beyond them it is not."""
+    """What is proven of which unit. `bounds`: the widths and depths at which it is; beyond them it is not.
+
+    drawn: types of cells that are left out, the prover draws what they give: what holds then holds with them.
+    """
 
     unit: str
     claim: str
     bounds: str
     harness: Callable[[], Harness]
+    drawn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +79,7 @@ def prove(proof: Proof, *, base_only: bool = False) -> Verdict:
         Path(folder, "harness.il").write_text(rtlil.convert(harness, name="harness", emit_src=False))
         try:
             run = subprocess.run(
-                [sys.executable, "-c", YOSYS, "-Q", "-T", "-p", _script(harness.taps, base_only)],
+                [sys.executable, "-c", YOSYS, "-Q", "-T", "-p", _script(harness.taps, proof.drawn, base_only)],
                 cwd=folder,
                 capture_output=True,
                 text=True,
@@ -101,11 +105,12 @@ def _outcome(log: str) -> Literal["proven", "refuted", "undecided"] | None:
     return "undecided" if "Reached maximum number of time steps" in log else None
 
 
-def _script(taps: dict[str, str], base_only: bool) -> str:
+def _script(taps: dict[str, str], drawn: tuple[str, ...], base_only: bool) -> str:
     """Commands for Yosys. Memories become registers, and only the reset says how registers begin."""
+    cuts = "".join(f"cutpoint t:{cell}; " for cell in drawn)
     connections = "".join(f"connect -set {port} {register}; " for port, register in taps.items())
     return (
-        "read_rtlil harness.il; hierarchy -top harness; proc; flatten; "
+        f"read_rtlil harness.il; hierarchy -top harness; proc; flatten; {cuts}"
         # Of a register with several names none may go before it is tapped.
         "setattr -set keep 1 w:*; memory; "
         f"cd harness; {connections}cd; setattr -unset keep w:*; "

@@ -21,6 +21,7 @@ class LinesTogether(Harness):
         left = Signal(range(together + 1))
         m.d.sync += left.eq(left + Mux(asks, together, 0) - passes)
         m.d.comb += [
+            Assert(left < together),
             Assert(self.place == (together - left) % together),
             Assert(~asks | (passes & (left == 0))),
             Assert(~passes | asks | (left != 0)),
