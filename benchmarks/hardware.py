@@ -1,6 +1,6 @@
 """What hardware units occupy, and how fast they are on an ECP5-85k of speed grade 6.
 
-    python benchmarks/hardware.py [UNIT[:PRESET][,KEY=VALUE]...]... [--seeds 3] [--date YYYY-MM-DD] [-o FILE]
+    python benchmarks/hardware.py [UNIT[:PRESET][,KEY=VALUE]...]... [--seeds 3] [--clock-only] [-o FILE]
 
 Cells as Yosys counts them; the clock is the median of the placer seeds of nextpnr, with registers before and
 behind the ports; the critical path is that of the median. A form takes minutes of CPU; its row is added to
@@ -80,11 +80,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("forms", nargs="*", metavar="UNIT[:PRESET][,KEY=VALUE]...", default=FORMS)
     parser.add_argument("--seeds", type=int, default=3, help="of the placer; 0: cells alone, no clock")
+    parser.add_argument("--clock-only", action="store_true", help="keep the cells of rows that are there")
     parser.add_argument("--date", default=datetime.date.today().isoformat())
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     given = parser.parse_args()
     for form in given.forms:
-        row = {"form": form} | measure(*chosen(form), seeds=given.seeds) | {"date": given.date}
+        kept = next((row for row in rows_of(given.output) if row["form"] == form), {})
+        cells = kept if given.clock_only else {}
+        row = {"form": form} | measure(*chosen(form), seeds=given.seeds, cells=cells) | {"date": given.date}
         print(json.dumps(row), flush=True)
         record(given.output, row)
 
@@ -98,22 +101,33 @@ def chosen(form: str) -> tuple[Unit, Any]:
     return unit, replace_all(parameters, parse_settings(settings))
 
 
-def measure(unit: Unit, parameters: Any, *, seeds: int) -> dict[str, Any]:
-    """Cells in both families and the clock of one unit."""
+def measure(unit: Unit, parameters: Any, *, seeds: int, cells: dict[str, Any]) -> dict[str, Any]:
+    """Cells in both families and the clock of one unit.
+
+    cells: an older row of the same form, whose cells are kept; empty to count them. ValueError if it is of
+    other parameters.
+    """
     row: dict[str, Any] = {"unit": unit.name, "parameters": as_dict(parameters)}
+    if cells and cells["parameters"] != row["parameters"]:
+        raise ValueError(f"cells to keep must be of {row['parameters']}, not {cells['parameters']}")
     for target in COUNTED:
         component = unit.instance(parameters, target=target)
         text = verilog(component, unit.top)
-        row[target] = synthesis.synthesise(text, unit.top, target)
+        row[target] = cells.get(target) or synthesis.synthesise(text, unit.top, target)
         if target == "ecp5" and seeds:
             row |= synthesis.route(text, unit.top, ports(component), seeds=seeds)
     return row | {"versions": {"accelsim": accelsim.__version__} | synthesis.versions(route=bool(seeds))}
 
 
+def rows_of(output: Path) -> list[dict[str, Any]]:
+    """The rows that a file of results holds so far."""
+    rows: list[dict[str, Any]] = json.loads(output.read_text())["rows"] if output.exists() else []
+    return rows
+
+
 def record(output: Path, row: dict[str, Any]) -> None:
     """Put a row into the results, in the place of one of the same form; in the order of FORMS."""
-    rows = json.loads(output.read_text())["rows"] if output.exists() else []
-    rows = [other for other in rows if other["form"] != row["form"]] + [row]
+    rows = [other for other in rows_of(output) if other["form"] != row["form"]] + [row]
     order = {form: number for number, form in enumerate(FORMS)}
     rows.sort(key=lambda each: (order.get(each["form"], len(order)), each["form"]))
     results = {

@@ -25,6 +25,7 @@ from accelsim_rtl.entries import (
     softmax,
     sore,
     stc_dot_product,
+    stc_gemm,
     stc_machine,
     stc_metadata,
     stc_selector,
@@ -75,6 +76,7 @@ UNITS: dict[str, Unit] = {
         stc_selector.UNIT,
         stc_dot_product.UNIT,
         stc_tile.UNIT,
+        stc_gemm.UNIT,
         stc_machine.UNIT,
     )
 }

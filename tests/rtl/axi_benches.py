@@ -156,3 +156,34 @@ async def registers(dut):
     refused = await master.read(said["BYTES"], 4)
     assert int(refused.resp) == 2
     told({"words": said["BYTES"] // 4})
+
+
+@cocotb.test(timeout_time=LONGEST_NS, timeout_unit="ns")
+async def gemms(dut):
+    """The tensor core as software sees it: one memory behind its four ports, registers, and `status`."""
+    said = json.loads(Path(os.environ["BENCH_SCENARIOS"]).read_text())
+    generator = random.Random(int(os.environ["BENCH_SEED"]))
+    memory, ports = None, []
+    for name in said["reads"]:
+        bus = AxiReadBus.from_prefix(dut, f"m_axi_{name}")
+        ports.append(AxiRamRead(bus, dut.clk, dut.rst, size=MEMORY_BYTES, mem=memory))
+        memory = ports[0].mem
+    bus = AxiWriteBus.from_prefix(dut, "m_axi_d")
+    ports.append(AxiRamWrite(bus, dut.clk, dut.rst, size=MEMORY_BYTES, mem=memory))
+    master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
+    for interface in (*ports, master.read_if, master.write_if):
+        pause_all(generator, interface)
+    for address, line in said["lines"]:
+        ports[0].write(address, bytes.fromhex(line))
+    await begin(dut, "done_ready")
+    dut.done_ready.value = 1
+    for job in said["jobs"]:
+        for offset, word in job["writes"]:
+            await master.write_dword(offset, word)
+        while (status := await master.read_dword(said["status"])) & said["under_way"]:
+            pass
+        assert status == 0
+        for address, line in job["results"]:
+            assert bytes(ports[0].read(address, len(line) // 2)).hex() == line
+    assert await master.read_dword(said["done"]) == len(said["jobs"])
+    told({"lines": sum(len(job["results"]) for job in said["jobs"])})

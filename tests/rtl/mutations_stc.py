@@ -173,33 +173,33 @@ MUTATIONS = [
         {"cycles"},
     ),
     (
-        "stc",
+        "stc.gemm",
         [],
         "wrong lines: the columns of a tile lie too close",
-        [Bug("accelsim_rtl.stc.machine", "(COLUMNS, column),", "(COLUMNS, job.passes),")],
+        [Bug("accelsim_rtl.stc.gemm", "(COLUMNS, column),", "(COLUMNS, job.passes),")],
         {"rows", "beats"},
     ),
     (
-        "stc",
+        "stc.gemm",
         [],
         "wrong lanes: every pass has the same selector",
-        [Bug("accelsim_rtl.stc.machine", "selector.eq(passes.payload[0])", "selector.eq(0)")],
+        [Bug("accelsim_rtl.stc.gemm", "selector.eq(Cat(number[0], row_tile[0]))", "selector.eq(0)")],
         {"rows", "beats"},
     ),
     (
-        "stc",
+        "stc.gemm",
         [],
         "wrong begin: a tile goes on with the sums of the one before",
-        [Bug("accelsim_rtl.stc.machine", "Mux(passes.payload == 0, ZERO, KEPT)", "KEPT")],
+        [Bug("accelsim_rtl.stc.gemm", "Mux(number == 0, ZERO, KEPT)", "KEPT")],
         {"rows", "beats"},
     ),
     (
-        "stc",
+        "stc.gemm",
         ["lanes=8"],
         "dropped line: results leave with their first line",
         [
             Bug(
-                "accelsim_rtl.stc.machine",
+                "accelsim_rtl.stc.gemm",
                 "self.writes.ready & (line == parameters.lines - 1)",
                 "self.writes.ready",
             )
@@ -207,10 +207,44 @@ MUTATIONS = [
         {"rows", "beats"},
     ),
     (
+        "stc.gemm",
+        [],
+        "latency off by one in cycles()",
+        [Bug("accelsim.units.stc.gemm", "total += 2 + ROWS + 1", "total += 2 + ROWS")],
+        {"cycles"},
+    ),
+    (
+        "stc",
+        [],
+        "wrong end: a job is done before its last lines are answered",
+        [Bug("accelsim_rtl.stc.machine", "& (unanswered == 0) & free", "& free")],
+        {"rows", "beats"},
+    ),
+    (
+        "stc",
+        [],
+        "wrong lines: metadata comes by single lines",
+        [Bug("accelsim_rtl.stc.grouper", "payload.beats.eq(self.together)", "payload.beats.eq(1)")],
+        {"rows", "beats"},
+    ),
+    (
+        "stc",
+        [],
+        "dropped line: D enters its buffer whether its address is taken or not",
+        [
+            Bug(
+                "accelsim_rtl.stc.machine",
+                "buffer.entering.valid.eq(writes.valid & grouper.lines.ready)",
+                "buffer.entering.valid.eq(writes.valid)",
+            )
+        ],
+        {"rows", "memory"},
+    ),
+    (
         "stc",
         [],
         "latency off by one in cycles()",
-        [Bug("accelsim.units.stc.machine", "total += 2 + ROWS + 1", "total += 2 + ROWS")],
+        [Bug("accelsim.units.stc.machine", "total += loads + 3", "total += loads + 2")],
         {"cycles"},
     ),
 ]

@@ -7,14 +7,21 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("amaranth")
 pytest.importorskip("cocotbext.axi")
 
 from accelsim.units.register_bench import PRESETS, RegisterBench
+from accelsim.units.stc.gemm import LINE_BITS, LINE_BYTES
+from accelsim.units.stc.machine import PRESETS as MACHINES
+from accelsim.units.stc.machine import Machine, register_values
 from accelsim_rtl.axi.flat import Flat
+from accelsim_rtl.entries.shell import Driver
+from accelsim_rtl.entries.stc_gemm import drawn_images, product, writes
 from accelsim_rtl.kit import simulators
 from accelsim_rtl.kit.register_texts import c_header, markdown
 from accelsim_rtl.kit.verilog import verilog
@@ -101,3 +108,49 @@ def test_a_bench_that_fails_is_told(tmp_path, monkeypatch, said):
     with pytest.raises(simulators.FailedToolError):
         passes("axi.registers", "registers", "icarus", tmp_path, monkeypatch, PRESETS["words"])
     assert not (tmp_path / "results.json").exists()
+
+
+def gemms(parameters: Machine, seed: int) -> dict[str, Any]:
+    """What software and memory hold of some GEMMs, and D as golden says it; for `axi_benches.gemms`."""
+    drawn = drawn_images(parameters, np.random.default_rng(seed), ((13, 9, 40, True), (17, 5, 20, False)))
+    lines: list[tuple[int, str]] = []
+    jobs = []
+    for made in drawn:
+        job, held = made.job, {}
+        for name, begin in (("a", job.a), ("b", job.b), ("codes", job.codes)):
+            held[name] = {begin + place: line for place, line in enumerate(made.lines.get(name, []))}
+            lines += [(address * LINE_BYTES, _hex(line)) for address, line in held[name].items()]
+        words, _ = product(parameters, job, held)
+        beats = writes(parameters, job, words)
+        jobs.append(
+            {
+                "writes": [
+                    [word >> 32, word & 0xFFFFFFFF]
+                    for register, fields in register_values(parameters, job).items()
+                    for word in Driver(parameters).write(register, **fields)
+                ],
+                "results": [
+                    [(beat >> LINE_BITS) * LINE_BYTES, _hex(beat & (1 << LINE_BITS) - 1)] for beat in beats
+                ],
+            }
+        )
+    offsets = parameters.map.offsets
+    return {
+        "reads": parameters.operands,
+        "lines": lines,
+        "jobs": jobs,
+        "status": offsets["status"],
+        "under_way": 3,
+        "done": offsets["count_jobs"],
+    }
+
+
+def _hex(line: int) -> str:
+    return line.to_bytes(LINE_BYTES, "little").hex()
+
+
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+def test_the_tensor_core_multiplies_in_a_foreign_memory(simulator, tmp_path, monkeypatch):
+    parameters = MACHINES["tiny"]
+    (tmp_path / "said.json").write_text(json.dumps(gemms(parameters, seed=1)))
+    assert passes("stc", "gemms", simulator, tmp_path, monkeypatch)["lines"] == 2 * 32 + 2 * 32

@@ -31,7 +31,10 @@ FP16 = {"a_type": "f16", "b_type": "f16", "multipliers": 2}
         ("stc.tile", {"sparse": False, "a_type": "u8"}),
         ("stc.tile", {"lanes": 16, "a_type": "f16", "b_type": "f16", "adder_latency": 7}),
         ("stc.dot_product", FP16 | {"sums": 6, "multiplier_latency": 2, "adder_latency": 5}),
-        ("stc", {"lanes": 16}),
+        ("stc.gemm", {"lanes": 16}),
+        ("stc", {"lanes": 16, "outstanding": 32}),
+        ("stc", {"lanes": 4, "sparse": False}),
+        ("stc.gemm", {"a_type": "f16", "b_type": "f16", "adder_latency": 3}),
     ],
     ids=str,
 )

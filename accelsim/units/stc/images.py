@@ -1,4 +1,4 @@
-"""Memory images of a GEMM for the machine: operands padded to whole tiles, and D out of what was written."""
+"""Memory images of a GEMM: operands padded to whole tiles, and D out of what was written."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ import numpy.typing as npt
 from accelsim.golden.fragments import COLUMNS, ROWS
 from accelsim.golden.metadata import to_cutlass
 from accelsim.golden.two_four import encode
-from accelsim.units.stc.machine import LINE_BITS, WORDS_OF_A_LINE, Job, Machine
+from accelsim.units.stc.gemm import LINE_BYTES, PASSES_OF_A_RUN, WORDS_OF_A_LINE, Gemm, Job
 from accelsim.units.step import unpack
-
-LINE_BYTES = LINE_BITS // 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +34,23 @@ class Images:
 
 
 def images(
-    parameters: Machine, a: npt.NDArray[Any], b: npt.NDArray[Any], *, sparse: bool, base: int = 0
+    parameters: Gemm, a: npt.NDArray[Any], b: npt.NDArray[Any], *, sparse: bool, base: int = 0
 ) -> Images:
-    """Images of A (rows, k) and B (columns, k), elements of 8 bits, one behind the other from line `base` on.
+    """Images of A (rows, k) and B (columns, k), one behind the other from line `base` on.
 
+    Elements are numbers or raw words, as wide as those of the tile engine; ValueError if not.
     sparse: A is stored 2:4; ValueError names the first group that holds more. Edges are padded with zeros:
-    rows to 16, columns to 8, k to 64 if sparse, else to 16.
+    rows to 16, of sparse fp16 to 32, columns to 8, k to 64 bytes if sparse, else to 16.
     """
-    step = 4 * LINE_BYTES if sparse else LINE_BYTES
-    left, right = _padded(a, ROWS, step), _padded(b, COLUMNS, step)
+    for name, matrix in (("A", a), ("B", b)):
+        if matrix.dtype.itemsize * 8 != parameters.element_bits:
+            raise ValueError(
+                f"elements of {name} must be {parameters.element_bits} bits wide, not {matrix.dtype}"
+            )
+    line = LINE_BYTES // a.dtype.itemsize
+    k = 2 * PASSES_OF_A_RUN * line if sparse else line
+    left = _padded(a, ROWS * parameters.metadata_tiles if sparse else ROWS, k)
+    right = _padded(b, COLUMNS, k)
     lines = {"b": _lines(right)}
     if sparse:
         values, codes = encode(left, parameters.form)
@@ -59,7 +65,7 @@ def images(
     job = Job(
         row_tiles=len(left) // ROWS,
         column_tiles=len(right) // COLUMNS,
-        passes=left.shape[1] // (2 * LINE_BYTES if sparse else LINE_BYTES),
+        passes=left.shape[1] // (2 * line if sparse else line),
         sparse=sparse,
         d=place,
         **begins,

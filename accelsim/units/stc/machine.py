@@ -1,262 +1,384 @@
-"""A machine around the tile engine: a GEMM from memory images, tile by tile, D written back.
+"""The machine: `stc.gemm` on a bus. Registers tell it a job; it reads A, B and metadata and writes D.
 
-D^T = B^T A^T as `mma.sp` wants it: A (rows of weights, 2:4 along k or dense) and B (columns of activations)
-lie row by row, k-contiguous, so that a line of 16 bytes is a register of a quad's lanes; metadata lies as
-PyTorch and CUTLASS have it; D lies column by column, accumulators of 32 bits. Ports are streams: addresses
-of lines go out, lines come back in their order, lines of D go out with theirs.
+Software fills the registers and pulses `control.begin`, which takes them along; it is lost while a job waits
+(`status.pending`). Each image has an AXI4 port. Lines of A and B are bursts of one, because neighbours in a
+tile are rows apart; a run of metadata is a burst, and so are the lines of a column of D that leave together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import cached_property
 
 from accelsim.golden.fragments import COLUMNS, ROWS
-from accelsim.units.stc.lane import ACCUMULATOR_BITS
-from accelsim.units.stc.tile import BEAT_BITS, KEPT, QUADS, ZERO, Pass, Tile, pack_pass
-from accelsim.units.stc.tile_model import Model as TileModel
-from accelsim.units.step import Row, pack
+from accelsim.units import fifo, read_master, write_master
+from accelsim.units.axi import Port, Transfer, pack_transfer
+from accelsim.units.fifo import Fifo
+from accelsim.units.read_master import ReadMaster
+from accelsim.units.registers import Field, Register, RegisterMap, Slave
+from accelsim.units.stc import gemm
+from accelsim.units.stc.gemm import LINE_BITS, LINE_BYTES, WORDS_OF_A_LINE, Gemm, Job, pack_job
+from accelsim.units.stc.tile import QUADS
+from accelsim.units.step import Row
+from accelsim.units.write_master import WriteMaster
 
-LINE_BITS = BEAT_BITS
-WORDS_OF_A_LINE = LINE_BITS // ACCUMULATOR_BITS
+COUNTER_BITS = 32
 
-Level = tuple[int, int]
-"""Of a walk: how often, and by how many lines the address grows each time."""
+LEAST_OUTSTANDING = 16
+"""A line a clock and port from a memory that answers within twelve clocks."""
+
+SOURCES = {"r": ("valid", "payload"), "b": ("valid", "payload")}
+"""Channels of a port that the memory fills; of them it sees `ready`."""
+CHANNELS = {name: ("aw", "w", "b") if name == "d" else ("ar", "r") for name in ("a", "b", "codes", "d")}
+BUS_INPUTS = {
+    name: {
+        f"m_axi_{name}_{channel}_{part}": f"m_axi_{channel}_{part}"
+        for channel in channels
+        for part in SOURCES.get(channel, ("ready",))
+    }
+    for name, channels in CHANNELS.items()
+}
+"""Of a master's inputs, their names at the machine and at the master; BUS_OUTPUTS the other way round."""
+BUS_OUTPUTS = {
+    name: {
+        f"m_axi_{channel}_{part}": f"m_axi_{name}_{channel}_{part}"
+        for channel in channels
+        for part in (("ready",) if channel in SOURCES else ("valid", "payload"))
+    }
+    for name, channels in CHANNELS.items()
+}
+
+FAILED, UNDEFINED = 1, 2
+"""Bits of a payload of `done`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine(Tile):
-    """A tile engine, with counters of `count_bits` bits for tiles and passes and addresses of lines."""
+class Machine(Gemm):
+    """GEMMs with `outstanding` bursts under way on each port, of metadata as many lines."""
 
-    count_bits: int = 12
-    address_bits: int = 28
+    outstanding: int = 32
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.floating:
-            raise ValueError(f"a_type must be s8 or u8 for a machine, not {self.a_type!r}")
-        for name, value, low, high in (
-            ("count_bits", self.count_bits, 2, 24),
-            ("address_bits", self.address_bits, self.count_bits + 7, 60),
-        ):
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+        if self.outstanding < LEAST_OUTSTANDING:
+            raise ValueError(f"outstanding must be {LEAST_OUTSTANDING} or more, not {self.outstanding}")
+        _ = [self.reader(name) for name in self.operands], self.writer, self.map
+
+    def together(self, name: str) -> int:
+        """Lines of a burst of an image: they follow each other in its walk, and in memory."""
+        return {"codes": QUADS, "d": self.lines}.get(name, 1)
+
+    def reader(self, name: str) -> ReadMaster:
+        """The master that reads an image."""
+        lines = self.together(name)
+        return ReadMaster(
+            address_bits=self.port.address_bits,
+            data_bits=LINE_BITS,
+            burst_beats=lines,
+            outstanding=self.outstanding // lines,
+            count_bits=lines.bit_length(),
+        )
+
+    @cached_property
+    def writer(self) -> WriteMaster:
+        """The master that writes D. A burst may have two beats where one is enough."""
+        return WriteMaster(
+            address_bits=self.port.address_bits,
+            data_bits=LINE_BITS,
+            burst_beats=max(2, self.lines),
+            outstanding=self.outstanding,
+            count_bits=self.lines.bit_length(),
+        )
 
     @property
-    def lines(self) -> int:
-        """Of D, that a beat of the tile engine holds."""
-        return self.lanes // WORDS_OF_A_LINE
+    def port(self) -> Port:
+        """Widths of a port, but for the number of a burst."""
+        return Port(
+            address_bits=self.address_bits + LINE_BYTES.bit_length() - 1, data_bits=LINE_BITS, id_bits=1
+        )
+
+    @property
+    def buffer(self) -> Fifo:
+        """Lines of D whose address goes ahead of them."""
+        return Fifo(depth=self.outstanding, bits=LINE_BITS)
+
+    @cached_property
+    def map(self) -> RegisterMap:
+        """The registers."""
+        images = (
+            ("a", "Weights, rows of A one behind the other, compressed if sparse."),
+            ("b", "Activations, columns of B one behind the other."),
+            *([("codes", "Metadata of A, as PyTorch and CUTLASS reorder it.")] if self.sparse else []),
+            ("d", "Results, columns of D one behind the other, words of 32 bits."),
+        )
+        counters = (
+            ("jobs", "Jobs that are done."),
+            ("failed", "Jobs that are done, with an error of the bus."),
+            *((f"read_{name}", f"Lines that came of {name}.") for name in self.operands),
+            ("written", "Lines of D that went out."),
+            ("multiplying", "Clocks in which the tile engine had a pass."),
+            ("busy", "Clocks in which a job was under way."),
+        )
+        sparse = [Field(name="sparse", sentence="A is 2:4.")] if self.sparse else []
+        undefined = Field(name="undefined", access="ro", sentence="A code of the last job was none.")
+        return RegisterMap(
+            name="stc",
+            sentence="The sparse tensor core: D = A B of images in memory, which `units.stc.images` makes.",
+            registers=(
+                Register(
+                    name="control",
+                    fields=(
+                        Field(
+                            name="begin",
+                            access="pulse",
+                            sentence="Begin the job that the registers say; they may change then.",
+                        ),
+                    ),
+                ),
+                Register(
+                    name="status",
+                    fields=(
+                        Field(name="pending", access="ro", sentence="A job waits; another would be lost."),
+                        Field(name="running", access="ro", sentence="A job is under way."),
+                        Field(name="failed", access="ro", sentence="The bus refused a line of the last job."),
+                        undefined,
+                    ),
+                ),
+                Register(
+                    name="tiles",
+                    sentence="One or more of each.",
+                    fields=(
+                        Field(name="rows", bits=self.count_bits, sentence="Of 16 rows of A."),
+                        Field(name="columns", bits=self.count_bits, sentence="Of 8 columns of B."),
+                    ),
+                ),
+                Register(
+                    name="depth",
+                    fields=(
+                        Field(
+                            name="passes",
+                            bits=self.count_bits,
+                            sentence="16 bytes of k, if sparse 32, and then an even number.",
+                        ),
+                        *sparse,
+                    ),
+                ),
+                *(
+                    Register(
+                        name=name,
+                        sentence=sentence,
+                        fields=(
+                            Field(
+                                name="line",
+                                bits=self.address_bits,
+                                sentence=f"Its address by {LINE_BYTES} bytes.",
+                            ),
+                        ),
+                    )
+                    for name, sentence in images
+                ),
+                *(
+                    Register(
+                        name=f"count_{name}",
+                        fields=(Field(name="value", bits=COUNTER_BITS, access="counter", sentence=sentence),),
+                    )
+                    for name, sentence in counters
+                ),
+            ),
+        )
 
 
 PRESETS = {
     "eight": Machine(),
     "sixteen": Machine(lanes=16),
     "dense": Machine(sparse=False),
-    "tiny": Machine(lanes=4, count_bits=4, address_bits=14),
+    "fp16": Machine(a_type="f16", b_type="f16", multiplier_latency=3, adder_latency=5),
+    "tiny": Machine(lanes=8, count_bits=4, address_bits=14, outstanding=16),
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A payload of `jobs`: tiles of 16 rows and of 8 columns, passes of each, where the images begin.
-
-    A pass is 32 bytes of k if sparse, 16 if dense. Sparse passes come in pairs, which share their metadata.
-    """
-
-    row_tiles: int
-    column_tiles: int
-    passes: int
-    sparse: bool = False
-    a: int = 0
-    b: int = 0
-    codes: int = 0
-    d: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.row_tiles, self.column_tiles, self.passes) < 1:
-            raise ValueError(f"a job must have tiles and passes, not {self}")
-        if self.sparse and self.passes % 2:
-            raise ValueError(f"passes must be even in a sparse job, not {self.passes}")
+def register_values(parameters: Machine, job: Job) -> dict[str, dict[str, int]]:
+    """What software writes for a job: registers in their order, fields by name; `control` is last."""
+    sparse = {"sparse": int(job.sparse)} if parameters.sparse else {}
+    images = {"a": job.a, "b": job.b} | ({"codes": job.codes} if parameters.sparse else {}) | {"d": job.d}
+    return {
+        "tiles": {"rows": job.row_tiles, "columns": job.column_tiles},
+        "depth": {"passes": job.passes} | sparse,
+        **{name: {"line": line} for name, line in images.items()},
+        "control": {"begin": 1},
+    }
 
 
-def pack_job(parameters: Machine, job: Job) -> int:
-    """Payload of `jobs`."""
-    counts = pack([job.row_tiles, job.column_tiles, job.passes], parameters.count_bits)
-    addresses = [job.a, job.b, *([job.codes] if parameters.sparse else []), job.d]
-    payload = counts | pack(addresses, parameters.address_bits) << 3 * parameters.count_bits
-    if not parameters.sparse:
-        return payload
-    return payload | int(job.sparse) << 3 * parameters.count_bits + 4 * parameters.address_bits
-
-
-def unpack_job(parameters: Machine, payload: int) -> Job:
-    """The fields of a payload of `jobs`."""
-
-    def field(bits: int) -> int:
-        nonlocal payload
-        value, payload = payload & (1 << bits) - 1, payload >> bits
-        return value
-
-    row_tiles, column_tiles, passes = (field(parameters.count_bits) for _ in range(3))
-    a, b = field(parameters.address_bits), field(parameters.address_bits)
-    codes = field(parameters.address_bits) if parameters.sparse else 0
-    d = field(parameters.address_bits)
+def job_of(values: Mapping[str, int]) -> Job:
+    """The job of fields by their signals. ValueError for one that the machine cannot do."""
     return Job(
-        row_tiles=row_tiles,
-        column_tiles=column_tiles,
-        passes=passes,
-        sparse=bool(field(1)) and parameters.sparse,
-        a=a,
-        b=b,
-        codes=codes,
-        d=d,
+        row_tiles=values["tiles_rows"],
+        column_tiles=values["tiles_columns"],
+        passes=values["depth_passes"],
+        sparse=bool(values.get("depth_sparse", 0)),
+        a=values["a_line"],
+        b=values["b_line"],
+        codes=values.get("codes_line", 0),
+        d=values["d_line"],
     )
 
 
-def walks(parameters: Machine, job: Job) -> dict[str, tuple[int, list[Level]]]:
-    """Where each port begins, and the loops of its addresses, the innermost first; `instructions`: passes."""
-    words = 2 if job.sparse else 1
-    column = words * job.passes
-    line_of_d = job.row_tiles * ROWS // WORDS_OF_A_LINE
-    found = {
-        "instructions": (0, [(job.passes, 1), (job.column_tiles, 0), (job.row_tiles, 0)]),
-        "a": (
-            job.a,
-            [(ROWS, job.passes), (job.passes, 1), (job.column_tiles, 0), (job.row_tiles, ROWS * job.passes)],
-        ),
-        "b": (
-            job.b,
-            [
-                (COLUMNS, column),
-                (words, 1),
-                (job.passes, words),
-                (job.column_tiles, COLUMNS * column),
-                (job.row_tiles, 0),
-            ],
-        ),
-        "d": (
-            job.d,
-            [
-                (parameters.lines, 1),
-                (COLUMNS, line_of_d),
-                (parameters.blocks, parameters.lines),
-                (job.column_tiles, COLUMNS * line_of_d),
-                (job.row_tiles, ROWS // WORDS_OF_A_LINE),
-            ],
-        ),
-    }
-    if job.sparse:
-        levels = [(QUADS, 1), (2, 0), (job.passes // 2, QUADS * job.row_tiles)]
-        found["codes"] = (job.codes, [*levels, (job.column_tiles, 0), (job.row_tiles, QUADS)])
-    return found
-
-
-def addresses(begin: int, levels: Sequence[Level]) -> Iterator[int]:
-    """The addresses of a walk, in order."""
-    for places in product(*(range(count) for count, _ in reversed(levels))):
-        yield begin + sum(place * stride for place, (_, stride) in zip(places, reversed(levels), strict=True))
-
-
 class Model:
-    """Streams: `jobs` in; `a_reads`, `b_reads`, `codes_reads` out, `a_lines`, `b_lines`, `codes_lines` in;
-    `writes` out. Probes `running`: of the tile engine, `undefined`: a code of the job was none.
+    """The machine clock by clock: the models of its units, and what is between them.
 
-    A job is taken when the one before it has asked for its last line and written its last one.
+    Streams: s_axil, m_axi_a, m_axi_b, m_axi_codes, m_axi_d; `done` out, a beat a job. Probes as of the GEMM.
     """
 
     def __init__(self, parameters: Machine) -> None:
         self.parameters = parameters
+        self._port = parameters.port
         self.reset()
 
     def reset(self) -> None:
-        """No job."""
-        self._tile = TileModel(self.parameters)
-        self._walks: dict[str, list[int]] = {name: [] for name in ("instructions", "a", "b", "codes", "d")}
-        self._job: Job | None = None
-        self._line = 0
-        self._undefined = 0
+        """No job, nothing under way."""
+        parameters = self.parameters
+        self._slave = Slave(parameters.map)
+        self._gemm = gemm.Model(parameters)
+        self._readers = {name: read_master.Model(parameters.reader(name)) for name in parameters.operands}
+        self._buffer = fifo.Model(parameters.buffer)
+        self._writer = write_master.Model(parameters.writer)
+        self._place = dict.fromkeys((*parameters.operands, "d"), 0)
+        self._pending: Job | None = None
+        self._busy = self._failed = False
+        self._unanswered = 0
+        self._done: int | None = None
 
     def step(self, inputs: Mapping[str, int]) -> Row:
         """One clock: see `Model` in `accelsim.units.step`."""
-        parameters, walking = self.parameters, self._walks
-        ports = ("a", "b", "codes") if parameters.sparse else ("a", "b")
-        last_line = self._line == parameters.lines - 1
-        tile = self._tile.step(
-            {
-                f"{port}_{name}": inputs[f"{port}_lines_{name}"]
-                for port in ports
-                for name in ("valid", "payload")
-            }
-            | {
-                "instructions_valid": int(bool(walking["instructions"])),
-                "instructions_payload": self._instruction(),
-                "c_valid": 0,
-                "c_payload": 0,
-                "d_ready": int(inputs["writes_ready"] and last_line),
-            }
-        )
-        row = {
-            "jobs_ready": int(not any(walking.values())),
-            "running": tile["running"],
-            "undefined": self._undefined,
-        }
-        for port in ports:
-            row[f"{port}_reads_valid"] = int(bool(walking[port]))
-            row[f"{port}_reads_payload"] = walking[port][-1] if walking[port] else 0
-            row[f"{port}_lines_ready"] = tile[f"{port}_ready"]
-        row["writes_valid"] = tile["d_valid"]
-        row["writes_payload"] = self._write(tile["d_payload"]) if tile["d_valid"] else 0
-        self._advance(inputs, row, tile, ports)
-        if row["jobs_ready"] and inputs["jobs_valid"]:
-            self._begin(unpack_job(parameters, inputs["jobs_payload"]))
+        core = self._gemm.shown()
+        row: Row = {"running": core["running"], "undefined": core["undefined"]}
+        inner: Row = {}
+        wrong, counts = False, []
+        for name in self.parameters.operands:
+            read = self._read(name, core, inputs, row, inner)
+            if read["beats_valid"] and core[f"{name}_lines_ready"]:
+                counts.append(f"count_read_{name}_value")
+                wrong |= bool(read["beats_payload"] >> LINE_BITS & 1)
+        written = self._write(core, inputs, row, inner)
+        wrong |= bool(written["done_valid"] and written["done_payload"])
+        if row["m_axi_d_w_valid"] and inputs["m_axi_d_w_ready"]:
+            counts.append("count_written_value")
+
+        # A job begins when the one before it has ended: all its lines are written, and answered.
+        begins = self._pending is not None and not self._busy
+        if begins and self._pending is not None:
+            inner |= {"jobs_valid": 1, "jobs_payload": pack_job(self.parameters, self._pending)}
+        free = self._done is None or bool(inputs["done_ready"])
+        ends = self._busy and bool(core["jobs_ready"]) and self._unanswered == 0 and free
+        row |= {"done_valid": int(self._done is not None), "done_payload": self._done or 0}
+        asked = core["writes_valid"] and inner["writes_ready"] and self._place["d"] == 0
+        if core["writes_valid"] and inner["writes_ready"]:
+            self._place["d"] = (self._place["d"] + 1) % self.parameters.together("d")
+        self._unanswered += int(asked) - written["done_valid"]
+        row |= self._registers(inputs, core, begins, ends, counts)
+        self._gemm.step({"jobs_valid": 0, "jobs_payload": 0} | inner)
+
+        if free:
+            self._done = FAILED * self._failed | UNDEFINED * core["undefined"] if ends else None
+        self._failed = not begins and (self._failed or wrong)
+        self._busy = begins or (self._busy and not ends)
         return row
 
-    def _begin(self, job: Job) -> None:
-        """All walks from their beginnings; they are kept backwards, the next address last."""
-        self._job, self._undefined = job, 0
-        for name, walk in walks(self.parameters, job).items():
-            self._walks[name] = list(addresses(*walk))[::-1]
-
-    def _instruction(self) -> int:
-        job, walking = self._job, self._walks["instructions"]
-        if job is None or not walking:
-            return 0
-        number = walking[-1]
-        step = Pass(
-            begins=KEPT if number else ZERO,
-            gives=number == job.passes - 1,
-            sparse=job.sparse,
-            selector=number % 2,
+    def _read(self, name: str, core: Row, inputs: Mapping[str, int], row: Row, inner: Row) -> Row:
+        """A port's clock: of lines that follow each other the first asks for all."""
+        reader, lines = self._readers[name], self.parameters.together(name)
+        first, offers = self._place[name] == 0, core[f"{name}_reads_valid"]
+        transfer = Transfer(core[f"{name}_reads_payload"] * LINE_BYTES, lines)
+        read = reader.step(
+            _renamed(inputs, BUS_INPUTS[name])
+            | {
+                "requests_valid": int(offers and first),
+                "requests_payload": pack_transfer(self._port, transfer),
+                "beats_ready": core[f"{name}_lines_ready"],
+            }
         )
-        return pack_pass(self.parameters, step)
+        taken = not first or bool(read["requests_ready"])
+        if offers and taken:
+            self._place[name] = (self._place[name] + 1) % lines
+        row |= _renamed(read, BUS_OUTPUTS[name])
+        inner[f"{name}_reads_ready"] = int(taken)
+        inner[f"{name}_lines_valid"] = read["beats_valid"]
+        inner[f"{name}_lines_payload"] = read["beats_payload"] & (1 << LINE_BITS) - 1
+        return read
 
-    def _write(self, beat: int) -> int:
-        line = beat >> self._line * LINE_BITS & (1 << LINE_BITS) - 1
-        return line | self._walks["d"][-1] << LINE_BITS
+    def _write(self, core: Row, inputs: Mapping[str, int], row: Row, inner: Row) -> Row:
+        """The clock of the port of D."""
+        waiting = self._buffer.shown()
+        address, line = divmod(core["writes_payload"], 1 << LINE_BITS)
+        first, offers = self._place["d"] == 0, core["writes_valid"] and waiting["entering_ready"]
+        transfer = Transfer(address * LINE_BYTES, self.parameters.together("d"))
+        written = self._writer.step(
+            _renamed(inputs, BUS_INPUTS["d"])
+            | {
+                "requests_valid": int(offers and first),
+                "requests_payload": pack_transfer(self._port, transfer),
+                "beats_valid": waiting["leaving_valid"],
+                "beats_payload": waiting["leaving_payload"],
+                "done_ready": 1,
+            }
+        )
+        inner["writes_ready"] = int(waiting["entering_ready"] and (not first or written["requests_ready"]))
+        self._buffer.step(
+            {
+                "entering_valid": int(core["writes_valid"] and inner["writes_ready"]),
+                "entering_payload": line,
+                "leaving_ready": written["beats_ready"],
+            }
+        )
+        row |= _renamed(written, BUS_OUTPUTS["d"])
+        return written
 
-    def _advance(self, inputs: Mapping[str, int], row: Row, tile: Row, ports: Sequence[str]) -> None:
-        for port in ports:
-            if row[f"{port}_reads_valid"] and inputs[f"{port}_reads_ready"]:
-                self._walks[port].pop()
-        if self._walks["instructions"] and tile["instructions_ready"]:
-            self._walks["instructions"].pop()
-        if row["writes_valid"] and inputs["writes_ready"]:
-            self._walks["d"].pop()
-            self._line = (self._line + 1) % self.parameters.lines
-            self._undefined |= tile["d_payload"] >> self.parameters.lanes * ACCUMULATOR_BITS
+    def _registers(
+        self, inputs: Mapping[str, int], core: Row, begins: bool, ends: bool, counts: list[str]
+    ) -> Row:
+        """The slave's clock, and the job that its pulse leaves."""
+        slave = self._slave
+        shown = {
+            "status_pending": int(self._pending is not None),
+            "status_running": int(self._busy),
+            "status_failed": int(self._failed),
+            "status_undefined": core["undefined"],
+        }
+        counts += ["count_multiplying_value"] if core["running"] else []
+        counts += ["count_busy_value"] if self._busy else []
+        counts += ["count_jobs_value"] if ends else []
+        counts += ["count_failed_value"] if ends and self._failed else []
+        told = job_of(slave.values) if "control_begin" in slave.pulses else None
+        bus = slave.step(inputs, shown, counts)
+        if self._pending is None:
+            self._pending = told
+        elif begins:
+            self._pending = None
+        return bus
 
 
-def cycles(parameters: Machine, jobs: Sequence[Job]) -> int:
-    """Clocks from the first job offered to the last line written; memory answers at once, nobody ever waits.
+def _renamed(row: Mapping[str, int], names: Mapping[str, str]) -> Row:
+    """The entries of `names`, by their new names."""
+    return {new: row[old] for old, new in names.items()}
 
-    A job: the job itself and the instruction; the first pass's operands; passes; of the last step of the
-    last pass the lines, one a clock, behind the pipeline.
+
+def cycles(parameters: Machine, jobs: Sequence[Job], words: int, reads: int, latency: int) -> int:
+    """Clocks from the first register written to the last one read, `reads` of them after all jobs.
+
+    words: of the registers of a job. latency: as of the masters' own `cycles`. Nobody waits; job by job:
+    the first pass's lines of A; passes; the last step's results, from the first one on their way to memory
+    and the answer to the last; a clock between each of these. The next job begins with the `done` of the one
+    before.
     """
-    lines = ROWS * COLUMNS // WORDS_OF_A_LINE
-    total = 0
+    a, d = parameters.reader("a"), parameters.writer
+    loads = read_master.cycles(a, [Transfer(row * LINE_BYTES, 1) for row in range(ROWS)], latency)
+    lines = parameters.together("d")
+    bursts = [Transfer(0, lines)] * (ROWS * COLUMNS // WORDS_OF_A_LINE // lines)
+    writes = write_master.cycles(d, bursts, latency)
+    total = words + reads + 3
     for job in jobs:
         passes = job.row_tiles * job.column_tiles * job.passes
-        total += 2 + ROWS + 1 + passes * parameters.pass_cycles - parameters.places
-        total += parameters.latency_cycles + lines
+        total += loads + 3 + passes * parameters.pass_cycles - parameters.places
+        total += parameters.latency_cycles + writes
     return total

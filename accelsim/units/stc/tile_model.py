@@ -70,6 +70,7 @@ class Model:
 
     def __init__(self, parameters: Tile) -> None:
         self.parameters = parameters
+        self._c_depth = parameters.c_depth
         self.reset()
 
     def reset(self) -> None:
@@ -84,24 +85,30 @@ class Model:
         self._c_held = 0
         self._c_moving: deque[bool] = deque([False] * parameters.step_cycles)
 
-    def step(self, inputs: Mapping[str, int]) -> Row:
-        """One clock: see `Model` in `accelsim.units.step`."""
-        parameters, loading, running, results = self.parameters, self._loading, self._running, self._results
-        goes = running is not None and self._may_go(running)
-        ends = goes and running is not None and running.position == parameters.pass_cycles - 1
-        hands = loading is not None and loading.complete and (running is None or ends)
+    def shown(self) -> Row:
+        """The outputs, all of which follow from the state alone."""
+        parameters, loading, results = self.parameters, self._loading, self._results
+        hands = loading is not None and loading.complete and (self._running is None or self._ends())
         row = {
             "instructions_ready": int(loading is None or hands),
             "a_ready": int(loading is not None and len(loading.a) < A_BEATS),
             "b_ready": int(loading is not None and len(loading.b) < loading.step.b_beats),
-            "c_ready": int(self._c_held < parameters.c_depth),
+            "c_ready": int(self._c_held < self._c_depth),
             "d_valid": int(results.offered is not None),
             "d_payload": results.offered or 0,
-            "running": int(running is not None),
+            "running": int(self._running is not None),
             "promised": results.promised,
         }
         if parameters.sparse:
             row["codes_ready"] = int(loading is not None and loading.step.sparse and loading.clocks % 2)
+        return row
+
+    def step(self, inputs: Mapping[str, int]) -> Row:
+        """One clock: see `Model` in `accelsim.units.step`."""
+        parameters, loading, running, results = self.parameters, self._loading, self._running, self._results
+        row, ends = self.shown(), self._ends()
+        hands = loading is not None and bool(row["instructions_ready"])
+        goes = running is not None and self._may_go(running)
         takes_c = goes and running is not None and self._takes_c(running)
         results.step(self._issue(running) if goes and running is not None else None, inputs["d_ready"])
         self._c_moving.append(takes_c)
@@ -119,6 +126,12 @@ class Model:
             step = unpack_pass(parameters, inputs["instructions_payload"])
             self._loading = Loading(step) if inputs["instructions_valid"] else None
         return row
+
+    def _ends(self) -> bool:
+        """Whether the pass's last step goes."""
+        running = self._running
+        last = self.parameters.pass_cycles - 1
+        return running is not None and running.position == last and self._may_go(running)
 
     def _load(self, loading: Loading, row: Row, inputs: Mapping[str, int]) -> None:
         for name, beats in (("a", loading.a), ("b", loading.b)):

@@ -1,160 +1,184 @@
-"""`stc` for the kit: GEMMs from memory images, what golden expects of them, and the machine's latency."""
+"""`stc` for the kit: a driver's work, from registers to D in memory, and what golden expects of it.
+
+A job is told as soon as another may wait; counters are read when all are done. Of one job the bus refuses a
+line of D, of another a line of A, and the metadata of a third holds codes that are none.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from accelsim.golden.elements import numbers
-from accelsim.golden.formats import select_nm
-from accelsim.golden.fragments import COLUMNS, ROWS
-from accelsim.golden.matmul import matmul_integer
-from accelsim.golden.metadata import from_cutlass
-from accelsim.golden.two_four import decode
+from accelsim.units.registers import WORD_BITS, WORD_BYTES
 from accelsim.units.stc import machine as unit
-from accelsim.units.stc.images import LINE_BYTES, images
-from accelsim.units.stc.machine import LINE_BITS, WORDS_OF_A_LINE, Job, pack_job, unpack_job
+from accelsim.units.stc.gemm import LINE_BITS, LINE_BYTES, Job
+from accelsim.units.stc.images import Images
+from accelsim.units.stc.machine import FAILED, UNDEFINED, job_of, register_values
 from accelsim.units.stc.machine import Machine as Parameters
-from accelsim.units.stc.tile import QUADS
-from accelsim.units.step import pack
+from accelsim_rtl.bench.memory import PLAIN_LATENCY, memory
+from accelsim_rtl.entries.shell import ALL_BYTES, Driver
+from accelsim_rtl.entries.stc_gemm import drawn_images, product, read_addresses, spoil, writes
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.stc.machine import Machine
 
-SIZES = ((13, 9, 100, True), (30, 5, 20, False), (16, 8, 40, False), (5, 3, 7, True))
-"""Rows of A, columns of B, k, and whether A is 2:4: edges in every direction."""
+REFUSED = {"d": 0, "a": -2}
+"""Of which job the bus refuses the first line of an image."""
 
-LARGEST_BASE = 32
+SIZES = ((5, 3, 7, True), (3, 9, 16, False), (16, 8, 16, False), (5, 3, 7, True))
+"""As of `stc.gemm`, which draws larger ones: here it is the way to memory that counts."""
+
+WAITING = 2
+"""Jobs under way at most: one runs, one waits."""
 
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
-    """GEMMs of several sizes, dense and 2:4, whose images lie anywhere."""
-    return [
-        transaction(parameters, *_operands(parameters, size, generator), generator)
-        for size in SIZES
-        if parameters.sparse or not size[-1]
+    """GEMMs with their images in one memory; behind the last one registers are read."""
+    drawn = drawn_images(parameters, generator, SIZES)
+    spoil(drawn[-1], generator)
+    work = [_transaction(parameters, made) for made in drawn]
+    work[-1]["s_axil_ar"] = [parameters.map.offsets[name] for name in _read_registers(parameters)]
+    return work
+
+
+def _transaction(parameters: Parameters, made: Images) -> Transaction:
+    """What software writes, and the images."""
+    driver = Driver(parameters)
+    words = [
+        word
+        for register, fields in register_values(parameters, made.job).items()
+        for word in driver.write(register, **fields)
     ]
+    return {
+        "s_axil_aw": [word >> WORD_BITS for word in words],
+        "s_axil_w": [word & (1 << WORD_BITS) - 1 | ALL_BYTES << WORD_BITS for word in words],
+    } | dict(made.lines)
 
 
-def _operands(
-    parameters: Parameters, size: tuple[int, int, int, bool], generator: np.random.Generator
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any], bool]:
-    rows, columns, k, sparse = size
-    width = f"u{parameters.element_bits // 8}"
-    a, b = (
-        generator.integers(1 << parameters.element_bits, size=(count, k), dtype=width)
-        for count in (rows, columns)
-    )
-    if sparse:
-        a = np.where(select_nm(generator.random(a.shape).astype(np.float32), 2, 4), a, 0).astype(width)
-    return a, b, sparse
+def _read_registers(parameters: Parameters) -> list[str]:
+    """Those whose values golden knows."""
+    names = ("jobs", "failed", *(f"read_{name}" for name in parameters.operands), "written")
+    return ["status", *(f"count_{name}" for name in names)]
 
 
-def transaction(
-    parameters: Parameters,
-    a: npt.NDArray[Any],
-    b: npt.NDArray[Any],
-    sparse: bool,
-    generator: np.random.Generator,
-) -> Transaction:
-    """A job, and the lines that memory answers."""
-    made = images(parameters, a, b, sparse=sparse, base=int(generator.integers(LARGEST_BASE)))
-    asked = _asked(made.job)
-    begins = {"a": made.job.a, "b": made.job.b, "codes": made.job.codes}
-    answers = {
-        f"{name}_lines": [made.lines[name][address - begins[name]] for address in addresses]
-        for name, addresses in asked.items()
+def _job(parameters: Parameters, transaction: Transaction) -> Job:
+    """The job of the registers as they are written."""
+    values: dict[str, int] = {}
+    for address, payload in zip(transaction["s_axil_aw"], transaction["s_axil_w"], strict=True):
+        for part in parameters.map.words[address // WORD_BYTES]:
+            bits = payload >> part.place & (1 << part.bits) - 1
+            values[part.signal] = values.get(part.signal, 0) | bits << part.first
+    return job_of(values)
+
+
+def _images(parameters: Parameters, job: Job, transaction: Transaction) -> dict[str, dict[int, int]]:
+    """Lines of the images by their addresses."""
+    begins = {"a": job.a, "b": job.b, "codes": job.codes}
+    return {
+        name: {begins[name] + place: line for place, line in enumerate(transaction.get(name, []))}
+        for name in parameters.operands
     }
-    return {"jobs": [pack_job(parameters, made.job)]} | answers
-
-
-def _asked(job: Job) -> dict[str, list[int]]:
-    """Addresses of the lines that a job reads, tile by tile and pass by pass."""
-    asked: dict[str, list[int]] = {"a": [], "b": []} | ({"codes": []} if job.sparse else {})
-    words = 2 if job.sparse else 1
-    for row_tile in range(job.row_tiles):
-        for column_tile in range(job.column_tiles):
-            for number in range(job.passes):
-                rows = range(row_tile * ROWS, (row_tile + 1) * ROWS)
-                columns = range(column_tile * COLUMNS, (column_tile + 1) * COLUMNS)
-                asked["a"] += [job.a + row * job.passes + number for row in rows]
-                asked["b"] += [
-                    job.b + (column * job.passes + number) * words + word
-                    for word in range(words)
-                    for column in columns
-                ]
-                if job.sparse:
-                    run = number // 2 * job.row_tiles + row_tile
-                    asked["codes"] += [job.codes + run * QUADS + quad for quad in range(QUADS)]
-    return asked
 
 
 def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[str, list[int]]:
-    """The addresses of lines, and golden's product of the matrices that the images hold."""
-    names = ("a", "b", "codes") if parameters.sparse else ("a", "b")
-    found: dict[str, list[int]] = {f"{name}_reads": [] for name in names} | {"writes": []}
-    for each in transactions:
-        job = unpack_job(parameters, each["jobs"][0])
-        asked = _asked(job)
-        for name, addresses in asked.items():
-            found[f"{name}_reads"] += addresses
-        memory = {
-            name: dict(zip(addresses, each[f"{name}_lines"], strict=True))
-            for name, addresses in asked.items()
-        }
-        found["writes"] += _written(parameters, job, _product(parameters, job, memory))
+    """What is told of each job, answers of the bus, and counters."""
+    found: dict[str, list[int]] = {name: [] for name in ("done", "s_axil_b", "s_axil_r")}
+    refused = {number % len(transactions) for number in REFUSED.values()}
+    counted = dict.fromkeys(_read_registers(parameters), 0)
+    for number, transaction in enumerate(transactions):
+        job = _job(parameters, transaction)
+        _, undefined = product(parameters, job, _images(parameters, job, transaction))
+        for name, addresses in read_addresses(parameters, job).items():
+            counted[f"count_read_{name}"] += len(addresses)
+        counted["count_written"] += len(_written(parameters, transaction))
+        counted["count_jobs"] += 1
+        counted["count_failed"] += number in refused
+        told = FAILED * (number in refused) | UNDEFINED * undefined
+        found["done"].append(told)
+        found["s_axil_b"] += [0] * len(transaction["s_axil_aw"])
+        # `status` says nothing else of the last job, once it is done.
+        status = dict(zip(("failed", "undefined"), (told & FAILED, told // UNDEFINED), strict=True))
+        places = next(one for one in parameters.map.registers if one.name == "status").places()
+        counted["status"] = sum(status.get(field.name, 0) << place for field, place in places)
+        names = {offset: name for name, offset in parameters.map.offsets.items()}
+        found["s_axil_r"] += [counted[names[address]] for address in transaction.get("s_axil_ar", [])]
     return found
 
 
-def _product(parameters: Parameters, job: Job, memory: dict[str, dict[int, int]]) -> npt.NDArray[np.int64]:
-    """D of the matrices in memory, A decompressed."""
-    a = _matrix(parameters, memory["a"], job.row_tiles * ROWS)
-    b = _matrix(parameters, memory["b"], job.column_tiles * COLUMNS)
-    if job.sparse:
-        raw = _bytes(memory["codes"])
-        words = np.frombuffer(raw, "<i4").reshape(job.row_tiles * ROWS, -1)
-        codes = from_cutlass(words, parameters.form)
-        a = decode(a.reshape(*codes.shape, -1), codes, parameters.form)
-    return matmul_integer(numbers(a, parameters.a_type), numbers(b, parameters.b_type))
+def _written(parameters: Parameters, transaction: Transaction) -> dict[int, int]:
+    """Lines of D by their addresses."""
+    job = _job(parameters, transaction)
+    words, _ = product(parameters, job, _images(parameters, job, transaction))
+    return {beat >> LINE_BITS: beat & (1 << LINE_BITS) - 1 for beat in writes(parameters, job, words)}
 
 
-def _matrix(parameters: Parameters, lines: dict[int, int], rows: int) -> npt.NDArray[Any]:
-    return np.frombuffer(_bytes(lines), f"u{parameters.element_bits // 8}").reshape(rows, -1)
+def after(parameters: Parameters, transactions: list[Transaction]) -> dict[str, Any]:
+    """A job is told when at most one before it is not done; registers are read when all are."""
+    control = parameters.map.offsets["control"]
+    waits: list[list[Any]] = []
+    for number, transaction in enumerate(transactions):
+        done = max(0, number + 1 - WAITING)
+        waits += [["done", done if address == control else 0] for address in transaction["s_axil_aw"]]
+    reads = sum(len(transaction.get("s_axil_ar", [])) for transaction in transactions)
+    return {
+        "s_axil_aw": waits,
+        "s_axil_w": waits,
+        "s_axil_ar": [["done", len(transactions)]] * reads,
+    }
 
 
-def _bytes(lines: dict[int, int]) -> bytes:
-    return b"".join(lines[address].to_bytes(LINE_BYTES, "little") for address in sorted(lines))
+def memories(parameters: Parameters, transactions: list[Transaction]) -> list[dict[str, Any]]:
+    """A memory for each port."""
+    jobs = [_job(parameters, transaction) for transaction in transactions]
+    held: dict[str, dict[int, int]] = {name: {} for name in parameters.operands}
+    results: dict[int, int] = {}
+    for job, transaction in zip(jobs, transactions, strict=True):
+        for name, lines in _images(parameters, job, transaction).items():
+            held[name] |= lines
+        results |= _written(parameters, transaction)
+    refused = {name: getattr(jobs[number % len(jobs)], name) for name, number in REFUSED.items()}
+
+    def behind(name: str, port: Any, **lines: dict[int, int]) -> dict[str, Any]:
+        first = refused.get(name, 0) * LINE_BYTES
+        return memory(
+            [f"m_axi_{name}"],
+            address_bits=port.address_bits,
+            data_bits=port.data_bits,
+            id_bits=port.id_bits,
+            errors=[[first, first + LINE_BYTES]] if name in refused else [],
+            **{
+                kind: [(address * LINE_BYTES, line) for address, line in each.items()]
+                for kind, each in lines.items()
+            },
+        )
+
+    return [
+        *(behind(name, parameters.reader(name).port, words=held[name]) for name in parameters.operands),
+        behind("d", parameters.writer.port, written=results),
+    ]
 
 
-def _written(parameters: Parameters, job: Job, product: npt.NDArray[np.int64]) -> list[int]:
-    """Lines of D in the order in which they leave: tile by tile, block of rows by block, column by column."""
-    words = (product & 0xFFFFFFFF).astype(np.int64)
-    pitch = len(words) // WORDS_OF_A_LINE
-    beats = []
-    for row_tile in range(job.row_tiles):
-        for column_tile in range(job.column_tiles):
-            for first in range(row_tile * ROWS, (row_tile + 1) * ROWS, parameters.lanes):
-                for column in range(column_tile * COLUMNS, (column_tile + 1) * COLUMNS):
-                    for row in range(first, first + parameters.lanes, WORDS_OF_A_LINE):
-                        line = pack(words[row : row + WORDS_OF_A_LINE, column].tolist(), 32)
-                        address = job.d + column * pitch + row // WORDS_OF_A_LINE
-                        beats.append(line | address << LINE_BITS)
-    return beats
-
-
-def _jobs(parameters: Parameters, transactions: list[Transaction]) -> list[Job]:
-    return [unpack_job(parameters, each["jobs"][0]) for each in transactions]
+def _cycles(parameters: Parameters, transactions: list[Transaction]) -> int:
+    return unit.cycles(
+        parameters,
+        [_job(parameters, transaction) for transaction in transactions],
+        words=len(transactions[0]["s_axil_aw"]),
+        reads=sum(len(transaction.get("s_axil_ar", [])) for transaction in transactions),
+        latency=PLAIN_LATENCY,
+    )
 
 
 UNIT = Unit(
     name="stc",
-    sentence="GEMMs from memory images on a sparse tensor core: weights dense or 2:4 with PyTorch's metadata",
+    sentence="The sparse tensor core on a bus: registers, GEMMs dense or 2:4 from memory to memory",
     presets=unit.PRESETS,
     component=Machine,
     model=unit.Model,
     stimulus=stimulus,
     expected=expected,
-    cycles=lambda parameters, transactions: unit.cycles(parameters, _jobs(parameters, transactions)),
-    latency=lambda parameters: {"cycles_per_pass": parameters.pass_cycles},
+    cycles=_cycles,
+    latency=lambda parameters: {"cycles_per_pass": parameters.pass_cycles, "lines_per_clock": 1},
+    memories=memories,
+    after=after,
+    register_map=lambda parameters: parameters.map,
 )

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 Transaction = dict[str, list[int]]
-"""Payloads of every input stream, in order: one piece of work for a unit."""
+"""Payloads of every input stream, in order: one piece of work for a unit.
+
+Other entries, such as what lies in memory, are for the unit's own functions.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

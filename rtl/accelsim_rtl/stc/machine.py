@@ -1,42 +1,44 @@
 # amaranth: UnusedElaboratable=no
 # A component whose ports alone are wanted holds parts that nobody elaborates.
-"""The machine: walkers over memory images around the tile engine."""
+"""The machine: GEMMs from memory to memory, told by registers."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, stream
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import Component, Out
 
-from accelsim.golden.fragments import COLUMNS, ROWS
-from accelsim.units.stc.machine import LINE_BITS, WORDS_OF_A_LINE
 from accelsim.units.stc.machine import Machine as Parameters
-from accelsim.units.stc.tile import KEPT, QUADS, ZERO
-from accelsim_rtl.stc.tile import Tile
-from accelsim_rtl.stc.walker import Walker
-
-LEAST_COUNT_BITS = 5
-"""A walker counts the rows of a tile as well."""
+from accelsim_rtl.axi.channels import read_channels, write_channels
+from accelsim_rtl.axi.read_master import ReadMaster
+from accelsim_rtl.axi.registers import RegisterFile, connect_slave, slave_channels
+from accelsim_rtl.axi.write_master import WriteMaster
+from accelsim_rtl.fifo import Fifo
+from accelsim_rtl.stc.gemm import Gemm, job_layout
+from accelsim_rtl.stc.grouper import Grouper
 
 
 class Machine(Component):
-    """jobs: a GEMM by its tiles and images. a, b, codes: `_reads`, addresses of lines, and the `_lines`.
+    """s_axil: registers. m_axi_a, _b, _codes: where the operands are read; m_axi_d: where D is written.
 
-    writes: lines of D with their addresses. Probes: running (the tile engine multiplies), undefined (a code
-    of the job was none). A job is taken when the one before it has asked for all and written all. Throughput:
-    that of the tile engine, if a line of each port comes when it is wanted.
+    done: of each job whether the bus refused a line of it, and whether a code of it was none; `valid` serves
+    as an interrupt. Probes: running and undefined of the GEMM. A job begins when the one before it has ended,
+    all its lines answered, and its `done` is no more than on offer. Throughput: that of the GEMM, if memory
+    keeps up.
     """
 
     def __init__(self, parameters: Parameters):
         self.parameters = parameters
-        self.names = ("a", "b", "codes") if parameters.sparse else ("a", "b")
-        address = stream.Signature(parameters.address_bits)
-        ports = {}
-        for name in self.names:
-            ports |= {f"{name}_reads": Out(address), f"{name}_lines": In(stream.Signature(LINE_BITS))}
+        self.gemm = Gemm(parameters)
+        self.readers = {name: ReadMaster(parameters.reader(name)) for name in parameters.operands}
+        self.writer = WriteMaster(parameters.writer)
+        buses = {}
+        for name in parameters.operands:
+            buses |= read_channels(parameters.reader(name).port, f"m_axi_{name}")
         super().__init__(
             {
-                "jobs": In(stream.Signature(job_layout(parameters))),
-                **ports,
-                "writes": Out(stream.Signature(write_layout(parameters))),
+                **slave_channels(parameters.map.address_bits),
+                **buses,
+                **write_channels(parameters.writer.port, "m_axi_d"),
+                "done": Out(stream.Signature(done_layout())),
                 "running": Out(1),
                 "undefined": Out(1),
             }
@@ -44,134 +46,115 @@ class Machine(Component):
 
     def elaborate(self, platform):
         m = Module()
-        parameters, job = self.parameters, Signal(job_layout(self.parameters), reset_less=True)
-        m.submodules.tile = tile = Tile(parameters)
-        m.d.comb += self.running.eq(tile.running)
+        m.submodules.registers = registers = RegisterFile(self.parameters.map)
+        m.submodules.gemm = gemm = self.gemm
+        connect_slave(m, self, registers)
+        m.d.comb += [self.running.eq(gemm.running), self.undefined.eq(gemm.undefined)]
 
-        # A job: all walks begin.
+        refused = [self._reads(m, name, registers) for name in self.parameters.operands]
+        asks, answered = self._writes(m, registers)
+        refused.append(answered & self.writer.done.payload)
+
+        # The job of the registers waits for the one under way.
+        pending = Signal()
         begins = Signal()
-        m.d.comb += begins.eq(self.jobs.valid & self.jobs.ready)
-        with m.If(begins):
-            m.d.sync += job.eq(self.jobs.payload)
-        walkers = {}
-        for name, levels in self._walks(job).items():
-            m.submodules[f"{name}_walker"] = walkers[name] = self._walker(m, name, levels, begins)
-        m.d.comb += self.jobs.ready.eq(~Cat(walker.active for walker in walkers.values()).any())
+        kept = Signal(job_layout(self.parameters), reset_less=True)
+        with m.If(~pending & registers.control_begin):
+            m.d.sync += [pending.eq(1), *self._takes(kept, registers)]
+        with m.Elif(begins):
+            m.d.sync += pending.eq(0)
 
-        # Passes of every tile; metadata serves two.
-        passes = walkers["instructions"].addresses
+        # It ends when all that it wrote is answered.
+        busy = Signal()
+        ends = Signal()
+        failed = Signal()
+        unanswered = Signal(range(self.parameters.outstanding + 3))
+        free = ~self.done.valid | self.done.ready
         m.d.comb += [
-            tile.instructions.valid.eq(passes.valid),
-            passes.ready.eq(tile.instructions.ready),
-            tile.instructions.payload.begins.eq(Mux(passes.payload == 0, ZERO, KEPT)),
-            tile.instructions.payload.gives.eq(passes.payload == job.passes - 1),
+            gemm.jobs.valid.eq(pending & ~busy),
+            gemm.jobs.payload.eq(kept),
+            begins.eq(gemm.jobs.valid & gemm.jobs.ready),
+            ends.eq(busy & gemm.jobs.ready & (unanswered == 0) & free),
         ]
-        if parameters.sparse:
-            m.d.comb += [
-                tile.instructions.payload.sparse.eq(job.sparse),
-                tile.instructions.payload.selector.eq(passes.payload[0]),
+        m.d.sync += [
+            unanswered.eq(unanswered + asks - answered),
+            busy.eq(begins | (busy & ~ends)),
+            failed.eq(~begins & (failed | Cat(refused).any())),
+        ]
+        with m.If(free):
+            m.d.sync += [
+                self.done.valid.eq(ends),
+                self.done.payload.failed.eq(failed),
+                self.done.payload.undefined.eq(gemm.undefined),
             ]
 
-        # Lines go straight into the tile engine.
-        for name in self.names:
-            reads, lines = getattr(self, f"{name}_reads"), getattr(self, f"{name}_lines")
-            into = getattr(tile, name)
-            m.d.comb += [
-                reads.valid.eq(walkers[name].addresses.valid),
-                reads.payload.eq(walkers[name].addresses.payload),
-                walkers[name].addresses.ready.eq(reads.ready),
-                into.valid.eq(lines.valid),
-                into.payload.eq(lines.payload),
-                lines.ready.eq(into.ready),
-            ]
-
-        self._writes(m, tile.d, walkers["d"], begins)
+        # What software sees.
+        m.d.comb += [
+            registers.status_pending.eq(pending),
+            registers.status_running.eq(busy),
+            registers.status_failed.eq(failed),
+            registers.status_undefined.eq(gemm.undefined),
+            registers.count_jobs_value.eq(ends),
+            registers.count_failed_value.eq(ends & failed),
+            registers.count_multiplying_value.eq(gemm.running),
+            registers.count_busy_value.eq(busy),
+        ]
         return m
 
-    def _walks(self, job):
-        """(count, stride) of every level of every walk, as `accelsim.units.stc.machine.walks` has them."""
-        parameters = self.parameters
-        sparse = job.sparse if parameters.sparse else Const(0, 1)
-        words = Mux(sparse, 2, 1)
-        column = Mux(sparse, job.passes << 1, job.passes)
-        line_of_d = job.row_tiles * (ROWS // WORDS_OF_A_LINE)
-        found = {
-            "instructions": [(job.passes, 1), (job.column_tiles, 0), (job.row_tiles, 0)],
-            "a": [
-                (ROWS, job.passes),
-                (job.passes, 1),
-                (job.column_tiles, 0),
-                (job.row_tiles, ROWS * job.passes),
-            ],
-            "b": [
-                (COLUMNS, column),
-                (words, 1),
-                (job.passes, words),
-                (job.column_tiles, COLUMNS * column),
-                (job.row_tiles, 0),
-            ],
-            "d": [
-                (parameters.lines, 1),
-                (COLUMNS, line_of_d),
-                (parameters.blocks, parameters.lines),
-                (job.column_tiles, COLUMNS * line_of_d),
-                (job.row_tiles, ROWS // WORDS_OF_A_LINE),
-            ],
-        }
-        if parameters.sparse:
-            pairs = [(QUADS, 1), (2, 0), (job.passes >> 1, QUADS * job.row_tiles)]
-            found["codes"] = [*pairs, (job.column_tiles, 0), (job.row_tiles, QUADS)]
-        return found
+    def _takes(self, kept, registers):
+        """The registers into the job that waits."""
+        fields = {"row_tiles": "tiles_rows", "column_tiles": "tiles_columns", "passes": "depth_passes"}
+        fields |= {name: f"{name}_line" for name in (*self.parameters.operands, "d")}
+        fields |= {"sparse": "depth_sparse"} if self.parameters.sparse else {}
+        return [kept[field].eq(getattr(registers, signal)) for field, signal in fields.items()]
 
-    def _walker(self, m, name, levels, begins):
-        """A walker that begins with the job, at the job's image."""
-        parameters = self.parameters
-        count_bits = max(parameters.count_bits, LEAST_COUNT_BITS)
-        walker = Walker(len(levels), count_bits, parameters.address_bits)
-        payload = self.jobs.payload
-        wanted = payload.sparse if name == "codes" else 1
-        m.d.comb += walker.begins.eq(begins & wanted)
-        if name != "instructions":
-            m.d.comb += walker.base.eq(payload[name])
-        for level, (count, stride) in enumerate(levels):
-            m.d.comb += [
-                getattr(walker, f"count_{level}").eq(count),
-                getattr(walker, f"stride_{level}").eq(stride),
-            ]
-        return walker
-
-    def _writes(self, m, results, walker, begins):
-        """Lines of the accumulators that the tile engine gives, one by one."""
-        parameters = self.parameters
-        line = Signal(range(parameters.lines))
-        taken = self.writes.valid & self.writes.ready
+    def _reads(self, m, name, registers):
+        """A port for an image; whether a line comes that the bus refused."""
+        reader = self.readers[name]
+        m.submodules[f"{name}_reader"] = reader
+        grouper = Grouper(reader.parameters, self.parameters.together(name))
+        m.submodules[f"{name}_grouper"] = grouper
+        wiring.connect(m, getattr(self.gemm, f"{name}_reads"), grouper.lines)
+        wiring.connect(m, grouper.requests, reader.requests)
+        wiring.connect(m, reader.m_axi_ar, wiring.flipped(getattr(self, f"m_axi_{name}_ar")))
+        wiring.connect(m, wiring.flipped(getattr(self, f"m_axi_{name}_r")), reader.m_axi_r)
+        lines = getattr(self.gemm, f"{name}_lines")
+        comes = reader.beats.valid & lines.ready
         m.d.comb += [
-            self.writes.valid.eq(results.valid),
-            self.writes.payload.address.eq(walker.addresses.payload),
-            self.writes.payload.line.eq(
-                results.payload["values"].as_value().word_select(line, LINE_BITS)
-                if parameters.lines > 1
-                else results.payload["values"]
-            ),
-            walker.addresses.ready.eq(taken),
-            results.ready.eq(self.writes.ready & (line == parameters.lines - 1)),
+            lines.valid.eq(reader.beats.valid),
+            lines.payload.eq(reader.beats.payload.data),
+            reader.beats.ready.eq(lines.ready),
+            getattr(registers, f"count_read_{name}_value").eq(comes),
         ]
-        with m.If(taken):
-            m.d.sync += line.eq(line + 1)
-        with m.If(begins):
-            m.d.sync += self.undefined.eq(0)
-        with m.Elif(taken):
-            m.d.sync += self.undefined.eq(self.undefined | results.payload.undefined)
+        return comes & reader.beats.payload.error
+
+    def _writes(self, m, registers):
+        """The port for D: whether a transfer is asked for, and whether one is answered.
+
+        A line waits in a FIFO, because its address goes ahead of it.
+        """
+        writes, writer = self.gemm.writes, self.writer
+        m.submodules.d_writer = writer
+        m.submodules.d_grouper = grouper = Grouper(writer.parameters, self.parameters.together("d"))
+        m.submodules.d_buffer = buffer = Fifo(self.parameters.buffer)
+        wiring.connect(m, grouper.requests, writer.requests)
+        wiring.connect(m, buffer.leaving, writer.beats)
+        for channel in ("aw", "w"):
+            outside = wiring.flipped(getattr(self, f"m_axi_d_{channel}"))
+            wiring.connect(m, getattr(writer, f"m_axi_{channel}"), outside)
+        wiring.connect(m, wiring.flipped(self.m_axi_d_b), writer.m_axi_b)
+        m.d.comb += [
+            grouper.lines.valid.eq(writes.valid & buffer.entering.ready),
+            grouper.lines.payload.eq(writes.payload.address),
+            buffer.entering.valid.eq(writes.valid & grouper.lines.ready),
+            buffer.entering.payload.eq(writes.payload.line),
+            writes.ready.eq(buffer.entering.ready & grouper.lines.ready),
+            writer.done.ready.eq(1),
+            registers.count_written_value.eq(writer.m_axi_w.valid & writer.m_axi_w.ready),
+        ]
+        return grouper.requests.valid & grouper.requests.ready, writer.done.valid
 
 
-def job_layout(parameters):
-    """Tiles and passes, where the images begin, and whether A is sparse."""
-    counts = dict.fromkeys(("row_tiles", "column_tiles", "passes"), parameters.count_bits)
-    names = ("a", "b", "codes", "d") if parameters.sparse else ("a", "b", "d")
-    sparse = {"sparse": 1} if parameters.sparse else {}
-    return data.StructLayout(counts | dict.fromkeys(names, parameters.address_bits) | sparse)
-
-
-def write_layout(parameters):
-    """A line of D, and where it goes."""
-    return data.StructLayout({"line": LINE_BITS, "address": parameters.address_bits})
+def done_layout():
+    """What is told of a job: whether the bus refused a line, and whether a code was none."""
+    return data.StructLayout({"failed": 1, "undefined": 1})
