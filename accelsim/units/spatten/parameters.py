@@ -182,6 +182,11 @@ class Machine:
         return bits_for(self.heads - 1)
 
     @property
+    def place_bits(self) -> int:
+        """Of a place in the list of heads, and of the one behind it."""
+        return bits_for(self.heads)
+
+    @property
     def output_word_bits(self) -> int:
         """An output in memory."""
         return word_bits(self.head.product.output_bits)
