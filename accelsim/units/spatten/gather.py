@@ -42,13 +42,12 @@ class Gather:
 
     def reads(self, shift: int) -> Row:
         """What is offered to the store in this clock."""
-        request, machine = self._request, self._machine
-        there = request is not None and (self._count == 0 or len(self._steps) < STEPS)
-        row, last = 0, False
-        if request is not None:
-            taken, row, last = self._taken(shift)
-        read = Read(machine.banks if self._count else 0, releases=bool(last and self._releases), first=row)
-        return {"reads_valid": int(there), "reads_payload": pack_read(machine.store, read) if there else 0}
+        if self._request is None or (self._count and len(self._steps) == STEPS):
+            return {"reads_valid": 0, "reads_payload": 0}
+        _, row, last = self._taken(shift)
+        pieces = self._machine.banks if self._count else 0
+        read = Read(pieces, releases=last and bool(self._request["releases"]), first=row)
+        return {"reads_valid": 1, "reads_payload": pack_read(self._machine.store, read)}
 
     def takes_lines(self, vectors_ready: bool) -> bool:
         """Whether a line of the store is taken in this clock, if there is one."""
@@ -88,11 +87,6 @@ class Gather:
     def _count(self) -> int:
         assert self._request is not None
         return int(self._request["count"])
-
-    @property
-    def _releases(self) -> bool:
-        assert self._request is not None
-        return bool(self._request["releases"])
 
     def _taken(self, shift: int) -> tuple[list[tuple[int, int]], int, bool]:
         """Of the next line the (place, source) of pieces that are asked for, its number, whether it is the last."""
