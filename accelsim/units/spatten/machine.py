@@ -45,14 +45,29 @@ class Model:
         self._slave = Slave(self.parameters.map)
         self._positions: list[int] = []
         self._heads: list[tuple[int, int]] = []
+        self._still: Row = {}
 
     def step(self, inputs: Mapping[str, int]) -> Row:
         """One clock: see `Model` in `accelsim.units.step`."""
         settings, pulses = dict(self._slave.values), set(self._slave.pulses)
+        tokens, heads, busy = len(self._positions), len(self._heads), self._results.busy
+        begins = bool(
+            "control_start" in pulses and not busy and tokens and heads and settings["layer_queries"]
+        )
+        row, counts = self._still, []
+        if begins or busy or not row:
+            row, counts = self._work(inputs, settings, begins)
+        if not begins and not busy:
+            self._still = row
+        status = {"status_busy": int(busy), "status_tokens": tokens, "status_heads": heads}
+        row = row | self._slave.step(inputs, status, [f"count_{name}_value" for name in counts])
+        self._list(settings, pulses)
+        return row
+
+    def _work(self, inputs: Mapping[str, int], settings: Settings, begins: bool) -> tuple[Row, list[str]]:
+        """A clock of all but the registers, and the counters that go up. Between layers nothing moves."""
         tokens, heads = len(self._positions), len(self._heads)
         rows, requests, stores, results = self._rows, self._requests, self._stores, self._results
-        starts = "control_start" in pulses and not results.busy
-        begins = bool(starts and tokens and heads and settings["layer_queries"])
         shown = results.shown()
 
         # What the pipeline is offered, and what it makes of it.
@@ -106,8 +121,6 @@ class Model:
             "errors": fetched.error,
             "busy": results.busy,
         }
-        status = {"status_busy": int(results.busy), "status_tokens": tokens, "status_heads": heads}
-        row |= self._slave.step(inputs, status, [f"count_{name}_value" for name, up in counts.items() if up])
 
         # Their clock edges.
         rows.step(
@@ -149,8 +162,7 @@ class Model:
             heads=heads,
             error=fetched.error,
         )
-        self._list(settings, pulses)
-        return row
+        return row, [name for name, up in counts.items() if up]
 
     def _fetch(
         self, inputs: Mapping[str, int], settings: Settings, taken: Taken, begins: bool

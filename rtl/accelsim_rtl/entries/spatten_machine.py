@@ -16,7 +16,7 @@ from accelsim_rtl.entries.spatten_layers import Asked, Room, asked_of, drawn, tr
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.spatten import Machine
 
-LAYERS = 3
+LAYERS = 2
 COUNTERS = ("bursts", "rows", "again", "lines", "values", "written", "errors")
 """That are read behind each layer; how long it took is what the rows are compared for."""
 

@@ -13,6 +13,7 @@ from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
 from accelsim.units.score_accumulator import ScoreAccumulator as ScoreAccumulatorParameters
 from accelsim.units.score_scale import ScoreScale as ScoreScaleParameters
 from accelsim.units.shell import PRESETS as SHELLS
+from accelsim.units.spatten import PRESETS as MACHINES
 from accelsim.units.softmax import Softmax as SoftmaxParameters
 from accelsim.units.topk import TopK as TopKParameters
 from accelsim.units.value_product import ValueProduct as ValueProductParameters
@@ -284,6 +285,12 @@ PROOFS = (
         claim=STREAM_RULE,
         bounds="its registers alone; its units are proven by themselves",
         harness=lambda: Harness(RegisterFile(SHELLS["tiny"].map)),
+    ),
+    Proof(
+        unit="spatten",
+        claim=STREAM_RULE,
+        bounds="its registers alone; its units are proven by themselves",
+        harness=lambda: Harness(RegisterFile(MACHINES["tiny"].map)),
     ),
     Proof(
         unit="spatten.prefix_sum",
