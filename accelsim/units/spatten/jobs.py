@@ -1,4 +1,4 @@
-"""What is fetched, and when: queries, keys and values of head after head, and least significant parts between.
+"""What is fetched, and when: Q, K and V of head after head, and least significant parts of K between.
 
 A job is what one request brings: its tokens, its conversion, and the store where its pieces go. It is begun
 only if its half of a store is free, or will be without any other job: nothing that the fetcher brings ever
@@ -13,7 +13,17 @@ from typing import NamedTuple
 from accelsim.units.bit_width_converter import Request as Conversion
 from accelsim.units.bit_width_converter import pack_request as pack_conversion
 from accelsim.units.fetcher import Request, pack_request
-from accelsim.units.spatten.parameters import ASKED, COUNTED, KEY, KINDS, LEAST, LISTED, QUERY, VALUE, Machine
+from accelsim.units.spatten.parameters import (
+    ASKED,
+    COUNTED,
+    KEY,
+    KINDS,
+    LEAST,
+    LISTED,
+    QUERY,
+    VALUE,
+    Machine,
+)
 
 HALVES = 2
 
@@ -22,7 +32,7 @@ Settings = Mapping[str, int]
 
 
 class Job(NamedTuple):
-    """Payloads: of the fetcher's requests, of the tokens' list, of the converter, and of the way to a store."""
+    """Payloads: of the fetcher's requests, of what tokens it has, of the converter, of the way to a store."""
 
     fetch: int
     listing: int
@@ -68,7 +78,7 @@ class Jobs:
         takes: bool,
     ) -> None:
         """The clock edge. heads: (query, stored); least: place of a head in that list whose least significant
-        parts are wanted; values: of one whose row wants V. releases: of each store, whether a half is free."""
+        parts are wanted; values: of one whose row wants V. releases: of each store, whether one is free."""
         chosen: tuple[int, int] | None = None
         streamed = bool(settings["layer_streamed"])
         if self.offered is None:
@@ -133,7 +143,7 @@ class Tokens:
         self._number = 0
 
     def offered(self, listing: int | None, positions: Sequence[int], asked: int | None) -> int | None:
-        """A payload of the fetcher's tokens. listing: of the job in work; asked: the place that a row wants."""
+        """A payload of the fetcher's tokens. listing: of the job in work; asked: what a row wants."""
         if listing is None:
             return None
         job = self._machine.listing.unpack(listing)

@@ -1,8 +1,8 @@
 """The machine clock by clock: the models of its units, and what stands between them.
 
-Software fills the registers and the lists of kept tokens and heads, and starts a layer: for each head Q, K and
-V are fetched into the stores; row by row a query and all lines of K go to the head pipeline, which asks for V
-and gives outputs; flat rows are sent again when the least significant parts of K are there.
+Software fills the registers and the lists of kept tokens and heads, and starts a layer. For each head Q, K
+and V are fetched into the stores; row by row a query and all lines of K go to the head pipeline, which asks
+for V and gives outputs; flat rows are sent again when the least significant parts of K are there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from accelsim.units.vector_store import unpack_read
 
 
 class Model:
-    """Streams: s_axil, m_axi_0, ... (memory for Q, K and V), m_axi_out (for results); `done` of each layer."""
+    """Streams: s_axil; m_axi_0, ... (memory of Q, K and V); m_axi_out (of results); `done` of each layer."""
 
     def __init__(self, parameters: Machine) -> None:
         self.parameters = parameters

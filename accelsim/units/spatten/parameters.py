@@ -47,7 +47,7 @@ REQUESTS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """`head`: the pipeline. `lanes` operands are a piece of a vector; a line of a store is `multipliers` wide.
+    """`head`: the pipeline. `lanes` operands are a piece of a vector, `multipliers` a line of a store.
 
     lines: of each half of a store. heads: of a layer. rows: of a head whose first pass is not decided yet.
     device: a name of `accelsim.dram` whose banks answer in the bench, or "drawn" for times that are drawn.
@@ -226,7 +226,7 @@ class Machine:
 
     @property
     def jobs(self) -> dict[str, Fifo]:
-        """What of jobs waits before the fetcher, before its tokens, before the converter and before the stores."""
+        """What of jobs waits: before the fetcher, its tokens, the converter and the stores."""
         widths = {
             "fetch": self.fetcher.beat_address_bits + REQUEST_FIELDS * self.burst_bits,
             "listing": self.listing.width,

@@ -1,4 +1,4 @@
-"""What goes back to memory: outputs row by row, a beat a head of their magnitudes, the importance of the tokens.
+"""What goes back to memory: outputs row by row, a beat a head of their magnitudes, importance of tokens.
 
 A row leaves when it is kept, so that each has a transfer of its own; heads leave in their order.
 """

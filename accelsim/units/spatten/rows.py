@@ -1,4 +1,4 @@
-"""Which row goes to the head pipeline: the queries of a head in their order, flat ones once more before others.
+"""Which row goes to the head pipeline: queries of a head in their order, flat ones once more before others.
 
 Without least significant parts a head follows the one before it at once. With them it waits until all rows
 of the one before are kept, for any of them may yet want its keys again.
@@ -47,8 +47,8 @@ class Moved(NamedTuple):
 
 
 class Rows:
-    """`row` is in hand until the pipeline takes it; `asks`: its query is not asked for yet, or, without a row,
-    its store is to be told that the half is free. `reads`: what the store of keys is to read."""
+    """`row` is in hand until the pipeline takes it; `asks`: its query is not asked for yet, or, without a
+    row, its store is to be told that the half is free. `reads`: what the store of keys is to read."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine

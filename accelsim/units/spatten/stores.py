@@ -1,4 +1,4 @@
-"""The stores of queries, keys and values: pieces in; out come a query, lines of keys, gathered lines of values."""
+"""The stores of Q, K and V: pieces in; a query, lines of keys and gathered lines of values out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Between the requests for V and the lines of V: which half is free, or, row by row, what is to be fetched."""
+"""Requests for V, and what becomes of them: vectors of the store, or, row by row, of memory."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Room:
 
 
 def drawn(parameters: Parameters, number: int, generator: np.random.Generator) -> Layer:
-    """A layer of any shape that the machine takes: the first one without pruning, the second with all of it."""
+    """A layer of any shape that the machine takes: the first without pruning, the second with all of it."""
     head = parameters.head
     dims, levels = [], []
     for _ in range(2):
@@ -151,9 +151,7 @@ def transaction(parameters: Parameters, layer: Layer, room: Room) -> Transaction
         listed=layer.listed,
         streamed=layer.streamed,
     )
-    words += write(
-        registers, "vectors", dim=dim, value_dim=value_dim, level=level, value_level=value_level
-    )
+    words += write(registers, "vectors", dim=dim, value_dim=value_dim, level=level, value_level=value_level)
     words += write(registers, "score", scale=scale, shift=shift, threshold=layer.threshold, ignored=lsb)
     rows = len(layer.heads) * layer.queries
     for name, count in (
@@ -161,9 +159,7 @@ def transaction(parameters: Parameters, layer: Layer, room: Room) -> Transaction
         ("importance", parameters.sum_beats(len(layer.tokens))),
         ("magnitudes", len(layer.heads)),
     ):
-        words += write(
-            registers, name, address=room.take(count, written=True) * parameters.writer.port.bytes
-        )
+        words += write(registers, name, address=room.take(count, written=True) * parameters.writer.port.bytes)
     return beats(words + write(registers, "control", start=1)) | {"memory": memory}
 
 
@@ -220,7 +216,9 @@ def asked_of(parameters: Parameters, transaction: Transaction) -> Asked:
     key = vectors("key", 1, tokens, dim, True) << lsb
     if lsb:
         key |= vectors("least", 1, tokens, dim, False)
-    sees = fields["layer_visible"] + np.arange(queries) if fields["layer_causal"] else np.full(queries, 1 << 30)
+    sees = (
+        fields["layer_visible"] + np.arange(queries) if fields["layer_causal"] else np.full(queries, 1 << 30)
+    )
     fraction = parameters.head.score.fraction_bits
     return Asked(
         operands=Operands(

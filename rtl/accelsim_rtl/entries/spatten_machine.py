@@ -1,4 +1,4 @@
-"""`spatten` for the kit: layers as a driver runs them, and what memory must hold then, by golden attention."""
+"""`spatten` for the kit: layers as a driver runs them, and what golden says that memory holds then."""
 
 from __future__ import annotations
 

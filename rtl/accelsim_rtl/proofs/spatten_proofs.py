@@ -13,8 +13,8 @@ from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
 from accelsim.units.score_accumulator import ScoreAccumulator as ScoreAccumulatorParameters
 from accelsim.units.score_scale import ScoreScale as ScoreScaleParameters
 from accelsim.units.shell import PRESETS as SHELLS
-from accelsim.units.spatten import PRESETS as MACHINES
 from accelsim.units.softmax import Softmax as SoftmaxParameters
+from accelsim.units.spatten import PRESETS as MACHINES
 from accelsim.units.topk import TopK as TopKParameters
 from accelsim.units.value_product import ValueProduct as ValueProductParameters
 from accelsim.units.value_selection import ValueSelection as ValueSelectionParameters

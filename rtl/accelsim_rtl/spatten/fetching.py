@@ -1,6 +1,6 @@
 # amaranth: UnusedElaboratable=no
 # A component whose ports alone are wanted holds units that nobody elaborates.
-"""From jobs to pieces for the stores: fetcher, converter, and the buffers between them, in which jobs wait."""
+"""From jobs to pieces for the stores: fetcher, converter, and the buffers in which jobs wait."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring

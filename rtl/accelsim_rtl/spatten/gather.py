@@ -1,4 +1,4 @@
-"""Vectors of a store put side by side: a line of the store a clock, of which all that is asked for is taken."""
+"""Vectors of a store put side by side: a line of it a clock, of which all that is asked for is taken."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream

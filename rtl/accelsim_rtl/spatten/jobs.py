@@ -66,11 +66,7 @@ class Jobs(Component):
             self.least.ready.eq(free),
             self.values.ready.eq(free & ~self.least.valid),
             own.eq(
-                free
-                & ~self.least.valid
-                & ~self.values.valid
-                & (left != 0)
-                & (Array(claims)[kind] != HALVES)
+                free & ~self.least.valid & ~self.values.valid & (left != 0) & (Array(claims)[kind] != HALVES)
             ),
             goes.eq(own | (free & (self.least.valid | self.values.valid))),
             chosen.eq(Mux(self.least.valid, LEAST, Mux(self.values.valid, VALUE, kind))),

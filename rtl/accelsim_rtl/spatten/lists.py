@@ -8,8 +8,8 @@ from accelsim.units.spatten.parameters import Machine as Parameters
 
 
 class Lists(Component):
-    """tokens, heads: how many there are. place: of a token, whose position comes at once; head: of a head, whose
-    query and stored do. What does not fit is left out."""
+    """tokens, heads: how many there are. place: of a token, whose position comes at once; head: of a head,
+    whose query and stored do. What does not fit is left out."""
 
     def __init__(self, parameters: Parameters, registers):
         self.parameters, self.registers = parameters, registers

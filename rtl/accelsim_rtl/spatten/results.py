@@ -16,8 +16,9 @@ from accelsim_rtl.score_accumulator import sums_layout
 
 
 class Results(Component):
-    """begins: a layer of `tokens` and `heads`. results, sums: of the pipeline. transfers, beats: for the write
-    master; answered, failed: its answer to a transfer. error: a beat came with one. done: of the layer."""
+    """begins: a layer of `tokens` and `heads`. results, sums: of the pipeline. transfers, beats: for the
+    write master; answered, failed: its answer to a transfer. error: a beat came with one. done: of the layer.
+    """
 
     def __init__(self, parameters: Parameters, registers):
         self.parameters, self.registers = parameters, registers
@@ -143,7 +144,7 @@ class Results(Component):
         return m
 
     def _group(self, m, row, line, last):
-        """Whether a beat of memory is full with what comes, and the beat: what came before, and zeros behind."""
+        """Whether a beat of memory is full with what comes, and the beat: what came before, zeros behind."""
         parameters = self.parameters
         product, accumulator = parameters.head.product, parameters.head.accumulator
         result, sums = self.results.payload, self.sums.payload
@@ -164,7 +165,9 @@ class Results(Component):
         gives = Signal()
         bits = {"outputs": len(Cat(outputs)), "sums": len(Cat(lines))}
         placed = {
-            "outputs": Array(Cat(outputs) << place * bits["outputs"] for place in range(parameters.output_groups)),
+            "outputs": Array(
+                Cat(outputs) << place * bits["outputs"] for place in range(parameters.output_groups)
+            ),
             "sums": Array(Cat(lines) << place * bits["sums"] for place in range(parameters.sum_groups)),
         }
         m.d.comb += [

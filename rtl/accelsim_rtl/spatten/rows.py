@@ -18,9 +18,9 @@ from accelsim_rtl.vector_store import reads_layout
 
 class Rows(Component):
     """begins: a layer of `tokens` and `heads`. again: numbers of flat rows. kept: one more row asks for its
-    last V. query_requests: to the gatherer of queries, which answers on `operands`; key_reads: to the store of
-    keys. queries: rows for the pipeline; `sends_again`: the one that is taken was flat. least: the head whose
-    least significant parts are wanted. program: of the importance.
+    last V. query_requests: to the gatherer of queries, which answers on `operands`; key_reads: to the store
+    of keys. queries: rows for the pipeline; `sends_again`: the one that is taken was flat. least: the head
+    whose least significant parts are wanted. program: of the importance.
     """
 
     def __init__(self, parameters: Parameters, registers):
@@ -135,7 +135,11 @@ class Rows(Component):
         reads = self.key_reads.payload
         with m.If(sent):
             m.d.sync += [there.eq(0), self.key_reads.valid.eq(1)]
-            m.d.sync += [reads.pieces.eq(self.tokens << shift), reads.least.eq(least), reads.releases.eq(last)]
+            m.d.sync += [
+                reads.pieces.eq(self.tokens << shift),
+                reads.least.eq(least),
+                reads.releases.eq(last),
+            ]
         with m.Elif(releases):
             m.d.sync += self.key_reads.valid.eq(1)
             m.d.sync += [reads.pieces.eq(0), reads.least.eq(0), reads.releases.eq(1)]

@@ -16,8 +16,8 @@ from accelsim_rtl.vector_store import VectorStore, fills_layout, lines_layout, p
 class Stores(Component):
     """fills, pieces, last: for the store of a kind, or, where V is streamed, for the line of a row.
 
-    query_requests, value_requests: to the gatherers; key_reads: to the store of keys. query, keys, values: lines.
-    releases: a half of each store will be free.
+    query_requests, value_requests: to the gatherers; key_reads: to the store of keys. query, keys, values:
+    lines. releases: a half of each store will be free.
     """
 
     def __init__(self, parameters: Parameters, registers):
@@ -119,7 +119,9 @@ class Stores(Component):
         for bank in range(banks):
             part = kept[bank * bits : (bank + 1) * bits]
             with m.If(takes & (place == bank)):
-                m.d.sync += part.eq(Cat(self.pieces.payload.operands[lane] for lane in range(parameters.lanes)))
+                m.d.sync += part.eq(
+                    Cat(self.pieces.payload.operands[lane] for lane in range(parameters.lanes))
+                )
             with m.Elif(line.valid & line.ready):
                 m.d.sync += part.eq(0)
         return line

@@ -1,6 +1,6 @@
 # amaranth: UnusedElaboratable=no
 # A component whose ports alone are wanted holds a buffer that nobody elaborates.
-"""Between the requests for V and the lines of V: which half is free, or, row by row, what is to be fetched."""
+"""Requests for V, and what becomes of them: vectors of the store, or, row by row, of memory."""
 
 from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import stream
