@@ -226,7 +226,7 @@ def unpack_read(parameters: VectorStore, payload: int) -> Read:
         raise ValueError("a read must have pieces, or release its half, not do nothing")
     if read.first * parameters.banks + pieces > parameters.pieces:
         raise ValueError(
-            f"a read must end within {parameters.pieces} pieces (a half), not {pieces} from line {read.first} on"
+            f"a read must end within {parameters.pieces} pieces (a half), not {pieces} from line {read.first}"
         )
     return read
 

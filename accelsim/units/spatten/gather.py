@@ -89,7 +89,7 @@ class Gather:
         return int(self._request["count"])
 
     def _taken(self, shift: int) -> tuple[list[tuple[int, int]], int, bool]:
-        """Of the next line the (place, source) of pieces that are asked for; its number; whether it is last."""
+        """Of the next line the (place, source) of its pieces; its number; whether it is the last."""
         assert self._request is not None
         first = [index << shift for index in self._request["indices"]]
         row = first[self._placed] >> self._bank_bits if self._count else 0

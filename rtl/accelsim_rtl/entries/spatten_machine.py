@@ -11,8 +11,11 @@ from accelsim.golden.integer_attention import LayerResult, attend
 from accelsim.units import spatten as unit
 from accelsim.units.spatten import Machine as Parameters
 from accelsim.units.step import pack
+from accelsim.workload import Workload
 from accelsim_rtl.bench.memory import memory
 from accelsim_rtl.entries.spatten_layers import Asked, Room, asked_of, drawn, transaction
+from accelsim_rtl.entries.spatten_slices import slices
+from accelsim_rtl.kit.replay import Replayed
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.spatten import Machine
 
@@ -28,6 +31,16 @@ def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Tra
         _read(parameters, transaction(parameters, drawn(parameters, number, generator), room))
         for number in range(LAYERS)
     ]
+
+
+def replay(parameters: Parameters, workload: Workload, generator: np.random.Generator) -> Replayed:
+    """Slices of the layers of a workload."""
+    layers, sentence = slices(parameters, workload, generator)
+    room = Room()
+    return Replayed(
+        transactions=[_read(parameters, transaction(parameters, layer, room)) for layer in layers],
+        sentence=sentence,
+    )
 
 
 def _read(parameters: Parameters, layer: Transaction) -> Transaction:
@@ -165,6 +178,7 @@ UNIT = Unit(
     cycles=lambda parameters, transactions: 0,
     took=lambda drive: 0,
     latency=lambda parameters: parameters.head.latencies,
+    replay=replay,
     memories=memories,
     after=after,
     register_map=lambda parameters: parameters.map,
