@@ -1,4 +1,4 @@
-"""The machine `spatten`: `Machine` (how it is built), `registers_of` (what software sees), `Model`."""
+"""The machine `spatten`: `Machine` (how it is built, and its registers) and `Model` (clock by clock)."""
 
 from accelsim.units.spatten.machine import Model
 from accelsim.units.spatten.parameters import PRESETS, Machine

@@ -40,8 +40,11 @@ class Fetching:
 
     def reset(self) -> None:
         """No job."""
-        for part in (self._fetcher, self._converter, self._tokens, *self._waiting.values()):
-            part.reset()
+        for fifo in self._waiting.values():
+            fifo.reset()
+        self._fetcher.reset()
+        self._converter.reset()
+        self._tokens.reset()
         self._open = False
         self._left = 0
         self._next: int | None = None

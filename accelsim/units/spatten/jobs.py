@@ -146,7 +146,7 @@ class Tokens:
         """A payload of the fetcher's tokens. listing: of the job in work; asked: what a row wants."""
         if listing is None:
             return None
-        job = self._machine.listing.unpack(listing)
+        job: dict[str, int] = self._machine.listing.unpack(listing)
         place = self._number
         if job["source"] == ASKED:
             if asked is None:

@@ -54,7 +54,8 @@ class Model:
         begins = bool(
             "control_start" in pulses and not busy and tokens and heads and settings["layer_queries"]
         )
-        row, counts = self._still, []
+        counts: list[str] = []
+        row = self._still
         if begins or busy or not row:
             row, counts = self._work(inputs, settings, begins)
         if not begins and not busy:

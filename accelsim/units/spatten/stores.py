@@ -51,8 +51,11 @@ class Stores:
 
     def reset(self) -> None:
         """Empty."""
-        for part in (*self._stores.values(), *self._gathers.values(), self._line):
-            part.reset()
+        for store in self._stores.values():
+            store.reset()
+        for gather in self._gathers.values():
+            gather.reset()
+        self._line.reset()
 
     @property
     def query(self) -> int | None:
