@@ -31,6 +31,7 @@ class Layer:
 
     tokens, heads: kept ones, of each head whose K and V it uses. widths: bits in memory of an element of Q,
     of the most significant part of K, of V, and of the least significant part of K, which may be 0.
+    fails: memory answers with an error where the first kept token has its K.
     """
 
     query: Raw
@@ -46,32 +47,31 @@ class Layer:
     visible: int | None = None
     listed: bool = False
     streamed: bool = False
+    fails: bool = False
 
 
 class Room:
-    """Memory that layers share: beats are given away from below."""
+    """Memory that layers share: beats are given away from below, of what is read and of what is written."""
 
-    def __init__(self) -> None:
-        self.read = self.written = 0
+    def __init__(self, parameters: Parameters) -> None:
+        self._bits, self._most = parameters.address_bits, 1 << parameters.fetcher.beat_address_bits
+        self._given = {"read": 0, "written": 0}
 
-    def take(self, beats: int, *, written: bool = False) -> int:
-        """The first of so many beats."""
-        name = "written" if written else "read"
-        first = int(getattr(self, name))
-        setattr(self, name, first + beats)
+    def take(self, beats: int, kind: str = "read") -> int:
+        """The first of so many beats. ValueError if there are no more."""
+        first = self._given[kind]
+        self._given[kind] += beats
+        if self._given[kind] > self._most:
+            raise ValueError(f"address_bits must reach all layers of the bench, not {self._bits}")
         return first
 
 
 def drawn(parameters: Parameters, number: int, generator: np.random.Generator) -> Layer:
     """A layer of any shape that the machine takes: the first without pruning, the second with all of it."""
     head = parameters.head
-    dims, levels = [], []
-    for _ in range(2):
-        level = int(generator.integers(parameters.least_level, head.dot.levels + 1))
-        least = (((1 << level) // parameters.lanes) - 1) * parameters.lanes
-        dims.append(int(generator.integers(least + 1, (1 << level) + 1)))
-        levels.append(level)
-    fits = parameters.store.pieces * parameters.lanes >> max(levels)
+    dims = [_drawn_dim(parameters, generator) for _ in range(2)]
+    longest = max(parameters.least_level, (max(dims) - 1).bit_length())
+    fits = parameters.store.pieces * parameters.lanes >> longest
     positions = min(1 << parameters.position_bits, 2 * MOST_KEYS, 2 * head.keys)
     most = min(MOST_KEYS, head.keys, fits, positions)
     keys = {0: most, 1: most}.get(number, int(generator.integers(1, most + 1)))
@@ -99,7 +99,22 @@ def drawn(parameters: Parameters, number: int, generator: np.random.Generator) -
         visible=None if generator.integers(3) else int(generator.integers(1, keys + 1)),
         listed=bool(generator.integers(2)),
         streamed=number == 1 or not generator.integers(3),
+        fails=not generator.integers(3),
     )
+
+
+def _drawn_dim(parameters: Parameters, generator: np.random.Generator) -> int:
+    """A length of vectors that fills all pieces of its places, and whose record a request can name."""
+    most = ((1 << parameters.burst_bits) - 1) * parameters.beat_bits // parameters.widths[-1]
+    spans = []
+    for level in range(parameters.least_level, parameters.head.dot.levels + 1):
+        least, end = (1 << level) - parameters.lanes + 1, min(1 << level, most)
+        if least <= end:
+            spans.append((least, end))
+    if not spans:
+        raise ValueError(f"burst_bits must allow a record of a vector, not {parameters.burst_bits}")
+    least, end = spans[int(generator.integers(len(spans)))]
+    return int(generator.integers(least, end + 1))
 
 
 def _widths(parameters: Parameters, number: int, generator: np.random.Generator) -> dict[str, int]:
@@ -111,13 +126,14 @@ def _widths(parameters: Parameters, number: int, generator: np.random.Generator)
         for lsb in (0, *parameters.widths)
         if lsb <= most and key + lsb in parameters.widths and key > 1
     ]
-    choices = [pair for pair in pairs if bool(pair[1]) == (number == 1)] if number < 2 else pairs
+    choices = [pair for pair in pairs if bool(pair[1]) == (number == 1)] or pairs
     key, lsb = choices[int(generator.integers(len(choices)))]
     return {"query": key + lsb, "key": key, "value": int(generator.choice(parameters.widths)), "least": lsb}
 
 
 def transaction(parameters: Parameters, layer: Layer, room: Room) -> Transaction:
-    """What software does, and what memory holds: `memory` is beats with their addresses above them."""
+    """What software does, and what memory is: `memory` has beats with their addresses above them, `errors`
+    addresses that it answers with an error."""
     registers, words = parameters.map, write(parameters.map, "control", clear=1)
     for position in layer.tokens:
         words += write(registers, "token", position=position, append=1)
@@ -126,6 +142,7 @@ def transaction(parameters: Parameters, layer: Layer, room: Room) -> Transaction
     lsb = layer.widths["least"]
     msb, rest = split_lsb(layer.key, lsb)
     memory: list[int] = []
+    errors: list[int] = []
     planes = {"query": layer.query, "key": msb, "value": layer.value, "least": rest}
     for kind in KINDS:
         width = layer.widths[kind]
@@ -138,6 +155,9 @@ def transaction(parameters: Parameters, layer: Layer, room: Room) -> Transaction
         words += write(registers, f"{kind}_head", stride=positions * record)
         words += write(registers, f"{kind}_record", width=width, beats=record)
         memory += _image(parameters, planes[kind], width, base)
+        if kind == "key" and layer.fails:
+            first = base + (layer.heads[0][1] * positions + layer.tokens[0]) * record
+            errors.append(first * parameters.beat_bits // 8)
     dim, value_dim = layer.key.shape[2], layer.value.shape[2]
     level, value_level = (max(parameters.least_level, (one - 1).bit_length()) for one in (dim, value_dim))
     scale, shift = score_scaling(layer.score_scale, parameters.head.attention())
@@ -159,8 +179,9 @@ def transaction(parameters: Parameters, layer: Layer, room: Room) -> Transaction
         ("importance", parameters.sum_beats(len(layer.tokens))),
         ("magnitudes", len(layer.heads)),
     ):
-        words += write(registers, name, address=room.take(count, written=True) * parameters.writer.port.bytes)
-    return beats(words + write(registers, "control", start=1)) | {"memory": memory}
+        words += write(registers, name, address=room.take(count, "written") * parameters.writer.port.bytes)
+    work = beats(words + write(registers, "control", start=1))
+    return work | {"memory": memory, "errors": errors}
 
 
 def _image(parameters: Parameters, vectors: Raw, width: int, base: int) -> list[int]:

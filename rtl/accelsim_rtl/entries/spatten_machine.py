@@ -26,7 +26,7 @@ COUNTERS = ("bursts", "rows", "again", "lines", "values", "written", "errors")
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
     """Layers of drawn shapes; behind each the driver reads what there is to be read."""
-    room = Room()
+    room = Room(parameters)
     return [
         _read(parameters, transaction(parameters, drawn(parameters, number, generator), room))
         for number in range(LAYERS)
@@ -36,7 +36,7 @@ def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Tra
 def replay(parameters: Parameters, workload: Workload, generator: np.random.Generator) -> Replayed:
     """Slices of the layers of a workload."""
     layers, sentence = slices(parameters, workload, generator)
-    room = Room()
+    room = Room(parameters)
     return Replayed(
         transactions=[_read(parameters, transaction(parameters, layer, room)) for layer in layers],
         sentence=sentence,
@@ -64,9 +64,10 @@ def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[st
     for each in transactions:
         asked = asked_of(parameters, each)
         result = golden(parameters, asked)
-        for name, count in _counts(parameters, asked, result).items():
+        errors = _errors(parameters, each, asked)
+        for name, count in (_counts(parameters, asked, result) | {"errors": errors}).items():
             counted[name] += count
-        found["done"].append(0)
+        found["done"].append(int(errors > 0))
         found["s_axil_b"] += [0] * len(each["s_axil_aw"])
         tokens = len(asked.tokens)
         status = tokens << 1 | len(asked.heads) << 1 + parameters.head.keys.bit_length()
@@ -95,8 +96,20 @@ def _counts(parameters: Parameters, asked: Asked, result: LayerResult) -> dict[s
         "written": rows * parameters.row_beats(fields["vectors_value_level"])
         + heads
         + parameters.sum_beats(tokens),
-        "errors": 0,
     }
+
+
+def _errors(parameters: Parameters, each: Transaction, asked: Asked) -> int:
+    """Beats that come with an error: those of K of a kept token, once for each head that uses them."""
+    fields, found = asked.fields, 0
+    for _, stored in asked.heads:
+        for token in asked.tokens:
+            first = (
+                fields["key_base"] + stored * fields["key_head_stride"] + token * fields["key_record_beats"]
+            )
+            beats = range(first, first + fields["key_record_beats"])
+            found += sum(beat * parameters.beat_bits // 8 in each["errors"] for beat in beats)
+    return found
 
 
 def written(parameters: Parameters, asked: Asked) -> dict[int, int]:
@@ -154,6 +167,7 @@ def memories(parameters: Parameters, transactions: list[Transaction]) -> list[di
             data_bits=source.data_bits,
             id_bits=source.id_bits,
             words=words,
+            errors=[(first, first + bits // 8) for each in transactions for first in each["errors"]],
             device=parameters.memory,
         ),
         memory(

@@ -30,8 +30,8 @@ from accelsim_rtl.kit import boards
 from accelsim_rtl.kit.lint import waivers
 from accelsim_rtl.kit.ports import columns, layouts, payload_shapes, ports, streams
 from accelsim_rtl.kit.project import project
-from accelsim_rtl.kit.repeated import Repeated
 from accelsim_rtl.kit.register_texts import c_header, markdown
+from accelsim_rtl.kit.repeated import Repeated
 from accelsim_rtl.kit.scenarios import Prepared, prepare
 from accelsim_rtl.kit.unit import Unit
 from accelsim_rtl.kit.verilog import verilog

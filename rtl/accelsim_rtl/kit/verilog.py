@@ -59,7 +59,7 @@ def verilog(component, top: str, written: Mapping[str, str] = MappingProxyType({
 
 
 def rtlil(component, top: str, known: Collection[str] = ()) -> str:
-    """The same as text of Yosys, before any of its passes. known: `Repeated` components that it leaves out."""
+    """The same as text of Yosys, before any of its passes; without `Repeated` components that are `known`."""
     definitions = Definitions()
     modules = _modules(component, top, definitions)
     modules[f"\\{top}"] = _ordered(modules[f"\\{top}"], ["clk", "rst", *_wanted(component)])
