@@ -57,6 +57,11 @@ class VectorStore:
         return self.pieces.bit_length()
 
     @property
+    def line_bits(self) -> int:
+        """Of the number of a line."""
+        return (self.lines - 1).bit_length()
+
+    @property
     def latency_cycles(self) -> int:
         """From the clock that reads a line to the one that offers it."""
         return 1
@@ -79,12 +84,14 @@ class Fill(NamedTuple):
 
 
 class Read(NamedTuple):
-    """A payload of `reads`: so many pieces of the older half, when it is filled, `least`: with its least
-    significant parts. `releases`: it is free behind the last line."""
+    """A payload of `reads`: so many pieces of the older half, when it is filled, from line `first` on;
+    `least`: with its least significant parts. `releases`: it is free behind the last line, and at once if
+    there are no pieces to be read."""
 
     pieces: int
     least: bool = False
     releases: bool = False
+    first: int = 0
 
 
 class Model:
@@ -107,7 +114,7 @@ class Model:
         self._fill: Fill | None = None
         self._written = 0
         self._read: Read | None = None
-        self._line = 0
+        self._left = self._line = 0
         self._shown: int | None = None
 
     def step(self, inputs: Mapping[str, int]) -> Row:
@@ -121,10 +128,11 @@ class Model:
             "lines_valid": int(self._shown is not None),
             "lines_payload": self._shown or 0,
         }
-        there = self._filled > 0 and (read is None or not read.least or self._refined)
-        reads = read is not None and there and (self._shown is None or bool(inputs["lines_ready"]))
-        left = 0 if read is None else read.pieces - self._line * self.parameters.banks
-        ends = reads and left <= self.parameters.banks
+        there = self._filled > 0 and read is not None and (not read.least or self._refined)
+        free = self._shown is None or bool(inputs["lines_ready"])
+        left = self._left
+        reads = there and left > 0 and free
+        ends = there and (left == 0 or (free and left <= self.parameters.banks))
         fills = fill is not None and bool(inputs["pieces_valid"])
         filled = fills and fill is not None and self._written + 1 == fill.pieces
         idle = fill is None or filled
@@ -147,10 +155,16 @@ class Model:
             self._claimed, self._filled = self._claimed - 1, self._filled - 1
             self._read_half, self._refined = 1 - self._read_half, False
         if row["reads_ready"]:
-            asked = inputs["reads_valid"]
-            self._read = unpack_read(self.parameters, inputs["reads_payload"]) if asked else None
-            self._line = 0
+            self._read = None
+            if inputs["reads_valid"]:
+                self._read = unpack_read(self.parameters, inputs["reads_payload"])
+                self._left, self._line = self._read.pieces, self._read.first
         return row
+
+    @property
+    def offered(self) -> int | None:
+        """What is offered on `lines` in this clock."""
+        return self._shown
 
     @property
     def takes_pieces(self) -> bool:
@@ -164,6 +178,7 @@ class Model:
         half = self._halves[self._read_half]
         pieces = [half[first + bank] if bank < left else 0 for bank in range(parameters.banks)]
         self._line += 1
+        self._left = max(0, left - parameters.banks)
         return pack(pieces, parameters.piece_bits) | int(ends) << parameters.banks * parameters.piece_bits
 
     def _put(self, piece: int, filled: bool) -> None:
@@ -191,35 +206,41 @@ def pack_fill(parameters: VectorStore, fill: Fill) -> int:
 
 def unpack_fill(parameters: VectorStore, payload: int) -> Fill:
     """The fill of a payload. ValueError for none, or more than a half holds."""
-    pieces = _pieces(parameters, payload)
+    pieces = payload & (1 << parameters.count_bits) - 1
+    if not 1 <= pieces <= parameters.pieces:
+        raise ValueError(f"pieces must be from 1 to {parameters.pieces} (a half), not {pieces}")
     return Fill(pieces, bool(payload >> parameters.count_bits))
 
 
 def pack_read(parameters: VectorStore, read: Read) -> int:
     """Payload of `reads`."""
-    return read.pieces | (read.least | read.releases << 1) << parameters.count_bits
+    above = read.least | read.releases << 1 | read.first << 2
+    return read.pieces | above << parameters.count_bits
 
 
 def unpack_read(parameters: VectorStore, payload: int) -> Read:
-    """The read of a payload. ValueError for none, or more than a half holds."""
-    pieces, above = _pieces(parameters, payload), payload >> parameters.count_bits
-    return Read(pieces, bool(above & 1), bool(above >> 1))
-
-
-def _pieces(parameters: VectorStore, payload: int) -> int:
-    pieces = payload & (1 << parameters.count_bits) - 1
-    if not 1 <= pieces <= parameters.pieces:
-        raise ValueError(f"pieces must be from 1 to {parameters.pieces} (a half), not {pieces}")
-    return pieces
+    """The fields of a payload of `reads`. ValueError for a read of nothing, or beyond what a half holds."""
+    pieces, above = payload & (1 << parameters.count_bits) - 1, payload >> parameters.count_bits
+    read = Read(pieces, bool(above & 1), bool(above & 2), above >> 2)
+    if not pieces and not read.releases:
+        raise ValueError("a read must have pieces, or release its half, not do nothing")
+    if read.first * parameters.banks + pieces > parameters.pieces:
+        raise ValueError(
+            f"a read must end within {parameters.pieces} pieces (a half), not {pieces} from line {read.first}"
+        )
+    return read
 
 
 class Visit(NamedTuple):
-    """What a half is used for: `pieces` are filled, with their least significant parts if `refined`, read
-    `reads` times and released. Of a refined one the last read alone needs the least significant parts."""
+    """What a half is used for: `pieces` are filled, with their least significant parts if `refined`.
+
+    reads: lines of each read, the last of which releases; none: it does nothing else. Of a refined half the
+    last read of lines alone needs the least significant parts.
+    """
 
     pieces: int
     refined: bool
-    reads: int
+    reads: tuple[int, ...]
 
 
 def cycles(parameters: VectorStore, visits: Sequence[Visit]) -> int:
@@ -229,12 +250,13 @@ def cycles(parameters: VectorStore, visits: Sequence[Visit]) -> int:
     """
     free, read_free, taken, released = 1, 1, 0, [0, 0]
     for pieces, refined, reads in visits:
-        lines = -(-pieces // parameters.banks)
         here = free = max(free, released[-2] + 1) + pieces
-        for number in range(reads):
-            if refined and number == reads - 1:
+        last = max(number for number, lines in enumerate(reads) if lines)
+        for number, lines in enumerate(reads):
+            if refined and number == last:
                 here = free = max(here, taken) + 1 + pieces
-            read_free = max(read_free, here) + lines
-            taken = read_free + parameters.latency_cycles
+            read_free = max(read_free, here) + max(1, lines)
+            if lines:
+                taken = read_free + parameters.latency_cycles
         released.append(read_free)
     return taken

@@ -12,7 +12,8 @@ class VectorStore(Component):
     """fills: how many pieces come, into the free half or, `least`, as lower bits of the one that is read.
 
     pieces: operands, bank after bank. reads: how many pieces of the older half, when it is there; whether
-    with their `least` significant parts; whether that `releases` it. lines: operands of all banks, `last`.
+    with their `least` significant parts; whether that `releases` it; the `first` line. lines: operands of all
+    banks, `last`.
     Probes: claimed, filled, refined. Throughput: a piece and a line a clock. Latency: a clock to a line.
     """
 
@@ -66,21 +67,24 @@ class VectorStore(Component):
         read = Signal(reads_layout(parameters), reset_less=True)
         line = Signal(range(parameters.lines), reset_less=True)
         issues = Signal()
+        there = Signal()
+        nothing = Signal()
         last = Signal()
         ends = Signal()
         m.d.comb += [
+            there.eq(reading & (self.filled != 0) & (~read.least | self.refined)),
+            nothing.eq(read.pieces == 0),
             last.eq(read.pieces <= banks),
-            issues.eq(
-                reading
-                & (self.filled != 0)
-                & (~read.least | self.refined)
-                & (~self.lines.valid | self.lines.ready)
-            ),
-            ends.eq(issues & last),
+            issues.eq(there & ~nothing & (~self.lines.valid | self.lines.ready)),
+            ends.eq((issues & last) | (there & nothing)),
             self.reads.ready.eq(~reading | ends),
         ]
         with m.If(self.reads.ready):
-            m.d.sync += [reading.eq(self.reads.valid), read.eq(self.reads.payload), line.eq(0)]
+            m.d.sync += [
+                reading.eq(self.reads.valid),
+                read.eq(self.reads.payload),
+                line.eq(self.reads.payload.first),
+            ]
         with m.Elif(issues):
             m.d.sync += [read.pieces.eq(read.pieces - banks), line.eq(line + 1)]
         kept = Signal(banks, reset_less=True)
@@ -152,8 +156,11 @@ def fills_layout(parameters):
 
 
 def reads_layout(parameters):
-    """How many pieces are read, whether with least significant parts, and whether the half is free then."""
-    return data.StructLayout({"pieces": parameters.count_bits, "least": 1, "releases": 1})
+    """How many pieces are read, whether with least significant parts, whether the half is free then, and the
+    first line."""
+    return data.StructLayout(
+        {"pieces": parameters.count_bits, "least": 1, "releases": 1, "first": parameters.line_bits}
+    )
 
 
 def lines_layout(parameters):

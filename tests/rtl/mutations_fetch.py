@@ -130,4 +130,11 @@ MUTATIONS = [
         ],
         {"rows", "beats", "memory"},
     ),
+    (
+        "spatten",
+        [],
+        "wrong row: one that is sent again meets the keys without their least significant parts",
+        [Bug("accelsim_rtl.spatten.rows", "reads.least.eq(least), reads", "reads.least.eq(0), reads")],
+        {"rows", "beats", "memory"},
+    ),
 ]

@@ -20,15 +20,16 @@ MOST_PIECES = 64
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
     """Visits from one piece to a whole half, some refined, read once or several times."""
-    visits = [Visit(1, False, 1), Visit(min(parameters.pieces, MOST_PIECES), True, 2)]
+    drawn = [(1, False, 1), (min(parameters.pieces, MOST_PIECES), True, 2)]
     for _ in range(VISITS):
         pieces = int(generator.integers(1, min(parameters.pieces, MOST_PIECES) + 1))
-        visits.append(Visit(pieces, not generator.integers(3), int(generator.integers(1, MOST_READS + 1))))
-    return [_transaction(parameters, visit, generator) for visit in visits]
+        drawn.append((pieces, not generator.integers(3), int(generator.integers(1, MOST_READS + 1))))
+    return [_transaction(parameters, *each, generator) for each in drawn]
 
 
-def _transaction(parameters: Parameters, visit: Visit, generator: np.random.Generator) -> Transaction:
-    pieces, refined, reads = visit
+def _transaction(
+    parameters: Parameters, pieces: int, refined: bool, reads: int, generator: np.random.Generator
+) -> Transaction:
     fills = [Fill(pieces), *([Fill(pieces, least=True)] if refined else [])]
     ones, length = (1 << parameters.piece_bits) - 1, -(-parameters.piece_bits // 8)
     return {
@@ -36,17 +37,34 @@ def _transaction(parameters: Parameters, visit: Visit, generator: np.random.Gene
         "pieces": [
             int.from_bytes(generator.bytes(length), "little") & ones for _ in range(pieces * len(fills))
         ],
-        "reads": [
-            pack_read(parameters, Read(pieces, refined and number == reads - 1, number == reads - 1))
-            for number in range(reads)
-        ],
+        "reads": _reads(parameters, pieces, refined, reads, generator),
     }
+
+
+def _reads(
+    parameters: Parameters, pieces: int, refined: bool, reads: int, generator: np.random.Generator
+) -> list[int]:
+    """All lines, or the second half of them; the last read releases, or one behind it does nothing else."""
+    found = []
+    for number in range(reads):
+        first = int(generator.integers(2)) * (-(-pieces // parameters.banks) // 2)
+        ends = number == reads - 1
+        found.append(Read(pieces - first * parameters.banks, refined and ends, ends, first))
+    if not generator.integers(3):
+        found[-1:] = [found[-1]._replace(releases=False), Read(0, releases=True)]
+    return [pack_read(parameters, read) for read in found]
 
 
 def visits_of(parameters: Parameters, transactions: list[Transaction]) -> list[Visit]:
     """What the transactions are."""
     return [
-        Visit(unpack_fill(parameters, each["fills"][0]).pieces, len(each["fills"]) > 1, len(each["reads"]))
+        Visit(
+            unpack_fill(parameters, each["fills"][0]).pieces,
+            len(each["fills"]) > 1,
+            tuple(
+                -(-unpack_read(parameters, payload).pieces // parameters.banks) for payload in each["reads"]
+            ),
+        )
         for each in transactions
     ]
 
@@ -70,9 +88,10 @@ def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[st
             for one, other in zip(first, least, strict=False)
         ]
         for payload in transaction["reads"]:
-            shown = refined if unpack_read(parameters, payload).least else first
+            read = unpack_read(parameters, payload)
+            shown = refined if read.least else first
             # Least significant parts may be there before a read that does not need them: see `after`.
-            for begin in range(0, count, parameters.banks):
+            for begin in range(read.first * parameters.banks, count if read.pieces else 0, parameters.banks):
                 line = pack(shown[begin : begin + parameters.banks], parameters.piece_bits)
                 last = begin + parameters.banks >= count
                 lines.append(line | last << parameters.banks * parameters.piece_bits)
@@ -82,10 +101,10 @@ def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[st
 def after(parameters: Parameters, transactions: list[Transaction]) -> dict[str, Any]:
     """Least significant parts come when the reads without them are over, and those of the half before."""
     waits, lines = [], 0
-    for pieces, refined, reads in visits_of(parameters, transactions):
-        each = -(-pieces // parameters.banks)
-        waits += [["lines", 0], *([["lines", lines + (reads - 1) * each]] if refined else [])]
-        lines += reads * each
+    for _, refined, reads in visits_of(parameters, transactions):
+        needing = [each for each in reads if each][-1]
+        lines += sum(reads)
+        waits += [["lines", 0], *([["lines", lines - needing]] if refined else [])]
     return {"fills": waits}
 
 

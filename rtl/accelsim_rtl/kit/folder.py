@@ -31,6 +31,7 @@ from accelsim_rtl.kit.lint import waivers
 from accelsim_rtl.kit.ports import columns, layouts, payload_shapes, ports, streams
 from accelsim_rtl.kit.project import project
 from accelsim_rtl.kit.register_texts import c_header, markdown
+from accelsim_rtl.kit.repeated import Repeated
 from accelsim_rtl.kit.scenarios import Prepared, prepare
 from accelsim_rtl.kit.unit import Unit
 from accelsim_rtl.kit.verilog import verilog
@@ -63,10 +64,11 @@ def contents(
         about["board"] = {"name": board} | asdict(place)
     bench = files("accelsim_rtl.bench")
     suffix, clock = boards.constraints(place)
+    text = verilog(component, unit.top)
     return {
-        f"{unit.top}.v": _title(about) + verilog(component, unit.top),
+        f"{unit.top}.v": _title(about) + text,
         f"{unit.top}.vlt": waivers(),
-        **_bus(unit, parameters, about),
+        **_bus(unit, parameters, about, text),
         **({} if place is None else project(place, unit.top, found)),
         f"{unit.top}.{suffix}": clock,
         "parameters.json": _json(about),
@@ -84,12 +86,13 @@ def contents(
     }
 
 
-def _bus(unit: Unit, parameters: Any, about: dict[str, Any]) -> dict[str, str]:
-    """What belongs to the AXI ports of a unit, if it has some."""
+def _bus(unit: Unit, parameters: Any, about: dict[str, Any], text: str) -> dict[str, str]:
+    """What belongs to the AXI ports of a unit, if it has some. text: its Verilog."""
     texts, component = {}, unit.instance(parameters)
     if has_bus(component):
         top = f"{unit.top}_axi"
-        texts[f"{top}.v"] = _title(about) + verilog(Flat(component), top)
+        inner = Repeated(unit.top, component.signature, lambda: component)
+        texts[f"{top}.v"] = _title(about) + verilog(Flat(inner), top, {unit.top: text})
     if unit.register_map is not None:
         registers = unit.register_map(parameters)
         texts[f"{registers.name}_registers.h"] = c_header(registers)

@@ -9,6 +9,8 @@ run at time 0 in its newer language modes.
 import re
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from amaranth.back.rtlil import convert_fragment
 from amaranth.hdl import Fragment
@@ -44,22 +46,24 @@ _ESCAPED = re.compile(r"\\([\w\[\]]+) ")
 _DEFINED = re.compile(r"^(?:\(\*[^\n]*\*\)\n)*module (?P<name>\w+).*?^endmodule\n*", re.M | re.S)
 
 
-def verilog(component, top: str) -> str:
+def verilog(component, top: str, written: Mapping[str, str] = MappingProxyType({})) -> str:
     """The Verilog of a component as module `top`, with ports `clk` and `rst` beside its own.
 
-    The same component gives the same text, byte by byte.
+    written: texts of `Repeated` components within it, by their names, which are not made again. The same
+    component gives the same text, byte by byte.
     """
-    text = _written(rtlil(component, top))
+    text = _written(rtlil(component, top, written))
     modules = {module["name"]: module[0].rstrip("\n") for module in _DEFINED.finditer(text)}
-    return "\n\n".join([modules.pop(top), *modules.values()]) + "\n"
+    known = [each.rstrip("\n") for each in written.values()]
+    return "\n\n".join([modules.pop(top), *modules.values(), *known]) + "\n"
 
 
-def rtlil(component, top: str) -> str:
-    """The same as text of Yosys, before any of its passes."""
+def rtlil(component, top: str, known: Collection[str] = ()) -> str:
+    """The same as text of Yosys, before any of its passes; without `Repeated` components that are `known`."""
     definitions = Definitions()
     modules = _modules(component, top, definitions)
     modules[f"\\{top}"] = _ordered(modules[f"\\{top}"], ["clk", "rst", *_wanted(component)])
-    written: set[str] = set()
+    written: set[str] = set(known)
     while waiting := definitions.found.keys() - written:
         for name in sorted(waiting):
             modules |= _modules(definitions.found[name], name, definitions)

@@ -14,6 +14,7 @@ from accelsim.units.score_accumulator import ScoreAccumulator as ScoreAccumulato
 from accelsim.units.score_scale import ScoreScale as ScoreScaleParameters
 from accelsim.units.shell import PRESETS as SHELLS
 from accelsim.units.softmax import Softmax as SoftmaxParameters
+from accelsim.units.spatten import PRESETS as MACHINES
 from accelsim.units.topk import TopK as TopKParameters
 from accelsim.units.value_product import ValueProduct as ValueProductParameters
 from accelsim.units.value_selection import ValueSelection as ValueSelectionParameters
@@ -284,6 +285,12 @@ PROOFS = (
         claim=STREAM_RULE,
         bounds="its registers alone; its units are proven by themselves",
         harness=lambda: Harness(RegisterFile(SHELLS["tiny"].map)),
+    ),
+    Proof(
+        unit="spatten",
+        claim=STREAM_RULE,
+        bounds="its registers alone; its units are proven by themselves",
+        harness=lambda: Harness(RegisterFile(MACHINES["tiny"].map)),
     ),
     Proof(
         unit="spatten.prefix_sum",

@@ -1,0 +1,5 @@
+"""The machine `spatten` in hardware: `Machine`."""
+
+from accelsim_rtl.spatten.machine import Machine
+
+__all__ = ["Machine"]
