@@ -98,7 +98,7 @@ class Machine(SatArray):
         check_lanes(self.cols, "cols")
         check_lanes(self.group, "group")
         require_range("group", self.group, 2, min(32, self.cols))
-        require_range("kept", self.kept, 1, self.group)
+        require_range("kept", self.kept, 1, self.group - 1)
         require_range("depth", self.depth, max(2, self.cols // self.group), 4096)
         if self.constants.decay:
             raise ValueError(f"constants.decay must be 0 for a machine, not {self.constants.decay}")

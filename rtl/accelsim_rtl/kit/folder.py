@@ -151,7 +151,9 @@ def _vectors(unit: Unit, parameters: Any, component: Any, prepared: Prepared) ->
         pairs = [(prepared.scenarios[0]["sources"], together)]
     return [
         {
-            "inputs": {stream: _beats(shapes[stream], beats) for stream, beats in inputs.items()},
+            "inputs": {
+                stream: _beats(shapes[stream], beats) for stream, beats in inputs.items() if stream in shapes
+            },
             "outputs": {stream: _beats(shapes[stream], beats) for stream, beats in outputs.items()},
         }
         for inputs, outputs in pairs

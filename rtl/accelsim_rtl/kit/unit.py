@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 Transaction = dict[str, list[int]]
-"""Payloads of every input stream, in order: one piece of work for a unit."""
+"""Payloads of every input stream, in order: one piece of work for a unit.
+
+What is under the name of no stream is for `expected` and `memories` alone: the images of a machine.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
