@@ -62,13 +62,16 @@ class Weights:
     def __init__(self, parameters: Machine) -> None:
         self.parameters, self.halves = parameters, Halves()
         self._indices: list[list[int]] = []
-        self._place = self._slot = 0
+        self._place = self._slot = self._chunk = 0
+        # Of a dense row its index: a strip begins with 0, and goes on from chunk to chunk.
+        self._turn = 0
 
     def take(self, job: Product, line: int, last: bool) -> bool:
         """A line comes, of the strips of all sums one after the other; whether it fills the half."""
         parameters = self.parameters
         if job.dense or self._indices:
-            index = [self._place % parameters.group] * parameters.cols if job.dense else self._indices.pop(0)
+            index = [self._turn] * parameters.cols if job.dense else self._indices.pop(0)
+            self._turn = (self._turn + job.dense) % parameters.group
             values = unpack(line, HALF, parameters.cols)
             weights = [value | place << HALF for value, place in zip(values, index, strict=True)]
             self.halves.write(self._place, pack(weights, HALF + parameters.index_bits))
@@ -84,6 +87,9 @@ class Weights:
             self._slot = 0 if fills else self._slot + 1
             if fills:
                 self._place, self._indices = 0, []
+                self._chunk = (self._chunk + 1) % job.chunks
+                if not self._chunk:
+                    self._turn = 0
         return fills
 
 

@@ -260,6 +260,18 @@ PRESETS = {
         burst_beats=4,
         outstanding=4,
     ),
+    "least": Machine(
+        rows=2,
+        cols=2,
+        group=2,
+        kept=1,
+        interleave=2,
+        depth=2,
+        longest=16,
+        address_bits=13,
+        burst_beats=4,
+        outstanding=2,
+    ),
 }
 
 

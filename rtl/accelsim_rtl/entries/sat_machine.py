@@ -27,20 +27,19 @@ FLOWS = ("os", "ws")
 
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
-    """Products of both dataflows, dense and N:M, short and long; then a layer's step, in either dataflow."""
+    """Products of both dataflows, dense and N:M, with several chunks; then a layer's step, which has the rest."""
     memory = Memory(parameters)
     depth, group = parameters.depth, parameters.group
-    longer = int(generator.integers(group * depth + 1, group * (depth + 3)))
+    longer = int(generator.integers(group * depth + 1, group * (depth + 2)))
     shapes = [
         ("os", parameters.kept, parameters.rows + 2, longer),
-        ("ws", parameters.kept, depth + 1, int(generator.integers(1, 4 * group))),
-        ("os", group, 3, int(generator.integers(1, 3 * group))),
+        ("ws", parameters.kept, depth + 1, int(generator.integers(1, 3 * group))),
         ("ws", group, 2, int(generator.integers(1, 2 * group))),
     ]
     generator.shuffle(shapes)
     found: list[Job] = []
     for flow, kept, rows, k in shapes:
-        columns = int(generator.integers(1, 2 * parameters.cols * parameters.interleave + 1))
+        columns = int(generator.integers(1, parameters.cols * parameters.interleave + 2))
         weights = _numbers(generator, (columns, k))
         if kept == group:
             code = dense(weights, group)
@@ -58,7 +57,7 @@ def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Tra
         )
     first = _transaction(memory, found, {})
     before = dict(memory.lines)
-    m, k, n = (int(generator.integers(1, 2 * parameters.cols + 2)) for _ in range(3))
+    m, k, n = (int(generator.integers(1, parameters.cols + 3)) for _ in range(3))
     layer = Layer(
         activations=_numbers(generator, (m, k)),
         gradients=_numbers(generator, (m, n)),

@@ -70,6 +70,11 @@ class Unit:
         return self.component(parameters)
 
     @property
+    def least(self) -> Any:
+        """The parameters at which all simulators are quick: a preset of that name, or `tiny`."""
+        return self.presets.get("least", self.presets["tiny"])
+
+    @property
     def top(self) -> str:
         """Name of the Verilog module: `spatten.topk` is `spatten_topk`."""
         return self.name.replace(".", "_")

@@ -58,7 +58,7 @@ class Activations(Component):
 class Weights(Component):
     """Rows of weights with their indices, which come in a line before each `run` rows; those of dense count.
 
-    run: less 1. slots: less 1, transfers of a half. See `Halves`.
+    run: less 1. slots: less 1, transfers of a half. chunks: halves of a strip. See `Halves`.
     """
 
     def __init__(self, parameters: Machine):
@@ -71,6 +71,7 @@ class Weights(Component):
                 "dense": In(1),
                 "run": In(range(FP16.bits)),
                 "slots": In(range(max(2, parameters.interleave))),
+                "chunks": In(COUNT_BITS),
                 "line": In(parameters.line_bits),
                 "read": In(self.halves.place_bits),
                 "shown": Out(width),
@@ -85,6 +86,8 @@ class Weights(Component):
         slot = Signal.like(self.slots)
         held = Signal.like(self.line, reset_less=True)
         left = Signal(range(FP16.bits + 1))
+        # Of a dense row its index: a strip begins with 0, and goes on from chunk to chunk.
+        turn, chunk = Signal(parameters.index_bits), Signal(COUNT_BITS)
         writes = self.arrives & (self.dense | (left != 0))
         fills = self.arrives & self.last & (slot == self.slots)
         _connect(m, self, halves)
@@ -92,20 +95,24 @@ class Weights(Component):
         weights = []
         for column in range(parameters.cols):
             stored = held.word_select(column, bits)[: parameters.index_bits]
-            index = Mux(self.dense, place[: parameters.index_bits], stored)
+            index = Mux(self.dense, turn, stored)
             weights += [self.line.word_select(column, FP16.bits), index[: parameters.index_bits]]
         m.d.comb += halves.word.eq(Cat(weights))
 
         with m.If(writes):
             m.d.sync += [place.eq(place + 1), held.eq(held >> bits * parameters.cols)]
-            with m.If(~self.dense):
+            with m.If(self.dense):
+                m.d.sync += turn.eq(turn + 1)
+            with m.Else():
                 m.d.sync += left.eq(left - 1)
         with m.Elif(self.arrives):
             m.d.sync += [held.eq(self.line), left.eq(self.run + 1)]
         with m.If(self.arrives & self.last):
             m.d.sync += slot.eq(slot + 1)
         with m.If(fills):
-            m.d.sync += [slot.eq(0), place.eq(0), left.eq(0)]
+            m.d.sync += [slot.eq(0), place.eq(0), left.eq(0), chunk.eq(chunk + 1)]
+            with m.If(chunk == self.chunks - 1):
+                m.d.sync += [chunk.eq(0), turn.eq(0)]
         return m
 
 

@@ -42,6 +42,7 @@ class Products(Component):
             north.arrives.eq(self.arrives & (self.target == NORTH)),
             north.dense.eq(job.dense),
             north.run.eq(job.run),
+            north.chunks.eq(job.chunks),
         ]
         for buffer in (west, north):
             m.d.comb += [buffer.line.eq(self.line), buffer.last.eq(self.last)]
