@@ -269,8 +269,8 @@ PRESETS = {
         depth=2,
         longest=16,
         address_bits=13,
-        burst_beats=4,
-        outstanding=2,
+        burst_beats=8,
+        outstanding=4,
     ),
 }
 
