@@ -195,7 +195,9 @@ class Model:
         pushed = self._push(room)
         entering = None
         if self._fold is not None:
-            fills = self._step_number == self._steps and self.parameters.fill_clocks(self._fold.stationary) > 0
+            fills = (
+                self._step_number == self._steps and self.parameters.fill_clocks(self._fold.stationary) > 0
+            )
             entering = self._work(row, inputs, room and not draining)
             row["folds_ready"] = int(self._ends())
             row["works"] |= int(self._ends() and fills)

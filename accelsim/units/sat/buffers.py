@@ -57,7 +57,7 @@ class Activations:
 
 
 class Weights:
-    """Rows of weights with their indices, which come in a line before each `run` rows; those of dense count."""
+    """Rows of weights with indices, which come in a line before each `run` rows; those of dense rows count."""
 
     def __init__(self, parameters: Machine) -> None:
         self.parameters, self.halves = parameters, Halves()

@@ -44,10 +44,8 @@ class Copies:
         """The clock edge: whether the row is taken. run: rows that share a line of indices."""
         parameters = self.parameters
         moved = self._kept(run)
-        if self._backward:
-            offered = self._turned.offered
-        else:
-            offered = row if self._turned.room else None
+        forward = row if self._turned.room else None
+        offered = self._turned.offered if self._backward else forward
         values = unpack(offered or 0, HALF, parameters.cols)
         reduced = self._sore.step(
             {
@@ -57,10 +55,10 @@ class Copies:
             }
         )
         passes = offered is not None and bool(reduced["weights_ready"])
-        forward = passes and not self._backward
+        takes_row = passes and not self._backward
         self._turned.step(
             {
-                "rows_valid": int(forward),
+                "rows_valid": int(takes_row),
                 "rows_payload": offered or 0,
                 "columns_ready": int(passes and self._backward),
             }
@@ -69,10 +67,10 @@ class Copies:
             self._reduced = (self._reduced + 1) % parameters.cols
             self._backward ^= not self._reduced
         self._queue(moved, run, takes)
-        return forward
+        return takes_row
 
     def _kept(self, run: int) -> _Row | None:
-        """The next row of SORE's groups, with the indices of its whole run if it ends one, if all has room."""
+        """The next row of SORE's groups, with the indices of its run if it ends one, if all has room."""
         parameters, kept = self.parameters, self._sore.offered
         if kept is None or not self._values.shown()["entering_ready"]:
             return None

@@ -41,7 +41,9 @@ class Memory:
         self.lines |= dict(enumerate(lines, first))
         self.end += len(lines)
         if self.end > 1 << self.parameters.line_address_bits:
-            raise ValueError(f"address_bits must be more for {self.end} lines, not {self.parameters.address_bits}")
+            raise ValueError(
+                f"address_bits must be more for {self.end} lines, not {self.parameters.address_bits}"
+            )
         return first
 
     def jobs(self, jobs: list[Job]) -> int:
@@ -65,9 +67,10 @@ def grouped(code: NM, group: int) -> NM:
     missing = -code.values.shape[1] % ratio
     filler = np.broadcast_to(np.arange(code.n, dtype=code.indices.dtype), (len(code.values), missing, code.n))
     values = np.pad(code.values, ((0, 0), (0, missing), (0, 0)))
-    indices = np.concatenate([code.indices, filler], axis=1) + np.tile(
-        np.arange(ratio, dtype=code.indices.dtype) * code.m, values.shape[1] // ratio
-    )[:, None]
+    indices = (
+        np.concatenate([code.indices, filler], axis=1)
+        + np.tile(np.arange(ratio, dtype=code.indices.dtype) * code.m, values.shape[1] // ratio)[:, None]
+    )
     shape = (len(values), -1, ratio * code.n)
     return NM(
         n=ratio * code.n,
@@ -168,7 +171,8 @@ def _sums_stay(parameters: Machine, groups: npt.NDArray[np.uint16], kept: int) -
     """Equal chunks of whole tiles along k, as many as buffers need."""
     rows, tile, count = parameters.rows, parameters.tile_groups, groups.shape[1]
     chunks = -(-count // (parameters.depth // tile * tile))
-    beats = count if chunks == 1 else -(-(-(-count // chunks)) // tile) * tile
+    each = -(-count // chunks)
+    beats = count if chunks == 1 else -(-each // tile) * tile
     chunks = -(-count // beats)
     tiles = -(-len(groups) // rows)
     padded = np.pad(groups, ((0, tiles * rows - len(groups)), (0, chunks * beats - count), (0, 0)))
@@ -191,7 +195,9 @@ def _weights_stay(parameters: Machine, groups: npt.NDArray[np.uint16], kept: int
     tiles = -(-len(groups) // parameters.depth)
     beats = -(-len(groups) // tiles)
     chunks = -(-stored // rows)
-    padded = np.pad(groups, ((0, tiles * beats - len(groups)), (0, -(-chunks * rows // kept) - groups.shape[1]), (0, 0)))
+    padded = np.pad(
+        groups, ((0, tiles * beats - len(groups)), (0, -(-chunks * rows // kept) - groups.shape[1]), (0, 0))
+    )
     spread = padded[:, np.arange(chunks * rows) // kept].reshape(tiles, beats, chunks, rows, -1)
     west = spread.transpose(0, 2, 1, 3, 4)
     return _Cut(
@@ -289,7 +295,14 @@ def update(
 
 
 def matrix(
-    parameters: Machine, lines: Mapping[int, int], first: int, *, rows: int, columns: int, pitch: int, narrow: bool
+    parameters: Machine,
+    lines: Mapping[int, int],
+    first: int,
+    *,
+    rows: int,
+    columns: int,
+    pitch: int,
+    narrow: bool,
 ) -> npt.NDArray[Any]:
     """The matrix (rows, columns) of FP16 (narrow) or FP32 numbers that lies in blocks of `pitch` lines."""
     cols, each = parameters.cols, 1 if narrow else 2

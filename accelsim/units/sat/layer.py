@@ -19,7 +19,7 @@ from accelsim.units.sat.machine import Product, Update
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """What a step begins with: activations (m, k), gradients of outputs (m, n), weights and velocities (k, n).
+    """What a step begins with: activations (m, k), gradients of outputs (m, n), weights, velocities (k, n).
 
     Weights (FP32) are those that the optimiser keeps; the copies that products use are made of them.
     """
@@ -62,9 +62,7 @@ def training_step(memory: Memory, layer: Layer, words: Mapping[str, int]) -> Ste
     kept, group = parameters.kept, parameters.group
     missing = -layer.weights.shape[0] % parameters.cols
     activations = np.pad(layer.activations, ((0, 0), (0, missing)))
-    weights, velocities = (
-        np.pad(each, ((0, missing), (0, 0))) for each in (layer.weights, layer.velocities)
-    )
+    weights, velocities = (np.pad(each, ((0, missing), (0, 0))) for each in (layer.weights, layer.velocities))
     halves = weights.astype(np.float16)
     transposed = np.ascontiguousarray(halves.T)
     forward = product(memory, activations, copy(transposed, kept, group), word=words["ff"])
@@ -76,7 +74,5 @@ def training_step(memory: Memory, layer: Layer, words: Mapping[str, int]) -> Ste
         word=words["wu"],
         narrow=False,
     )
-    changes = update(
-        memory, gradients, weights, velocities, forward=forward.north, backward=backward.north
-    )
+    changes = update(memory, gradients, weights, velocities, forward=forward.north, backward=backward.north)
     return Step(forward=forward, backward=backward, gradients=gradients, update=changes)

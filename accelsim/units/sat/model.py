@@ -9,7 +9,7 @@ from accelsim.units.axi import Transfer as BusTransfer
 from accelsim.units.axi import pack_transfer
 from accelsim.units.registers import Slave
 from accelsim.units.sat.engine import Arrival, Request, Transfer
-from accelsim.units.sat.machine import COUNT_BITS, JOB_BITS, Machine, Product, unpack_job
+from accelsim.units.sat.machine import JOB_BITS, Machine, Product, unpack_job
 from accelsim.units.sat.products import Products
 from accelsim.units.sat.updates import Updates
 from accelsim.units.step import Row, pack
@@ -43,7 +43,7 @@ class Model:
 
     def step(self, inputs: Mapping[str, int]) -> Row:
         """One clock: see `Model` in `accelsim.units.step`."""
-        parameters, engine, state = self.parameters, self._engine, self._state
+        engine, state = self._engine, self._state
         infinite = self._updates.infinite
         running = state == "run"
         finished = running and engine.is_written and not self._unanswered
@@ -105,7 +105,7 @@ class Model:
         if arrival is not None and arrival.last and running:
             self._targets.pop(0)
         self._unanswered += requests - written["done_valid"]
-        self._failed |= failed
+        self._failed |= failed and state != "done"
         if state == "idle" and starts and settings["jobs_count"]:
             self._state, self._next, self._left = "ask", settings["list_line"], settings["jobs_count"]
         self._control(asked, arrival, finished, takes_done)
@@ -136,7 +136,7 @@ class Model:
         """From the words of a job to its end, and to the next one."""
         state, parameters = self._state, self.parameters
         if state == "ask" and asked:
-            self._state, self._words, self._failed = "read", [], self._failed
+            self._state, self._words = "read", []
         elif state == "read" and arrival is not None:
             self._words.append(arrival.line)
             if arrival.last:

@@ -64,7 +64,11 @@ class Products:
     @property
     def write_request(self) -> Transfer | None:
         """Where the next results go."""
-        return Transfer(self._walks["out"][-1], self._job.out_lines) if self._job and self._walks["out"] else None
+        return (
+            Transfer(self._walks["out"][-1], self._job.out_lines)
+            if self._job and self._walks["out"]
+            else None
+        )
 
     @property
     def line(self) -> int | None:

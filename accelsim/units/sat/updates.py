@@ -42,9 +42,7 @@ class Updates:
         self._updated = [fifo.Model(rows_fifo(parameters)) for _ in TARGETS[:WHOLE]]
         self._narrowed = fifo.Model(copies_fifo(parameters))
         self._job: Update | None = None
-        self._walks: dict[str, list[int]] = {
-            name: [] for name in ("tiles", "written", "forward", "backward")
-        }
+        self._walks: dict[str, list[int]] = {name: [] for name in ("tiles", "written", "forward", "backward")}
         # What is asked for next, of which two tiles may be on their way or here.
         self._source = self._reserved = self._taken = 0
         self._held: int | None = None

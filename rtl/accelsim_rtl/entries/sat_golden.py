@@ -75,7 +75,7 @@ def _staying(parameters: Machine, lines: Lines, job: Product) -> Words:
 
 
 def _streamed(parameters: Machine, lines: Lines, job: Product) -> Words:
-    """(m, groups, M) activations of weights that stay: a beat is a row, its groups those of stored weights."""
+    """(m, groups, M) activations of weights that stay: a beat is a row of m."""
     stored = (job.chunks - 1) * parameters.rows + job.last_rows
     places = range(0, stored, job.kept)
     rows = []
@@ -132,7 +132,9 @@ def _blocks(parameters: Machine, words: Words, first: int, pitch: int, each: int
 
 def _update(parameters: Machine, lines: Lines, job: Update) -> Lines:
     cols, rows = parameters.cols, job.tiles * parameters.cols
-    operands = [_matrix(parameters, lines, job, first) for first in (job.gradients, job.weights, job.velocities)]
+    operands = [
+        _matrix(parameters, lines, job, first) for first in (job.gradients, job.weights, job.velocities)
+    ]
     kept = np.zeros(operands[0].shape, np.bool_)
     weights, velocities, copies = (
         canonical(numbers) for numbers in step(parameters.constants, *operands, kept)

@@ -27,7 +27,7 @@ FLOWS = ("os", "ws")
 
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
-    """Products of both dataflows, dense and N:M, with several chunks; then a layer's step, which has the rest."""
+    """Products of both dataflows, dense and N:M, of several chunks; then a layer's step, which has the rest."""
     memory = Memory(parameters)
     depth, group = parameters.depth, parameters.group
     longer = int(generator.integers(group * depth + 1, group * (depth + 2)))
@@ -119,9 +119,7 @@ def _lines(transactions: list[Transaction]) -> Lines:
 def _jobs(parameters: Parameters, transaction: Transaction, lines: Lines) -> list[Job]:
     """The jobs that a driver begins."""
     written = dict(zip(transaction["s_axil_aw"], transaction["s_axil_w"], strict=True))
-    first, count = (
-        written[parameters.map.offsets[name]] & (1 << WORD_BITS) - 1 for name in ("list", "jobs")
-    )
+    first, count = (written[parameters.map.offsets[name]] & (1 << WORD_BITS) - 1 for name in ("list", "jobs"))
     return jobs_of(parameters, lines, first, count)
 
 

@@ -52,13 +52,13 @@ class Controller(Component):
             self.job.eq(lines),
             self.done.payload.eq(failed),
         ]
-        with m.If(self.failed):
+        # What is told stays as it is; nothing is under way then.
+        with m.If(self.failed & ~self.done.valid):
             m.d.sync += failed.eq(1)
         with m.FSM():
-            with m.State("idle"):
-                with m.If(self.starts & (self.count != 0)):
-                    m.d.sync += [following.eq(self.first), left.eq(self.count)]
-                    m.next = "ask"
+            with m.State("idle"), m.If(self.starts & (self.count != 0)):
+                m.d.sync += [following.eq(self.first), left.eq(self.count)]
+                m.next = "ask"
             with m.State("ask"):
                 m.d.comb += [self.state.eq(STATES.index("ask")), self.requests.valid.eq(1)]
                 with m.If(self.requests.ready):

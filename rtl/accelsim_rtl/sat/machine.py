@@ -4,10 +4,10 @@
 
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import fifo, stream, wiring
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, Out
 
-from accelsim.units.sat.machine import Machine as Parameters
 from accelsim.units.sat.machine import SCHEDULE_BITS
+from accelsim.units.sat.machine import Machine as Parameters
 from accelsim.units.sat.model import STATES
 from accelsim_rtl.axi.channels import read_channels, write_channels
 from accelsim_rtl.axi.read_master import ReadMaster

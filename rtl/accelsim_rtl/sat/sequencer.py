@@ -13,7 +13,8 @@ class Sequencer(Component):
 
     west_valid, north_valid, partials_valid, room: what is there. loads: a beat of `north` is taken, for
     `row`. steps: a step is taken, of sum `slot`, its `first`, and `sends` if it sends sums on their way.
-    *_ready: of the streams. captures, pushes: see `Uspe`; a push also gives a row of sums. works: see `Model`.
+    *_ready: of the streams. captures, pushes: see `Uspe`; a push also gives a row of sums. works: see
+    `accelsim.units.sat_array.Model`.
     """
 
     def __init__(self, parameters: Parameters):
@@ -25,7 +26,8 @@ class Sequencer(Component):
             name: Out(1)
             for name in (
                 "fold_ready", "west_ready", "north_ready", "partials_ready",
-                "stationary", "continued", "bank", "loads", "steps", "sends", "first", "captures", "pushes", "works",
+                "stationary", "continued", "bank", "loads", "steps", "sends", "first", "captures", "pushes",
+                "works",
             )
         }  # fmt: skip
         members |= {

@@ -127,9 +127,7 @@ class Updates(Component):
             "forward": (job.forward, [(job.tiles, job.tile_lines), (job.blocks, job.forward_block)]),
             "backward": (job.backward, [(job.tiles, job.backward_block), (job.blocks, job.tile_lines)]),
         }
-        walkers = {
-            name: walker(m, name, base, levels, self.begins) for name, (base, levels) in walks.items()
-        }
+        walkers = {name: walker(m, name, base, levels, self.begins) for name, (base, levels) in walks.items()}
         written, target = walkers["written"], Signal(range(len(TARGETS)))
         asks = self.writes.valid & self.writes.ready
         firsts = [job[name] + written.addresses.payload for name in TARGETS[:WHOLE]]
