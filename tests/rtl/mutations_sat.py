@@ -177,7 +177,7 @@ MUTATIONS = [
                 "fold.stationary & self.room",
             )
         ],
-        {"rows", "beats"},
+        {"rows", "beats", "rule"},
     ),
     (
         "sat.array",

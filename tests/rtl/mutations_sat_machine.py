@@ -9,7 +9,7 @@ MUTATIONS = [
         [],
         "wrong side: a half of activations is free before all folds have read it",
         [Bug("accelsim_rtl.sat.operands", "self.frees_west.eq(ends & last_use)", "self.frees_west.eq(ends)")],
-        {"rows", "memory"},
+        {"rows", "beats", "memory"},
     ),
     (
         "sat",
@@ -30,7 +30,7 @@ MUTATIONS = [
         "wrong side: the same in RTL and step model: every tile reads the first tile's activations",
         [
             Bug("accelsim_rtl.sat.products", "(job.row_tiles, job.west_row)", "(job.row_tiles, 0)"),
-            Bug("accelsim.units.sat.machine", "(job.row_tiles, job.west_row)", "(job.row_tiles, 0)"),
+            Bug("accelsim.units.sat.jobs", "(job.row_tiles, job.west_row)", "(job.row_tiles, 0)"),
         ],
         {"memory"},
     ),
@@ -39,7 +39,7 @@ MUTATIONS = [
         [],
         "handshake: a job ends before memory has answered all that it wrote",
         [Bug("accelsim_rtl.sat.machine", "~engine.writes.valid & (unanswered == 0)", "~engine.writes.valid")],
-        {"rows", "memory"},
+        {"rows", "beats", "bus", "memory"},
     ),
     (
         "sat",
@@ -61,7 +61,7 @@ MUTATIONS = [
         "latency off by one in cycles()",
         [
             Bug(
-                "accelsim.units.sat.machine",
+                "accelsim.units.sat.jobs",
                 "job.folds * fold_cycles(parameters, job.fold)",
                 "(job.folds - 1) * fold_cycles(parameters, job.fold)",
             )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from accelsim.units.sat.machine import HALF, Machine, Product
+from accelsim.units.sat.jobs import Product
+from accelsim.units.sat.machine import HALF, Machine
 from accelsim.units.step import pack, unpack
 
 
@@ -57,7 +58,7 @@ class Activations:
 
 
 class Weights:
-    """Rows of weights with indices, which come in a line before each `run` rows; those of dense rows count."""
+    """Rows of weights with indices, which come in a line before each `run` of them; dense ones count."""
 
     def __init__(self, parameters: Machine) -> None:
         self.parameters, self.halves = parameters, Halves()

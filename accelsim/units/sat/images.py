@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.golden.formats import NM, aligned_groups
-from accelsim.units.sat.machine import HALF, Job, Machine, Product, Update, pack_job
+from accelsim.units.sat.jobs import Job, Product, Update, pack_job
+from accelsim.units.sat.machine import HALF, Machine
 from accelsim.units.step import pack, unpack
 
 Float16 = npt.NDArray[np.float16]

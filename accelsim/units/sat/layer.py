@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from accelsim.golden.formats import NM, aligned_groups, reduce_nm
 from accelsim.units.sat.images import Float16, Float32, Memory, dense, product, update
-from accelsim.units.sat.machine import Product, Update
+from accelsim.units.sat.jobs import Product, Update
 
 
 @dataclass(frozen=True, kw_only=True)

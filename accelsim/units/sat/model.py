@@ -9,7 +9,8 @@ from accelsim.units.axi import Transfer as BusTransfer
 from accelsim.units.axi import pack_transfer
 from accelsim.units.registers import Slave
 from accelsim.units.sat.engine import Arrival, Request, Transfer
-from accelsim.units.sat.machine import JOB_BITS, Machine, Product, unpack_job
+from accelsim.units.sat.jobs import Product, unpack_job
+from accelsim.units.sat.machine import JOB_BITS, Machine
 from accelsim.units.sat.products import Products
 from accelsim.units.sat.updates import Updates
 from accelsim.units.step import Row, pack

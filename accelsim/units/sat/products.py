@@ -9,7 +9,8 @@ from accelsim.units import fifo, sat_array
 from accelsim.units.fifo import Fifo
 from accelsim.units.sat.buffers import Activations, Feeder, Weights
 from accelsim.units.sat.engine import Arrival, Request, Transfer
-from accelsim.units.sat.machine import HALF, Machine, Product, walks
+from accelsim.units.sat.jobs import Product, walks
+from accelsim.units.sat.machine import HALF, Machine
 from accelsim.units.sat_array import Fold, pack_fold
 from accelsim.units.stc.machine import addresses
 from accelsim.units.step import Row, pack, unpack

@@ -6,7 +6,8 @@ from accelsim.units import fifo, wuve
 from accelsim.units.fifo import Fifo
 from accelsim.units.sat.copies import Copies
 from accelsim.units.sat.engine import Arrival, Request, Transfer
-from accelsim.units.sat.machine import HALF, Machine, Update, walks
+from accelsim.units.sat.jobs import Update, walks
+from accelsim.units.sat.machine import HALF, Machine
 from accelsim.units.stc.machine import addresses
 from accelsim.units.step import pack, unpack
 from accelsim.units.wuve import pack_beat, unpack_result

@@ -15,7 +15,8 @@ from accelsim.golden.formats import NM, reduce_nm
 from accelsim.golden.matmul import matmul_nm
 from accelsim.golden.momentum import step
 from accelsim.units.sat.images import strips
-from accelsim.units.sat.machine import HALF, JOB_BITS, Job, Machine, Product, Update, unpack_job
+from accelsim.units.sat.jobs import Job, Product, Update, unpack_job
+from accelsim.units.sat.machine import HALF, JOB_BITS, Machine
 from accelsim.units.step import pack, unpack
 
 Lines = dict[int, int]

@@ -6,28 +6,37 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.accelerators.products import Pattern
+from accelsim.accelerators.products import Pattern, find_pattern, products
 from accelsim.accelerators.sat.schedule import Choice
 from accelsim.golden.formats import NM, select_nm
 from accelsim.units.registers import WORD_BITS
 from accelsim.units.sat import machine as unit
-from accelsim.units.sat.images import Memory, dense, product
+from accelsim.units.sat.images import Memory, dense, grouped, product
+from accelsim.units.sat.jobs import Job, Product, works
 from accelsim.units.sat.layer import Layer, training_step
-from accelsim.units.sat.machine import Job
 from accelsim.units.sat.machine import Machine as Parameters
 from accelsim.units.sat.model import Model
+from accelsim.workload import Attention, Matmul, Workload
 from accelsim_rtl.bench.memory import memory
 from accelsim_rtl.entries.sat_golden import Lines, jobs_of, run
+from accelsim_rtl.entries.sat_slices import LARGEST_GROUP, by_stage, numbers, weights_of
 from accelsim_rtl.entries.shell import ALL_BYTES, Driver
+from accelsim_rtl.kit.replay import Replayed, UnfitError, spread
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.sat.machine import Machine
 
 COUNTERS = ("jobs", "errors")
 FLOWS = ("os", "ws")
+MOST_JOBS = 9
+"""Pieces of a workload's products that a seed draws."""
+MOST_ROWS = 6
+"""Of activations of a piece."""
+MOST_TILES = 2
+"""Of C weights along k, of a piece."""
 
 
 def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Transaction]:
-    """Products of both dataflows, dense and N:M, of several chunks; then a layer's step, which has the rest."""
+    """Products of both dataflows, dense and N:M, in several chunks; then a step, which has the rest."""
     memory = Memory(parameters)
     depth, group = parameters.depth, parameters.group
     longer = int(generator.integers(group * depth + 1, group * (depth + 2)))
@@ -75,6 +84,58 @@ def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Tra
         },
     )
     return [first, _transaction(memory, [step.forward, step.backward, step.gradients, step.update], before)]
+
+
+def replay(parameters: Parameters, workload: Workload, generator: np.random.Generator) -> Replayed:
+    """Pieces of the workload's products as a list of jobs, dataflows in turn; numbers are drawn.
+
+    Raises UnfitError if nothing of the workload is a matrix product that the machine can take.
+    """
+    layers = [layer for layer in workload.layers if isinstance(layer, (Matmul, Attention))]
+    found = [(one, find_pattern(one, LARGEST_GROUP)) for layer in layers for one in products(layer)]
+    fitting = [
+        (one, pattern) for one, pattern in found if pattern.is_dense or parameters.group % pattern.group == 0
+    ]
+    if not fitting:
+        raise UnfitError(
+            f"{workload.model!r} must have products whose groups divide group={parameters.group}; it has none"
+        )
+    memory, jobs, said = Memory(parameters), [], []
+    stages = by_stage(fitting)
+    for (stage, members), share in zip(
+        stages.items(), spread([2 * len(each) for each in stages.values()], MOST_JOBS), strict=True
+    ):
+        for place, number in enumerate(generator.permutation(2 * len(members))[:share]):
+            flow = FLOWS[(int(number) + place) % 2]
+            jobs.append(_piece(memory, *members[int(number) // 2], flow, generator))
+        sparse = sum(not pattern.is_dense for _, pattern in members)
+        said.append(f"{share} of {stage or 'inference'} ({sparse} of {len(members)} products are N:M)")
+    sentence = f"pieces of {len(jobs)} products of {workload.model}: {', '.join(said)}; numbers are drawn"
+    return Replayed(transactions=[_transaction(memory, jobs, {})], sentence=sentence)
+
+
+def _piece(
+    memory: Memory, one: Matmul, pattern: Pattern, flow: str, generator: np.random.Generator
+) -> Product:
+    """A place in a product, drawn: some groups of k within a span, and as many columns as the array has."""
+    parameters, span = memory.parameters, one.group_span
+    width = min(span, MOST_TILES * parameters.cols)
+    first = int(generator.integers((span - width) // pattern.group + 1)) * pattern.group
+    begin = int(generator.integers(one.k // span)) * span + first
+    weights = weights_of(one, begin, width, parameters.cols * parameters.interleave, generator)
+    if pattern.is_dense:
+        code = dense(weights, parameters.group)
+    else:
+        code = grouped(NM.encode(weights, pattern.kept, pattern.group), parameters.group)
+    rows = min(one.m, MOST_ROWS)
+    choice = Choice(flow=flow).word(pattern, parameters.rows)
+    return product(
+        memory,
+        numbers(generator, (rows, width)),
+        code,
+        word=int(choice, 16),
+        narrow=one.stage != "wu",
+    )
 
 
 def word(parameters: Parameters, flow: str, kept: int) -> int:
@@ -173,9 +234,9 @@ def after(parameters: Parameters, transactions: list[Transaction]) -> dict[str, 
 
 
 def cycles(parameters: Parameters, transactions: list[Transaction]) -> int:
-    """Clocks in which the array works; see `accelsim.units.sat.machine.works`."""
+    """Clocks in which the array works; see `accelsim.units.sat.jobs.works`."""
     lines = _lines(transactions)
-    return sum(unit.works(parameters, _jobs(parameters, each, lines)) for each in transactions)
+    return sum(works(parameters, _jobs(parameters, each, lines)) for each in transactions)
 
 
 def _worked(drive: Any) -> int | None:
@@ -199,5 +260,6 @@ UNIT = Unit(
     latency=lambda parameters: {"lines_per_clock": 1, "clocks_between_jobs": 3},
     memories=memories,
     after=after,
+    replay=replay,
     register_map=lambda parameters: parameters.map,
 )

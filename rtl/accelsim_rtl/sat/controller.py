@@ -4,7 +4,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
-from accelsim.units.sat.machine import COUNT_BITS, JOB_BITS, SCHEDULE_BITS
+from accelsim.units.sat.jobs import SCHEDULE_BITS
+from accelsim.units.sat.machine import COUNT_BITS, JOB_BITS
 from accelsim.units.sat.machine import Machine as Parameters
 from accelsim.units.sat.model import STATES
 from accelsim_rtl.sat.engine import lines_layout

@@ -3,7 +3,8 @@
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
-from accelsim.units.sat.machine import COUNT_BITS, JOB_BITS, LINE_ADDRESS_BITS, Machine
+from accelsim.units.sat.jobs import LINE_ADDRESS_BITS
+from accelsim.units.sat.machine import COUNT_BITS, JOB_BITS, Machine
 from accelsim_rtl.stc.walker import Walker
 
 TARGET_BITS = 2

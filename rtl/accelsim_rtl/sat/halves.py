@@ -9,8 +9,8 @@ class Halves(Component):
     """Words of `parts` parts side by side, each written by itself; `depth` words a half.
 
     reserves: a half is wanted, if there is `room`. writes, part, place, word: into the half that fills;
-    fills: it is full behind this clock. read: the place that is on `shown` in the next clock, if then `there`.
-    releases: the half that is read is free. Throughput: a part and a word a clock, in block RAM.
+    fills: it is full behind this clock. read: the place that is on `shown` in the next clock, if then
+    `there`. releases: the half that is read is free. Throughput: a part and a word a clock, in block RAM.
     """
 
     def __init__(self, part_bits, depth, parts=1):

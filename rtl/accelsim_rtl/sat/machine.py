@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import Component, Out
 
-from accelsim.units.sat.machine import SCHEDULE_BITS
+from accelsim.units.sat.jobs import SCHEDULE_BITS
 from accelsim.units.sat.machine import Machine as Parameters
 from accelsim.units.sat.model import STATES
 from accelsim_rtl.axi.channels import read_channels, write_channels

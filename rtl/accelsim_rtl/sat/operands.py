@@ -131,7 +131,7 @@ def _connect(m, buffer, halves):
 class Feeder(Component):
     """Which beat and which row of weights the array has before it, chunk after chunk.
 
-    begins: a job, whose fields are inputs; counts of them: see `accelsim.units.sat.machine.Product`.
+    begins: a job, whose fields are inputs; counts of them: see `accelsim.units.sat.jobs.Product`.
     west, north: the array takes a beat, a row. beat, row: their places in the next clock.
     """
 

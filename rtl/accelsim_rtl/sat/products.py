@@ -7,7 +7,8 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, Out
 
 from accelsim.golden.floating import FP16, FP32
-from accelsim.units.sat.machine import COUNT_BITS, FOLD_BITS, PRODUCT_FIELDS
+from accelsim.units.sat.jobs import FOLD_BITS, PRODUCT_FIELDS
+from accelsim.units.sat.machine import COUNT_BITS
 from accelsim.units.sat.machine import Machine as Parameters
 from accelsim.units.sat.products import NORTH, WEST, partials_fifo
 from accelsim_rtl.fifo import Fifo

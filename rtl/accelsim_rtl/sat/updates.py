@@ -6,7 +6,8 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, Out
 
-from accelsim.units.sat.machine import COUNT_BITS, UPDATE_FIELDS
+from accelsim.units.sat.jobs import UPDATE_FIELDS
+from accelsim.units.sat.machine import COUNT_BITS
 from accelsim.units.sat.machine import Machine as Parameters
 from accelsim.units.sat.updates import SOURCES, TARGETS, WHOLE, copies_fifo, rows_fifo
 from accelsim_rtl.fifo import Fifo
