@@ -239,8 +239,8 @@ def strips(parameters: Machine, code: NM, count: int) -> npt.NDArray[np.uint16]:
     # Indices of a run lie one behind the other, in words of a line.
     per_word = HALF // bits
     runs = rows(indices).reshape(-1, run * cols)
-    runs = np.pad(runs, ((0, 0), (0, per_word * cols - run * cols))).reshape(-1, cols, per_word)
-    words = (runs << bits * np.arange(per_word, dtype=np.uint16)).sum(axis=-1, dtype=np.uint16)
+    whole = np.pad(runs, ((0, 0), (0, per_word * cols - run * cols))).reshape(-1, cols, per_word)
+    words = (whole << bits * np.arange(per_word, dtype=np.uint16)).sum(axis=-1, dtype=np.uint16)
     together = np.concatenate([words[:, None], rows(values).reshape(-1, run, cols)], axis=1)
     return together.reshape(-1, cols)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from accelsim.units.sat.machine import COUNT_BITS, Machine
 from accelsim.units.sat_array import Fold, fold_cycles
@@ -151,7 +152,7 @@ def pack_job(job: Job) -> int:
 def unpack_job(packed: int) -> Job:
     """The job of its bits."""
     update = packed >> SCHEDULE_BITS & 1 == UPDATE
-    values = {}
+    values: dict[str, Any] = {}
     for name, bits in (UPDATE_FIELDS if update else PRODUCT_FIELDS).items():
         values[name] = (packed & (1 << bits) - 1) + (name in ("kept", "run"))
         packed >>= bits

@@ -118,13 +118,12 @@ class Updates:
 
     def _gather(self, arrival: Arrival | None, takes: bool) -> None:
         """Two lines are a row of what was read."""
-        row = None
-        if arrival is not None and self._held is None:
-            self._held = arrival.line
-        elif arrival is not None:
-            row, self._held = self._held | arrival.line << self.parameters.line_bits, None
+        row, held = None, self._held
+        if arrival is not None:
+            row = None if held is None else held | arrival.line << self.parameters.line_bits
+            self._held = arrival.line if held is None else None
         for number, each in enumerate(self._read):
-            enters = arrival is not None and arrival.target == number and row is not None
+            enters = arrival is not None and arrival.target == number
             each.step(_queued(row if enters else None, takes))
 
     def _give(self, result: int | None, sends: bool) -> None:
