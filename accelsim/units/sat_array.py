@@ -150,11 +150,12 @@ class _Drain:
 
 
 class Model:
-    """Streams: `folds`, `west`, `north`, `partials` in, `sums` out; probe `promised`.
+    """Streams: `folds`, `west`, `north`, `partials` in, `sums` out; probes `promised` and `works`.
 
     Sums stationary: a step takes a beat of `north`; one of `west` serves `kept` steps of each of the
     `interleave` sums, which take turns. `sums` are beats of a row, the last row first, slot by slot.
     Weights stationary: `rows` beats of `north`, last row first; then a beat of `west` for each of `sums`.
+    works: of a fold a clock passes that it needs; it neither waits for operands nor for room.
     """
 
     def __init__(self, parameters: SatArray) -> None:
@@ -169,6 +170,11 @@ class Model:
         self._travelling: deque[tuple[int, int]] = deque()
         self._stored: deque[int] = deque()
 
+    @property
+    def offered(self) -> int | None:
+        """The row of sums that stands before its sink."""
+        return self._stored[0] if self._stored else None
+
     def step(self, inputs: Mapping[str, int]) -> Row:
         """One clock: see `Model` in `accelsim.units.step`."""
         promised = len(self._stored) + len(self._travelling)
@@ -181,6 +187,7 @@ class Model:
             "sums_valid": int(bool(self._stored)),
             "sums_payload": self._stored[0] if self._stored else 0,
             "promised": promised,
+            "works": 0,
         }
         if self._stored and inputs["sums_ready"]:
             self._stored.popleft()
@@ -188,8 +195,12 @@ class Model:
         pushed = self._push(room)
         entering = None
         if self._fold is not None:
+            fills = (
+                self._step_number == self._steps and self.parameters.fill_clocks(self._fold.stationary) > 0
+            )
             entering = self._work(row, inputs, room and not draining)
             row["folds_ready"] = int(self._ends())
+            row["works"] |= int(self._ends() and fills)
         self._travel(entering)
         if pushed is not None:
             self._stored.append(pushed)
@@ -217,10 +228,12 @@ class Model:
         if self._loads:
             row["north_ready"] = 1
             if inputs["north_valid"]:
+                row["works"] = 1
                 self._loads -= 1
                 self._weights.insert(0, unpack_north(self.parameters, inputs["north_payload"]))
             return None
         if self._step_number == self._steps:
+            row["works"] = int(self._fill > 1)
             self._fill = max(0, self._fill - 1)
             return None
         if fold.stationary:
@@ -242,6 +255,7 @@ class Model:
             lanes = unpack_west(parameters, inputs["west_payload"])
             products = multiply(lanes[:, indices], values[None, :], FP16, FP32)
             self._sums[slot] = add(self._sums[slot], products)
+        row["works"] = 1
         self._step_number += 1
 
     def _send(self, row: Row, inputs: Mapping[str, int], fold: Fold, may_send: bool) -> int | None:
@@ -252,6 +266,7 @@ class Model:
         row["partials_ready"] = int(may_send and fold.continued and inputs["west_valid"])
         if not (row["west_ready"] and inputs["west_valid"]):
             return None
+        row["works"] = 1
         self._step_number += 1
         start = unpack(inputs["partials_payload"], SINGLE, parameters.cols) if fold.continued else []
         sums = np.array(start or [0] * parameters.cols, np.uint32)

@@ -91,6 +91,11 @@ class Model:
         self._open = self._fillers()
         self._closed: int | None = None
 
+    @property
+    def offered(self) -> int | None:
+        """The finished group of every lane that stands before its sink."""
+        return self._closed
+
     def step(self, inputs: Mapping[str, int]) -> Row:
         """One clock: see `Model` in `accelsim.units.step`."""
         parameters = self.parameters

@@ -41,15 +41,29 @@ class Model:
         self._rows: list[list[int]] = []
         self._columns: list[int] = []
 
+    @property
+    def tiles(self) -> int:
+        """Whole ones that are held."""
+        return -(-len(self._columns) // self.parameters.side)
+
+    @property
+    def room(self) -> bool:
+        """Whether a row is taken."""
+        return self.tiles < 2
+
+    @property
+    def offered(self) -> int | None:
+        """The column that stands before its sink."""
+        return self._columns[0] if self._columns else None
+
     def step(self, inputs: Mapping[str, int]) -> Row:
         """One clock: see `Model` in `accelsim.units.step`."""
         side, bits = self.parameters.side, self.parameters.value_bits
-        tiles = -(-len(self._columns) // side)
         row = {
-            "rows_ready": int(tiles < 2),
-            "columns_valid": int(bool(self._columns)),
-            "columns_payload": self._columns[0] if self._columns else 0,
-            "tiles": tiles,
+            "rows_ready": int(self.room),
+            "columns_valid": int(self.offered is not None),
+            "columns_payload": self.offered or 0,
+            "tiles": self.tiles,
         }
         if self._columns and inputs["columns_ready"]:
             self._columns.pop(0)

@@ -94,6 +94,16 @@ class Model:
         self._pipeline: deque[int | None] = deque([None] * self.parameters.latency)
         self._infinite = False
 
+    @property
+    def offered(self) -> int | None:
+        """The result that stands before its sink."""
+        return self._pipeline[-1]
+
+    @property
+    def infinite(self) -> int:
+        """The probe."""
+        return int(self._infinite)
+
     def step(self, inputs: Mapping[str, int]) -> Row:
         """One clock: see `Model` in `accelsim.units.step`."""
         last = self._pipeline[-1]
@@ -102,7 +112,7 @@ class Model:
             "beats_ready": int(moves),
             "updated_valid": int(last is not None),
             "updated_payload": last or 0,
-            "infinite": int(self._infinite),
+            "infinite": self.infinite,
         }
         if moves:
             self._pipeline.pop()

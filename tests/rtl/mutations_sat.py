@@ -167,6 +167,19 @@ MUTATIONS = [
         {"beats"},
     ),
     (
+        "sat.uspe",
+        [],
+        "wrong side: sums travel while those that stayed drain",
+        [
+            Bug(
+                "accelsim_rtl.sat.sequencer",
+                "fold.stationary & self.room & ~draining",
+                "fold.stationary & self.room",
+            )
+        ],
+        {"rows", "beats", "rule"},
+    ),
+    (
         "sat.array",
         [],
         "latency off by one: a fold ends before its last product is added",

@@ -255,6 +255,11 @@ FLAWS = [
         Bug("accelsim_rtl.vector_store", "first.eq(fills & ~fill.least)", "first.eq(fills)"),
     ),
     (
+        claims.LIST,
+        "the list goes on behind its last job",
+        Bug("accelsim_rtl.sat.controller", "left == 1", "left == 0"),
+    ),
+    (
         stc_proofs.SELECTOR,
         "the first multiplexer swaps its lower inputs",
         Bug(

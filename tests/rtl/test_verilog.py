@@ -104,7 +104,7 @@ def test_words_of_the_language_are_no_names() -> None:
 @pytest.mark.parametrize("name", UNITS)
 def test_the_text_of_a_unit_is_readable_and_always_the_same(name: str) -> None:
     unit = find(name)
-    texts = [verilog(unit.instance(unit.presets["tiny"]), unit.top) for _ in range(2)]
+    texts = [verilog(unit.instance(unit.least), unit.top) for _ in range(2)]
     assert texts[0] == texts[1]
     assert modules(texts[0])[0] == unit.top
     assert "\\" not in texts[0], "an escaped name"
@@ -147,7 +147,7 @@ def bare() -> dict[str, str]:
 
 def written(name: str, folder: Path) -> Path:
     unit = find(name)
-    parameters = unit.presets["tiny"]
+    parameters = unit.least
     texts = contents(unit, parameters, values=as_dict(parameters), preset="tiny", seed=0, accelsim="0.1.0")
     for path, text in texts.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

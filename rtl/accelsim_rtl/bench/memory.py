@@ -16,13 +16,25 @@ PAGE_BYTES = 4096
 SLAVE_ERROR = 2
 
 
-def memory(ports, *, address_bits, data_bits, id_bits, words=(), written=(), errors=(), device=None):
+def memory(
+    ports,
+    *,
+    address_bits,
+    data_bits,
+    id_bits,
+    write_id_bits=None,
+    words=(),
+    written=(),
+    errors=(),
+    device=None,
+):
     """One memory behind all `ports` (names of AXI ports, such as m_axi), which deal its addresses in turn.
 
     Granule g of the memory, of data_bits, is granule g // len(ports) of port g % len(ports). words: [address,
     beat] that it holds; elsewhere `content`. written: [address, beat] that it must hold at the end. errors:
     [first, end] of addresses that are answered with an error. device: None, or a name of `accelsim.dram`
-    with changes of it and the clock: its banks then say when an access is done.
+    with changes of it and the clock: its banks then say when an access is done. id_bits: of reads, and of
+    writes unless `write_id_bits` says otherwise.
     Added by whoever runs it: latency, clocks from address to data, burst by burst, over and over; ready and
     idle as of streams; interleaves: beats of several bursts come in turn, the earliest due first.
     """
@@ -31,6 +43,7 @@ def memory(ports, *, address_bits, data_bits, id_bits, words=(), written=(), err
         "address_bits": address_bits,
         "data_bits": data_bits,
         "id_bits": id_bits,
+        "write_id_bits": id_bits if write_id_bits is None else write_id_bits,
         "words": [list(word) for word in words],
         "written": [list(word) for word in written],
         "errors": [list(one) for one in errors],
@@ -126,8 +139,9 @@ class Memory:
         description = self.description
         address = payload & ((1 << description["address_bits"]) - 1)
         payload >>= description["address_bits"]
-        identity = payload & ((1 << description["id_bits"]) - 1)
-        beats = (payload >> description["id_bits"] & 255) + 1
+        id_bits = description["write_id_bits" if write else "id_bits"]
+        identity = payload & ((1 << id_bits) - 1)
+        beats = (payload >> id_bits & 255) + 1
         if address % self.bytes:
             self.broken.append(f"clock {clock}: address {address:#x} is not a multiple of {self.bytes}")
         if address // PAGE_BYTES != (address + beats * self.bytes - 1) // PAGE_BYTES:
@@ -221,7 +235,7 @@ class Writer:
             if ready and ready.identity not in older:
                 self.answers.remove(ready)
                 wrong = any(memory.read(address)[1] for address in ready.addresses)
-                self.offered = ready.identity | SLAVE_ERROR * wrong << memory.description["id_bits"]
+                self.offered = ready.identity | SLAVE_ERROR * wrong << memory.description["write_id_bits"]
         return {
             f"{self.port}_aw_ready": memory.bit("ready", clock),
             f"{self.port}_w_ready": memory.bit("ready", clock + 1),

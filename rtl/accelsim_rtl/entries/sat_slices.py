@@ -58,10 +58,10 @@ def pieces(
         wanted = min((pattern.group for pattern in patterns), default=0)
         what = f"group={wanted} or more" if wanted else "a workload with matrix products"
         raise UnfitError(f"{workload.model!r} must meet {what}, not group={parameters.group}")
-    by_stage = _by_stage(fitting)
+    stages = by_stage(fitting)
     drawn, said = [], []
-    shares = spread([2 * len(members) for members in by_stage.values()], MOST_PIECES)
-    for (stage, members), share in zip(by_stage.items(), shares, strict=True):
+    shares = spread([2 * len(members) for members in stages.values()], MOST_PIECES)
+    for (stage, members), share in zip(stages.items(), shares, strict=True):
         for place, number in enumerate(generator.permutation(2 * len(members))[:share]):
             product, pattern = members[int(number) // 2]
             drawn.append(_piece(parameters, product, pattern, bool((number + place) % 2), generator))
@@ -74,7 +74,8 @@ def pieces(
     )
 
 
-def _by_stage(fitting: list[tuple[Matmul, Pattern]]) -> dict[str, list[tuple[Matmul, Pattern]]]:
+def by_stage(fitting: list[tuple[Matmul, Pattern]]) -> dict[str, list[tuple[Matmul, Pattern]]]:
+    """Products and their patterns by stage."""
     stages: dict[str, list[tuple[Matmul, Pattern]]] = {}
     for product, pattern in fitting:
         stages.setdefault(product.stage, []).append((product, pattern))
@@ -93,23 +94,23 @@ def _piece(
     begin = int(generator.integers(spans)) * product.group_span + first
     width = min(groups * group, product.group_span - first)
     blocks = 1 if stationary else parameters.interleave
-    weights = _weights(product, begin, width, blocks * parameters.cols, generator)
+    weights = weights_of(product, begin, width, blocks * parameters.cols, generator)
     code = NM.encode(weights, kept, group)
     if stationary:
         return _weights_stay(parameters, code, product.m, generator)
     shape = (blocks, parameters.cols, groups, kept)
     values, indices = (array.reshape(shape).transpose(2, 3, 0, 1) for array in (code.values, code.indices))
-    numbers = _numbers(generator, (groups, parameters.rows, group))
-    numbers[:, product.m :] = 0
+    activations = numbers(generator, (groups, parameters.rows, group))
+    activations[:, product.m :] = 0
     return Piece(
         fold=Fold(stationary=False, beats=groups, kept=kept),
-        activations=numbers,
+        activations=activations,
         values=values,
         indices=indices,
     )
 
 
-def _weights(
+def weights_of(
     product: Matmul, begin: int, width: int, columns: int, generator: np.random.Generator
 ) -> np.ndarray:
     """(columns, width) weights, those that the mask drops and columns that are missing zero."""
@@ -121,7 +122,7 @@ def _weights(
         mask = mask if mask.ndim == 2 else mask[int(generator.integers(len(mask)))]
         kept = mask[start : start + count, begin : begin + width]
     weights = np.zeros((columns, width), np.float16)
-    weights[:count] = np.where(kept, _numbers(generator, kept.shape), 0)
+    weights[:count] = np.where(kept, numbers(generator, kept.shape), 0)
     return weights
 
 
@@ -132,7 +133,7 @@ def _weights_stay(parameters: SatArray, code: NM, most_rows: int, generator: np.
     missing = ((0, 0), (0, parameters.rows - stored.shape[1]))
     stored, indices = np.pad(stored, missing), np.pad(indices, missing)
     beats = min(most_rows, parameters.longest, MOST_GROUPS)
-    groups = _numbers(generator, (beats, code.values.shape[1], code.m))
+    groups = numbers(generator, (beats, code.values.shape[1], code.m))
     rows = np.minimum(np.arange(parameters.rows) // code.n, groups.shape[1] - 1)
     return Piece(
         fold=Fold(stationary=True, beats=beats),
@@ -143,7 +144,7 @@ def _weights_stay(parameters: SatArray, code: NM, most_rows: int, generator: np.
     )
 
 
-def _numbers(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def numbers(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Normal numbers, none of them zero: what a mask keeps stays a stored weight."""
     drawn = generator.normal(0, 1, shape).astype(np.float16)
     return np.where(drawn == 0, np.float16(1), drawn)

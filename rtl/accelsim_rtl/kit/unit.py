@@ -10,7 +10,7 @@ import numpy as np
 Transaction = dict[str, list[int]]
 """Payloads of every input stream, in order: one piece of work for a unit.
 
-Other entries, such as what lies in memory, are for the unit's own functions.
+Other entries, such as the images in memory, are for the unit's own functions.
 """
 
 
@@ -68,6 +68,11 @@ class Unit:
         if target in self.targets:
             return self.component(parameters, target=target)
         return self.component(parameters)
+
+    @property
+    def least(self) -> Any:
+        """The parameters at which all simulators are quick: a preset of that name, or `tiny`."""
+        return self.presets.get("least", self.presets["tiny"])
 
     @property
     def top(self) -> str:

@@ -16,4 +16,5 @@ TRANSPOSE = "a tile that leaves is not written over, so that the stream rule hol
 ARBITER = "a request is served within as many beats as there are sources"
 REORDERED = "beats leave as they came, in the order in which their bursts were asked for"
 WRITTEN = "a burst has as many beats as its address says, and the last one is marked"
+LIST = "bounded progress: a list of n jobs is asked for, read, begun, run and told in 5 n steps, none skipped"
 HALVES = "nothing is written into a half that may be read, but least significant parts"

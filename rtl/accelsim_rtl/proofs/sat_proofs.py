@@ -1,16 +1,19 @@
 """The proofs of SAT's units."""
 
+from accelsim.units.sat.machine import PRESETS as MACHINES
 from accelsim.units.sat_array import SatArray as SatArrayParameters
 from accelsim.units.sore import Sore as SoreParameters
 from accelsim.units.transpose import Transpose as TransposeParameters
 from accelsim.units.wuve import Wuve as WuveParameters
 from accelsim_rtl.proofs.array_sums import ArraySums
-from accelsim_rtl.proofs.claims import ARRAY, SORE, STREAM_RULE, TRANSPOSE
+from accelsim_rtl.proofs.claims import ARRAY, LIST, SORE, STREAM_RULE, TRANSPOSE
 from accelsim_rtl.proofs.prover import Proof
+from accelsim_rtl.proofs.sat_progress import ListEnds
 from accelsim_rtl.proofs.sore_groups import SoreGroups
 from accelsim_rtl.proofs.transpose_tiles import TransposeTiles
 from accelsim_rtl.proofs.watching import Harness
 from accelsim_rtl.sat.array import SatArray
+from accelsim_rtl.sat.controller import Controller
 from accelsim_rtl.sat.transpose import Transpose
 from accelsim_rtl.sat.wuve import Wuve
 from accelsim_rtl.sore import Sore
@@ -65,5 +68,11 @@ PROOFS = (
         claim=STREAM_RULE,
         bounds="1 lane, adders and multipliers of 1 clock",
         harness=lambda: Harness(Wuve(WuveParameters(lanes=1))),
+    ),
+    Proof(
+        unit="sat",
+        claim=LIST,
+        bounds="its controller alone, 16-bit counts, jobs of 16 lines",
+        harness=lambda: ListEnds(Controller(MACHINES["least"])),
     ),
 )

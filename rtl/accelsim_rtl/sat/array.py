@@ -36,6 +36,7 @@ class SatArray(Component):
                 "partials": In(stream.Signature(sums)),
                 "sums": Out(stream.Signature(sums)),
                 "promised": Out(range(self.store.depth + 1)),
+                "works": Out(1),
             }
         )
 
@@ -51,6 +52,7 @@ class SatArray(Component):
             self.folds.ready.eq(sequencer.fold_ready),
             sequencer.room.eq(store.room),
             self.promised.eq(store.promised),
+            self.works.eq(sequencer.works),
         ]
         for name in ("west", "north", "partials"):
             port = getattr(self, name)

@@ -13,7 +13,8 @@ class Sequencer(Component):
 
     west_valid, north_valid, partials_valid, room: what is there. loads: a beat of `north` is taken, for
     `row`. steps: a step is taken, of sum `slot`, its `first`, and `sends` if it sends sums on their way.
-    *_ready: of the streams. captures, pushes: see `Uspe`; a push also gives a row of sums.
+    *_ready: of the streams. captures, pushes: see `Uspe`; a push also gives a row of sums. works: see
+    `accelsim.units.sat_array.Model`.
     """
 
     def __init__(self, parameters: Parameters):
@@ -26,6 +27,7 @@ class Sequencer(Component):
             for name in (
                 "fold_ready", "west_ready", "north_ready", "partials_ready",
                 "stationary", "continued", "bank", "loads", "steps", "sends", "first", "captures", "pushes",
+                "works",
             )
         }  # fmt: skip
         members |= {
@@ -63,11 +65,11 @@ class Sequencer(Component):
         kept = Signal(range(max(2, parameters.group)))
         beat = Signal(range(max(2, parameters.longest)))
         begun = Signal()
-        works = place < parameters.interleave
+        has_turn = place < parameters.interleave
         turn_ends = fold.stationary | (place == parameters.round_clocks - 1)
         beat_ends = fold.stationary | (kept == fold.kept)
         sends_may = fold.stationary & self.room & ~draining
-        sums_may = ~fold.stationary & works
+        sums_may = ~fold.stationary & has_turn
         partials = ~fold.continued | self.partials_valid
         last_user = fold.stationary | (beat_ends & (place == parameters.interleave - 1))
         moves = Signal()
@@ -81,7 +83,7 @@ class Sequencer(Component):
             self.partials_ready.eq(streaming & sends_may & fold.continued & self.west_valid),
             self.sends.eq(streaming & sends_may & partials & self.west_valid),
             self.steps.eq(self.sends | (streaming & sums_may & self.west_valid & self.north_valid)),
-            moves.eq(self.steps | (streaming & ~fold.stationary & ~works)),
+            moves.eq(self.steps | (streaming & ~fold.stationary & ~has_turn)),
             self.slot.eq(place),
             self.first.eq(~begun),
         ]
@@ -98,6 +100,8 @@ class Sequencer(Component):
         left = Signal(range(max(fills) + 2))
         fill = Mux(fold.stationary, fills[1], fills[0])
         m.d.comb += ends.eq((finishing & (fill == 0) | (left == 1)) & (fold.stationary | free))
+        filling = (left > 1) | ((left == 1) & ends & (fill != 0))
+        m.d.comb += self.works.eq(self.loads | moves | filling)
         with m.If(finishing):
             m.d.sync += [streaming.eq(0), left.eq(Mux(fill == 0, 1, fill))]
         with m.Elif(left > 1):
