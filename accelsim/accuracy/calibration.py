@@ -57,11 +57,13 @@ def calibration(
     wanted = composed[0].calibration
     count, length = int(wanted["samples"]), int(wanted["length"])
     if getattr(model.module, "main_input_name", None) == "input_ids" and model.folder is not None:
+        bodies = list((shakespeare if is_causal(model.module) else brown)().values())
+        # Of a score that tells a domain from the rest, the user's text is the domain, and follows.
+        general = count if text is None else composed[0].general_samples
+        windows = text_windows(model, bodies, seed=seed, count=general, length=length) if general else []
         if text is not None:
-            bodies = [Path(text).read_text(encoding="utf-8")]
-        else:
-            bodies = list((shakespeare if is_causal(model.module) else brown)().values())
-        windows = text_windows(model, bodies, seed=seed, count=count, length=length)
+            own = [Path(text).read_text(encoding="utf-8")]
+            windows += text_windows(model, own, seed=seed, count=count - general, length=length)
         return [{"input_ids": torch.from_numpy(window)[None]} for window in windows]
     pictures = _pictures(model, count, seed)
     return [model.inputs] if pictures is None else [fed(model, picture[None]) for picture in pictures]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from accelsim.golden.formats import check_pattern
 from accelsim.prune.allocations import ALLOCATIONS
@@ -68,7 +69,7 @@ class Composed:
         for word in self.words:
             if word.check is not None:
                 word.check(self.set(word))
-        if SCORES[self.score].sweep and dict(self.settings).get("per") == "layer":
+        if SCORES[self.score].per == "block" and dict(self.settings).get("per") == "layer":
             raise ValueError(
                 f"{self.score} compares in one block of columns after the other: "
                 "per must be row or left out, not layer"
@@ -102,10 +103,9 @@ class Composed:
                 f"{self.allocation} must be told a fraction kept, such as 0.5: "
                 f"{self.n}:{self.m} keeps the same of every layer"
             )
-        if score.sweep and pattern not in ("nm", "unstructured"):
-            raise ValueError(
-                f"{self.score} chooses column by column, and {pattern} ties columns: try obs, or wanda"
-            )
+        if score.patterns and pattern not in score.patterns:
+            said = " or ".join(PATTERNS[name].said for name in score.patterns)
+            raise ValueError(f"{self.score} must have {said}, not {pattern}: try {score.instead}")
         for name in self.refinements:
             only = REFINEMENTS[name].only
             if only and pattern != only:
@@ -169,10 +169,23 @@ class Composed:
         given = dict(self.settings)
         return {name: given.get(name, value) for name, value in {**CALIBRATION, **word.settings}.items()}
 
+    def shaping(self, module: Any = None) -> Settings:
+        """The pattern's settings, with those that a module tells."""
+        return {**self.set(self.shape), **self.shape.derived(module)}
+
+    def scoring(self, module: Any = None) -> Settings:
+        """The score's settings, and how many columns the pattern puts `together`."""
+        return {**self.set(SCORES[self.score]), "together": self.shape.together(self.shaping(module))}
+
     @property
     def calibration(self) -> Mapping[str, Setting]:
         """How many samples, and how long."""
         return {name: dict(self.settings).get(name, value) for name, value in CALIBRATION.items()}
+
+    @property
+    def general_samples(self) -> int:
+        """How many of the samples, the first, are not of the domain that a score is for; 0 of the others."""
+        return int(self.set(SCORES[self.score]).get("general", 0))
 
     @property
     def amount(self) -> Amount:
