@@ -17,6 +17,7 @@ from accelsim.golden.formats import Bitmap
 from accelsim.models.drawn_cascade import cascaded
 from accelsim.models.shapes import Part
 from accelsim.prune.composed import Composed
+from accelsim.prune.depth import Depth, Shallow
 from accelsim.prune.fitted import Fitted
 from accelsim.prune.recipes import Magnitude, NmTraining, Recipe
 from accelsim.synthetic import draw_mask
@@ -34,7 +35,7 @@ def drawn(
     notes: list[str] = []
     parts = [list(each) for each in passes]
     for recipe in recipes:
-        if isinstance(recipe, (Composed, Fitted)):
+        if isinstance(recipe, (Composed, Fitted, Depth, Shallow)):
             raise ValueError(f"{recipe} needs weights, and only shapes are known: try magnitude")
         if isinstance(recipe, Magnitude):
             flat, said = _masked([part for each in parts for part in each], recipe, generator)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelsim.extras import require
 from accelsim.prune.composed import Composed
+from accelsim.prune.depth import Depth
 from accelsim.prune.fitted import Fitted
 from accelsim.prune.recipes import Magnitude, NmTraining, Recipe, Spatten, known, parse, parse_all
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Composed",
+    "Depth",
     "Fitted",
     "Magnitude",
     "NmTraining",

@@ -42,7 +42,8 @@ def fisher(network: Network) -> dict[str, torch.Tensor]:
 def in_blocks(rows: torch.Tensor, span: int) -> torch.Tensor:
     """(groups, rows, columns) as (groups, rows, blocks, span), the last block filled up with zeros."""
     short = -rows.shape[-1] % span
-    return torch.nn.functional.pad(rows, (0, short)).unflatten(-1, (-1, span))
+    filled = torch.nn.functional.pad(rows, (0, short))
+    return filled.reshape(*rows.shape[:-1], -1, span)
 
 
 def in_rows(parts: torch.Tensor, columns: int) -> torch.Tensor:

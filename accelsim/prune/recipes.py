@@ -11,6 +11,7 @@ from accelsim.golden.attention import HEAD_START, TOKEN_START
 from accelsim.golden.formats import check_pattern
 from accelsim.prune.composed import WORDS as COMPOSED_WORDS
 from accelsim.prune.composed import Composed, parse_composed
+from accelsim.prune.depth import Depth, Shallow, parse_depth
 from accelsim.prune.fitted import Fitted
 from accelsim.prune.patterns.base import Pattern
 from accelsim.prune.schedules import (
@@ -33,6 +34,8 @@ SENTENCES = {
     "those fractions, averaged over the layers; tokens=1*2/0.5*4 layer by layer; schedule="
     f"{'|'.join(PUBLISHED)} as published; channels=0.6 of K; value_bits=8; threshold=0.1 for the LSBs; "
     "recent=8 new tokens stay; scores=mean|sum; values_in=all|generation.",
+    "depth": "Whole blocks leave: depth,0.75 keeps that fraction of those that may, the latest leaving first "
+    "and the first half protected (protect=0.5); by=change|grasp|random are other rules, seed=0 draws.",
     "think": "K channels that matter least to the newest queries leave: think,0.6 is spatten,channels=0.6.",
     "bdwp": "Bidirectional N:M pruning of training: bdwp,2:8 prunes the weights of the forward product along "
     "input channels and those of the backward product along output channels; decay=0.0002 adds SR-STE's "
@@ -43,6 +46,8 @@ SENTENCES = {
 
 SOURCES = {
     "spatten": "Wang et al., HPCA 2021, arXiv 2012.09852",
+    "depth": "positions: Kwon et al. (HierarchicalPrune), AAAI 2026, arXiv 2508.04663; at initialisation: "
+    "Jordao et al., 2023, arXiv 2301.10835; grasp: Wang et al., ICLR 2020, arXiv 2002.07376",
     "think": "Xu et al., ICLR 2025, arXiv 2407.21018",
     "bdwp": "Lin et al. (SAT), 2023, arXiv 2309.13015",
     "srste": "Zhou et al., ICLR 2021, arXiv 2102.04010",
@@ -231,7 +236,7 @@ class NmTraining:
         return self.method != "srste"
 
 
-Recipe = Magnitude | Composed | Fitted | Spatten | NmTraining
+Recipe = Magnitude | Composed | Fitted | Depth | Shallow | Spatten | NmTraining
 
 
 def known() -> dict[str, str]:
@@ -247,6 +252,8 @@ def parse(recipe: str) -> Recipe:
     name, *words = (word.strip() for word in recipe.split(","))
     if name == "spatten":
         return _spatten(recipe, words)
+    if name == "depth":
+        return _placed(recipe, lambda: parse_depth(words))
     if name == "think":
         return _think(recipe, words)
     if name in METHODS:
@@ -285,7 +292,7 @@ def parse_all(recipes: str | Recipe | Sequence[str | Recipe] | None) -> tuple[Re
 
 def first_word(recipe: Recipe) -> str:
     """The word that a recipe begins with."""
-    if isinstance(recipe, (Composed, Fitted)):
+    if isinstance(recipe, (Composed, Fitted, Depth, Shallow)):
         return str(recipe).partition(",")[0]
     return recipe.method if isinstance(recipe, NmTraining) else type(recipe).__name__.lower()
 
@@ -294,6 +301,8 @@ def _kind(recipe: Recipe) -> str:
     """What may be said once."""
     if isinstance(recipe, (Magnitude, Composed, Fitted)):
         return "magnitude"
+    if isinstance(recipe, (Depth, Shallow)):
+        return "depth"
     return "training" if isinstance(recipe, NmTraining) else "spatten"
 
 

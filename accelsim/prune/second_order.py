@@ -70,14 +70,15 @@ def shares(weight: torch.Tensor, inverse: torch.Tensor, together: int) -> torch.
     of one Q add up to its cost; alone, a weight's share is w^2 / [H^-1]_qq.
     """
     curvature = torch.linalg.inv(diagonal_blocks(inverse, together))
-    parts = weight.unflatten(-1, (-1, together))
+    parts = weight.reshape(*weight.shape[:-1], -1, together)
     found: torch.Tensor = (parts * torch.einsum("...ij,...j->...i", curvature, parts)).flatten(-2)
     return found
 
 
 def diagonal_blocks(matrix: torch.Tensor, side: int) -> torch.Tensor:
     """(..., count side, count side) to its blocks on the diagonal, (..., count, side, side)."""
-    split = matrix.unflatten(-1, (-1, side)).unflatten(-3, (-1, side))
+    count = matrix.shape[-1] // side
+    split = matrix.reshape(*matrix.shape[:-2], count, side, count, side)
     blocks: torch.Tensor = split.diagonal(dim1=-4, dim2=-2).movedim(-1, -3)
     return blocks
 
@@ -94,7 +95,7 @@ def without_columns(
     stays = torch.ones(weight.shape[1] // together, dtype=torch.bool)
     error = 0.0
     for _ in range(goes):
-        costs = shares(new, inverse, together).sum(dim=0).unflatten(-1, (-1, together)).sum(dim=-1)
+        costs = shares(new, inverse, together).sum(dim=0).reshape(-1, together).sum(dim=1)
         costs = costs.masked_fill(~stays, float("inf"))
         least = int(costs.argmin())
         gone = slice(least * together, (least + 1) * together)

@@ -16,7 +16,7 @@ from accelsim.prune.applying import pruned
 from accelsim.prune.passes import generation_notes, prefixed
 from accelsim.prune.recipes import Recipe, Spatten, parse_all
 from accelsim.trace.generation import generated_layers
-from accelsim.trace.notes import dense_layers_note, factors_note, scores_notes
+from accelsim.trace.notes import dense_layers_note, factors_note, gone_note, scores_notes
 from accelsim.trace.recorder import Recorder
 from accelsim.workload import Attention, Layer, Matmul, Workload
 
@@ -43,12 +43,15 @@ def trace_module(
             layers = record(module, inputs, scores=scores)
         else:
             now: list[Recorder] = []
-            with pruned(module, recipes, decided=lambda compute: now[-1].decided(compute), samples=[inputs]):
+            with pruned(
+                module, recipes, decided=lambda compute: now[-1].decided(compute), samples=[inputs]
+            ) as applied:
                 # Recipes may put layers in the place of others, so the recorder looks at what they left.
                 now.append(recorder := Recorder(module, inputs, scores=scores))
                 with recorder:
                     ran(module, inputs)
             layers = recorder.layers()
+            notes = (*notes, *gone_note(applied.gone))
             if any(isinstance(recipe, Spatten) for recipe in recipes):
                 layers = with_unpruned_sizes(layers, record(module, inputs))
     return Workload(
