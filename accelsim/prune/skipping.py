@@ -1,7 +1,7 @@
 """Which blocks of a module leave under `depth`, and the module without them for the length of a `with`.
 
 Sources: the latest first, early ones protected: Kwon et al. (HierarchicalPrune), AAAI 2026, arXiv 2508.04663.
-Whole layers at initialisation: Jordao et al., 2023, arXiv 2301.10835, whose criteria are like GraSP's (Wang et
+Whole layers at initialisation: Jordao et al., 2023, arXiv 2301.10835, by criteria like GraSP's (Wang et
 al., ICLR 2020, arXiv 2002.07376); a block's score is here the sum of its weights' scores.
 """
 
