@@ -13,6 +13,7 @@ from accelsim.extras import require
 from accelsim.prune.composed import Composed
 from accelsim.prune.depth import Depth
 from accelsim.prune.fitted import Fitted
+from accelsim.prune.precrop import Precrop
 from accelsim.prune.recipes import Magnitude, NmTraining, Recipe, Spatten, known, parse, parse_all
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "Fitted",
     "Magnitude",
     "NmTraining",
+    "Precrop",
     "Recipe",
     "Spatten",
     "fitted",

@@ -19,6 +19,7 @@ from accelsim.prune.fitting import fit
 from accelsim.prune.magnitude import prunable, prune_weights
 from accelsim.prune.matrices import matrices
 from accelsim.prune.nm_layers import prune_forward
+from accelsim.prune.precrop import Precrop
 from accelsim.prune.recipes import Magnitude, NmTraining, Recipe, Spatten, parse_all
 from accelsim.prune.skipping import shallow, without
 
@@ -63,6 +64,10 @@ def pruned(
             elif isinstance(recipe, Shallow):
                 undo.enter_context(without(module, recipe.gone))
                 applied.gone = tuple(block.name for block in recipe.gone)
+            elif isinstance(recipe, Precrop):
+                raise ValueError(
+                    f"{recipe} makes a network that is trained: accelsim train resnet9 --prune {recipe}"
+                )
             elif isinstance(recipe, Magnitude):
                 undo.enter_context(_weights_restored(module))
                 applied.left_dense.update(prune_weights(module, recipe).left_dense)

@@ -31,6 +31,8 @@ def fit(module: nn.Module, recipe: Composed, samples: Sequence[Any], told: Told 
 
     `samples`: inputs that calibrate it. ValueError, in one line, if the recipe fits no layer.
     """
+    if recipe.schedule:
+        raise ValueError(f"{recipe} is pruned while it trains: accelsim train NAME --prune {recipe}")
     told = told or (lambda what, done, total: None)
     if recipe.needs_samples and not samples:
         raise ValueError(f"{recipe} must be calibrated on samples, and there are none")

@@ -112,6 +112,11 @@ class Refinement(Word):
     fits: Callable[[Amount, Settings], object] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Word):
+    """When what is removed, of a network that trains. It is the trainer's to do it."""
+
+
 def number(settings: Settings, name: str) -> float:
     """A setting that is a number."""
     value: Any = settings[name]

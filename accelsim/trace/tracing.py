@@ -13,6 +13,7 @@ from torch import nn
 from accelsim.models.inputs import ran
 from accelsim.models.stand_ins import dense_stand_ins
 from accelsim.prune.applying import pruned
+from accelsim.prune.depth import Shallow
 from accelsim.prune.passes import generation_notes, prefixed
 from accelsim.prune.recipes import Recipe, Spatten, parse_all
 from accelsim.trace.generation import generated_layers
@@ -82,6 +83,7 @@ def _generation(
         notes=(
             *notes,
             *generation_notes(steps, recipes),
+            *gone_note([block.name for each in recipes if isinstance(each, Shallow) for block in each.gone]),
             *scores_notes(layers),
             *dense_layers_note(passes[0]),
         ),
