@@ -4,11 +4,11 @@
 
 Parts: smollm2 (2:4 and half of all weights, one-shot; Brown after calibration on Shakespeare);
 allocation-minilm and allocation-efficientnet (N:8 of layers by the simulator beside the same N:8 everywhere,
-and whether distortions add up); table-minilm, table-efficientnet and table-vit (recipe x machine).
-Every row is written as it is found, and a run of smollm2 or of a table that is started again goes on behind
-the rows that are there. SmolLM2's forward passes have products in bfloat16, as the papers' are in half
-precision; norms, losses, statistics and all that is done to weights are in float32 or float64. Nothing here
-is a test.
+and whether distortions add up); dsnot (what its swaps change in layers of SmolLM2); table-minilm,
+table-efficientnet and table-vit (recipe x machine). Every row is written as it is found, and a run that is
+started again goes on behind the rows that are there, but for the allocations. SmolLM2's forward passes have
+products in bfloat16, as the papers' are in half precision; norms, losses, statistics and all that is done to
+weights are in float32 or float64. Nothing here is a test.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from provenance import provenance
+from recipes_dsnot import layer_errors
 from recipes_table import table
 
 from accelsim.accelerators import find
@@ -362,6 +363,7 @@ PARTS: dict[str, Callable[[Book], None]] = {
     "smollm2": smollm2,
     "allocation-minilm": partial(allocation, model="minilm"),
     "allocation-efficientnet": partial(allocation, model="efficientnet-lite0"),
+    "dsnot": layer_errors,
     "table-minilm": partial(table, model="minilm"),
     "table-efficientnet": partial(table, model="efficientnet-lite0"),
     "table-vit": partial(table, model="vit-s"),

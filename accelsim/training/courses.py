@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from accelsim.prune.composed import SCHEDULES, Composed
+from accelsim.prune.composed import Composed
+from accelsim.prune.courses import SCHEDULES
 from accelsim.prune.fitting import fit
 from accelsim.prune.word import Settings, number, whole
 
@@ -125,7 +126,7 @@ class Course:
         with torch.no_grad():
             for name, weight in found.weights.items():
                 self.masks[f"{name}.weight"] = weight != 0
-                run.module.get_submodule(name).weight.copy_(weight)  # type: ignore[operator,union-attr]
+                run.module.get_submodule(name).weight.copy_(weight)  # type: ignore[operator]
 
     @torch.no_grad()
     def hold(self, run: Run) -> None:
@@ -134,7 +135,7 @@ class Course:
             return
         for name, parameter in run.module.named_parameters():
             if name in self.masks:
-                parameter *= self.masks[name]
+                parameter.mul_(self.masks[name])
                 momentum = run.optimiser.state.get(parameter, {}).get("momentum_buffer")
                 if momentum is not None:
                     momentum *= self.masks[name]

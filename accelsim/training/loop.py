@@ -268,7 +268,7 @@ def _accuracy(run: Run, pictures: torch.Tensor, labels: torch.Tensor) -> float:
 def _some(run: Run, pictures: torch.Tensor) -> list[torch.Tensor]:
     """A share of the pictures in batches, for the statistics of norms."""
     batch = run.settings.batch
-    return list(pictures[: max(batch, int(STATISTICS_SHARE * len(pictures)))].split(batch))
+    return list(torch.split(pictures[: max(batch, int(STATISTICS_SHARE * len(pictures)))], batch))
 
 
 def _data(samples: int, *, training: bool) -> tuple[torch.Tensor, torch.Tensor]:
