@@ -4,10 +4,11 @@
 
 Parts: smollm2 (2:4 and half of all weights, one-shot; Brown after calibration on Shakespeare);
 allocation-minilm and allocation-efficientnet (N:8 of layers by the simulator beside the same N:8 everywhere,
-and whether distortions add up).
-Every row is written as it is found, and a run of smollm2 that is started again goes on behind the rows that
-are there. Its forward passes have products in bfloat16, as the papers' are in half precision; norms, losses,
-statistics and all that is done to weights are in float32 or float64. Nothing here is a test.
+and whether distortions add up); dsnot (what its swaps change in layers of SmolLM2); table-minilm,
+table-efficientnet and table-vit (recipe x machine). Every row is written as it is found, and a run that is
+started again goes on behind the rows that are there, but for the allocations. SmolLM2's forward passes have
+products in bfloat16, as the papers' are in half precision; norms, losses, statistics and all that is done to
+weights are in float32 or float64. Nothing here is a test.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from typing import Any
 import numpy as np
 import torch
 from provenance import provenance
+from recipes_dsnot import layer_errors
+from recipes_table import table
 
 from accelsim.accelerators import find
 from accelsim.accuracy.agreement import drawn_crops
@@ -241,6 +244,28 @@ def allocation(book: Book, model: str) -> None:
                     flush=True,
                 )
     plotted(book.path.with_name(f"recipes_{model}.png"), book.rows)
+    for machine in MACHINES:
+        for name, distorted, share in saved([row for row in book.rows if row["machine"] == machine]):
+            print(f"{machine}, distortion {distorted:.2f} of {name}: {share:+.1%} cycles by the simulator")
+
+
+def saved(rows: list[Row]) -> list[tuple[str, float, float]]:
+    """For each uniform row its distortion, and the cycles that the simulator's choices take at the same.
+
+    As a share of the uniform ones, less 1; along straight lines between the choices and the dense network.
+    Left out where no choice distorts as much.
+    """
+    choices = [
+        (row["distortion_on_others"], row["cycles"]) for row in rows if row["allocation"].startswith("as ")
+    ]
+    curve = sorted([*choices, (0.0, rows[0]["dense_cycles"])])
+    found = []
+    for row in rows:
+        at = row["distortion_on_others"]
+        if row["allocation"].startswith("uniform") and at <= curve[-1][0]:
+            cycles = float(np.interp(at, *zip(*curve, strict=True)))
+            found.append((row["allocation"], at, cycles / row["cycles"] - 1))
+    return found
 
 
 class Bench:
@@ -338,6 +363,10 @@ PARTS: dict[str, Callable[[Book], None]] = {
     "smollm2": smollm2,
     "allocation-minilm": partial(allocation, model="minilm"),
     "allocation-efficientnet": partial(allocation, model="efficientnet-lite0"),
+    "dsnot": layer_errors,
+    "table-minilm": partial(table, model="minilm"),
+    "table-efficientnet": partial(table, model="efficientnet-lite0"),
+    "table-vit": partial(table, model="vit-s"),
 }
 
 

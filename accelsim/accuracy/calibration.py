@@ -29,7 +29,7 @@ from accelsim.accuracy.task import tokenizer_of
 from accelsim.datasets import brown, fashion_mnist, shakespeare
 from accelsim.models.candidates import maximum_tokens
 from accelsim.models.loading import Model
-from accelsim.prune import Composed, Recipe, fitted, parse_all
+from accelsim.prune import Composed, Depth, Recipe, fitted, parse_all
 
 
 def calibrated(
@@ -51,17 +51,20 @@ def calibration(
 
     `text`: a file. Raises ValueError for a text that cannot be read, DatasetError where data cannot be had.
     """
-    composed = [each for each in parse_all(recipes) if isinstance(each, Composed)]
-    if not composed or not composed[0].needs_samples:
+    calibrating = [each for each in parse_all(recipes) if isinstance(each, Composed | Depth)]
+    calibrating = [each for each in calibrating if each.needs_samples]
+    if not calibrating:
         return []
-    wanted = composed[0].calibration
-    count, length = int(wanted["samples"]), int(wanted["length"])
+    needy = max(calibrating, key=lambda each: int(each.calibration["samples"]))
+    count, length = int(needy.calibration["samples"]), int(needy.calibration["length"])
     if getattr(model.module, "main_input_name", None) == "input_ids" and model.folder is not None:
+        bodies = list((shakespeare if is_causal(model.module) else brown)().values())
+        # Of a score that tells a domain from the rest, the user's text is the domain, and follows.
+        general = count if text is None else needy.general_samples
+        windows = text_windows(model, bodies, seed=seed, count=general, length=length) if general else []
         if text is not None:
-            bodies = [Path(text).read_text(encoding="utf-8")]
-        else:
-            bodies = list((shakespeare if is_causal(model.module) else brown)().values())
-        windows = text_windows(model, bodies, seed=seed, count=count, length=length)
+            own = [Path(text).read_text(encoding="utf-8")]
+            windows += text_windows(model, own, seed=seed, count=count - general, length=length)
         return [{"input_ids": torch.from_numpy(window)[None]} for window in windows]
     pictures = _pictures(model, count, seed)
     return [model.inputs] if pictures is None else [fed(model, picture[None]) for picture in pictures]

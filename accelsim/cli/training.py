@@ -29,7 +29,10 @@ def train(
     network: Annotated[str, typer.Argument(metavar="NAME", help="resnet9 or vit.")],
     out: Annotated[str, typer.Option("-o", "--out", metavar="FOLDER", help="The folder to write.")],
     prune: Annotated[
-        str | None, typer.Option("--prune", metavar="RECIPE", help="bdwp,2:8; srste, sdgp, transposable.")
+        str | None,
+        typer.Option(
+            "--prune", metavar="RECIPE", help="bdwp,2:8; depth,0.5; magnitude,global,0.1,iterative."
+        ),
     ] = None,
     epochs: Annotated[int, count_option("--epochs", "Passes over the pictures.", most=10_000)] = 3,
     seeds: Annotated[str, typer.Option("--seeds", metavar="N,N", help="One run for each.")] = "0",
@@ -45,17 +48,18 @@ def train(
     \b
     Example:
       accelsim train resnet9 --prune bdwp,2:8 --epochs 3 --seeds 0,1,2 -o trained
+      accelsim train vit --prune magnitude,global,0.1,iterative --epochs 4 -o ticket
     """
     check_destination(json)
     from accelsim.extras import require
 
     require("train", "torch")
     from accelsim.models.trained import network as known_network
+    from accelsim.training.forms import trained_recipe
     from accelsim.training.loop import Settings
-    from accelsim.training.step import recipe_of
 
     known_network(network)
-    recipe = recipe_of(prune)
+    recipe = trained_recipe(prune)
     runs = [
         Settings(network=network, recipe=recipe, epochs=epochs, seed=seed, samples=samples, batch=batch)
         for seed in _seeds(seeds)
@@ -88,6 +92,7 @@ def _trained(settings: Settings, folder: Path) -> Run:
         _say(
             f"{name}, epoch {row.epoch}: loss {row.loss:.4f}, accuracy {row.accuracy:.4f}, "
             f"{row.skipped_steps} steps skipped, loss scale {row.loss_scale}"
+            + (f", {row.kept:.3f} of the weights kept" if row.kept < 1 else "")
         )
 
     with progress(name, what="steps") as advance:
@@ -131,7 +136,7 @@ def _summary(runs: list[Run]) -> dict[str, Any]:
     return {
         "network": settings.network,
         "parameters": sum(parameter.numel() for parameter in runs[0].module.parameters()),
-        "prune": settings.recipe.words if settings.recipe else None,
+        "prune": settings.words if settings.recipe else None,
         "left_dense": dict(masking.left_dense) if masking else None,
         "epochs": settings.epochs,
         "samples": settings.samples,
@@ -148,6 +153,7 @@ def _summary(runs: list[Run]) -> dict[str, Any]:
                 "seed": run.settings.seed,
                 "accuracy": run.rows[-1].accuracy,
                 "loss": run.rows[-1].loss,
+                "kept": run.rows[-1].kept,
                 "skipped_steps": sum(row.skipped_steps for row in run.rows),
             }
             for run in runs
@@ -165,8 +171,7 @@ def _plot(path: Path, runs: list[Run]) -> None:
     from accelsim import plot
 
     settings = runs[0].settings
-    words = settings.recipe.words if settings.recipe else "dense"
-    curves = {f"{words} {run.settings.seed}": [asdict(row) for row in run.rows] for run in runs}
+    curves = {f"{settings.words} {run.settings.seed}": [asdict(row) for row in run.rows] for run in runs}
     title = f"{settings.network} on Fashion-MNIST"
     plot.curves(path, curves, title=title)
 

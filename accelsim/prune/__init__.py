@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from accelsim.extras import require
 from accelsim.prune.composed import Composed
+from accelsim.prune.depth import Depth
 from accelsim.prune.fitted import Fitted
+from accelsim.prune.precrop import Precrop
 from accelsim.prune.recipes import Magnitude, NmTraining, Recipe, Spatten, known, parse, parse_all
 
 if TYPE_CHECKING:
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Composed",
+    "Depth",
     "Fitted",
     "Magnitude",
     "NmTraining",
+    "Precrop",
     "Recipe",
     "Spatten",
     "fitted",

@@ -12,20 +12,27 @@ from torch import nn
 
 from accelsim.prune.biases import add_bias
 from accelsim.prune.composed import Composed
+from accelsim.prune.depth import Depth, Shallow
 from accelsim.prune.factored import Factored
 from accelsim.prune.fitted import Fitted
 from accelsim.prune.fitting import fit
 from accelsim.prune.magnitude import prunable, prune_weights
 from accelsim.prune.matrices import matrices
 from accelsim.prune.nm_layers import prune_forward
-from accelsim.prune.recipes import Magnitude, NmTraining, Recipe, parse_all
+from accelsim.prune.precrop import Precrop
+from accelsim.prune.recipes import Magnitude, NmTraining, Recipe, Spatten, parse_all
+from accelsim.prune.skipping import shallow, without
 
 
 @dataclass(kw_only=True)
 class Applied:
-    """What recipes did to the weights: layers left dense, or cut but not refined, with the reason."""
+    """What recipes did to the weights: layers left dense, or cut but not refined, with the reason.
+
+    `gone`: blocks that left.
+    """
 
     left_dense: dict[str, str] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()
     unrefined: dict[str, str] = field(default_factory=dict)
 
 
@@ -48,20 +55,26 @@ def pruned(
     """
     applied = Applied()
     with ExitStack() as undo:
-        for recipe in parse_all(recipes):
-            if isinstance(recipe, Composed):
-                recipe = fit(module, recipe, samples)
+        for recipe in _blocks_first(recipes):
+            recipe = _found(module, recipe, samples, None)
             if isinstance(recipe, Fitted):
                 undo.enter_context(fitted_weights(module, recipe))
                 applied.left_dense.update(recipe.left_dense)
                 applied.unrefined.update(recipe.unrefined)
+            elif isinstance(recipe, Shallow):
+                undo.enter_context(without(module, recipe.gone))
+                applied.gone = tuple(block.name for block in recipe.gone)
+            elif isinstance(recipe, Precrop):
+                raise ValueError(
+                    f"{recipe} makes a network that is trained: accelsim train resnet9 --prune {recipe}"
+                )
             elif isinstance(recipe, Magnitude):
                 undo.enter_context(_weights_restored(module))
                 applied.left_dense.update(prune_weights(module, recipe).left_dense)
             elif isinstance(recipe, NmTraining):
                 undo.enter_context(_weights_restored(module))
                 applied.left_dense.update(prune_forward(module, recipe).left_dense)
-            elif not recipe.decides_nothing:
+            elif isinstance(recipe, Spatten) and not recipe.decides_nothing:
                 from accelsim.prune.cascade import cascade
 
                 undo.enter_context(
@@ -76,11 +89,34 @@ def fitted(
     samples: Sequence[Any],
     told: Callable[[str, int, int], None] | None = None,
 ) -> tuple[Recipe, ...]:
-    """The recipes, those that need calibration with the weights that they leave: found once, used often."""
-    return tuple(
-        fit(module, recipe, samples, told) if isinstance(recipe, Composed) else recipe
-        for recipe in parse_all(recipes)
-    )
+    """The recipes, those that need calibration with what they leave: found once, used often.
+
+    Weights are fitted in the network that whole blocks have left already.
+    """
+    found: list[Recipe] = []
+    with ExitStack() as undo:
+        for recipe in _blocks_first(recipes):
+            found.append(made := _found(module, recipe, samples, told))
+            if isinstance(made, Shallow):
+                undo.enter_context(without(module, made.gone))
+    return tuple(found)
+
+
+def _blocks_first(recipes: str | Recipe | Sequence[str | Recipe] | None) -> list[Recipe]:
+    """In the order given, but what takes whole blocks goes before what needs the layers that are left."""
+    return sorted(parse_all(recipes), key=lambda recipe: not isinstance(recipe, Depth | Shallow))
+
+
+def _found(
+    module: nn.Module,
+    recipe: Recipe,
+    samples: Sequence[Any],
+    told: Callable[[str, int, int], None] | None,
+) -> Recipe:
+    """The recipe with what it decides for this module, if it decides anything before a forward pass."""
+    if isinstance(recipe, Composed):
+        return fit(module, recipe, samples, told)
+    return shallow(module, recipe, samples) if isinstance(recipe, Depth) else recipe
 
 
 @contextmanager

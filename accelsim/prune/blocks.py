@@ -45,7 +45,7 @@ class Chain:
 
 def chain_of(module: nn.Module, samples: Sequence[Any]) -> Chain | None:
     """The chain with most weights, if one block is really fed by the one before; the samples pass it once."""
-    found = _candidates(module)
+    found = repeated(module)
     if found is None:
         return None
     names, blocks = found
@@ -73,7 +73,7 @@ def _same(one: Any, other: Any) -> bool:
     return one is other
 
 
-def _candidates(module: nn.Module) -> tuple[tuple[str, ...], tuple[nn.Module, ...]] | None:
+def repeated(module: nn.Module) -> tuple[tuple[str, ...], tuple[nn.Module, ...]] | None:
     """The list of blocks of one class that holds most weights."""
     most, best = 0, None
     for name, child in module.named_modules():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from accelsim.golden.formats import check_pattern
 from accelsim.prune.allocations import ALLOCATIONS
 from accelsim.prune.allocations.machine import levels
+from accelsim.prune.courses import SCHEDULES
 from accelsim.prune.patterns import PATTERNS
 from accelsim.prune.patterns.base import Amount, Pattern
 from accelsim.prune.refinements import REFINEMENTS
@@ -26,7 +28,10 @@ from accelsim.prune.word import (
 )
 from accelsim.words import unknown
 
-WORDS: dict[str, Word] = {**SCORES, **ALLOCATIONS, **PATTERNS, **REFINEMENTS}
+WORDS: dict[str, Word] = {**SCORES, **ALLOCATIONS, **PATTERNS, **REFINEMENTS, **SCHEDULES}
+
+NOT_TRAINED = ("bias", "bits", "armor")
+"""Refinements that leave more than a mask and weights to go on from."""
 
 PER = ("row", "layer")
 """Among which weights a fraction may be taken."""
@@ -34,7 +39,7 @@ PER = ("row", "layer")
 
 @dataclass(frozen=True, kw_only=True)
 class Composed:
-    """One-shot pruning of weights in words.
+    """Pruning of weights in words; one-shot, or with a `schedule` while a network trains.
 
     `n`, `m` or `keep` says how much stays; `settings` are those given, by name. ValueError for words that do
     not go together.
@@ -47,6 +52,7 @@ class Composed:
     allocation: str = "uniform"
     pattern: str = ""
     refinements: tuple[str, ...] = ()
+    schedule: str = ""
     settings: tuple[tuple[str, Setting], ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -55,6 +61,7 @@ class Composed:
             (self.allocation, ALLOCATIONS, "allocation"),
             (self.pattern or "nm", PATTERNS, "pattern"),
             *((name, REFINEMENTS, "refinement") for name in self.refinements),
+            (self.schedule or "oneshot", SCHEDULES, "schedule"),
         )
         for name, known, what in each:
             if name not in known:
@@ -65,10 +72,10 @@ class Composed:
         for name, _ in self.settings:
             if name not in allowed:
                 raise ValueError(unknown("setting", name, allowed))
-        for word in self.words:
+        for word in self._said_words:
             if word.check is not None:
                 word.check(self.set(word))
-        if SCORES[self.score].sweep and dict(self.settings).get("per") == "layer":
+        if SCORES[self.score].per == "block" and dict(self.settings).get("per") == "layer":
             raise ValueError(
                 f"{self.score} compares in one block of columns after the other: "
                 "per must be row or left out, not layer"
@@ -102,10 +109,9 @@ class Composed:
                 f"{self.allocation} must be told a fraction kept, such as 0.5: "
                 f"{self.n}:{self.m} keeps the same of every layer"
             )
-        if score.sweep and pattern not in ("nm", "unstructured"):
-            raise ValueError(
-                f"{self.score} chooses column by column, and {pattern} ties columns: try obs, or wanda"
-            )
+        if score.patterns and pattern not in score.patterns:
+            said = " or ".join(PATTERNS[name].said for name in score.patterns)
+            raise ValueError(f"{self.score} must have {said}, not {pattern}: try {score.instead}")
         for name in self.refinements:
             only = REFINEMENTS[name].only
             if only and pattern != only:
@@ -115,8 +121,19 @@ class Composed:
         if len(set(self.refinements)) < len(self.refinements):
             raise ValueError(f"a refinement must be said once, not {', '.join(self.refinements)}")
         self._check_order()
+        if self.schedule:
+            self._check_schedule()
         if "armor" in self.refinements[:-1]:
             raise ValueError(f"armor must be the last refinement: leave {self.refinements[-1]} out")
+
+    def _check_schedule(self) -> None:
+        if self.schedule != "oneshot" and not self.keep:
+            raise ValueError(
+                f"{self.schedule} must be told a fraction kept, such as {self.score},0.5,{self.schedule}"
+            )
+        for name in self.refinements:
+            if name in NOT_TRAINED:
+                raise ValueError(f"{self.schedule} trains what a cut leaves: leave {name} out")
 
     def _check_order(self) -> None:
         """Nothing that a word makes of the weights may be lost to one behind it."""
@@ -140,8 +157,22 @@ class Composed:
         return PATTERNS[self.pattern or ("nm" if is_nm else "unstructured")]
 
     @property
+    def cut(self) -> Composed:
+        """The recipe of one cut, without its schedule."""
+        if not self.schedule:
+            return self
+        own = SCHEDULES[self.schedule].settings
+        return replace(
+            self, schedule="", settings=tuple(each for each in self.settings if each[0] not in own)
+        )
+
+    @property
+    def _said_words(self) -> tuple[Word, ...]:
+        return (*self.words, *([SCHEDULES[self.schedule]] if self.schedule else []))
+
+    @property
     def words(self) -> tuple[Word, ...]:
-        """All words in the order in which they act."""
+        """The words of one cut, in the order in which they act."""
         return (
             ALLOCATIONS[self.allocation],
             SCORES[self.score],
@@ -169,10 +200,23 @@ class Composed:
         given = dict(self.settings)
         return {name: given.get(name, value) for name, value in {**CALIBRATION, **word.settings}.items()}
 
+    def shaping(self, module: Any = None) -> Settings:
+        """The pattern's settings, with those that a module tells."""
+        return {**self.set(self.shape), **self.shape.derived(module)}
+
+    def scoring(self, module: Any = None) -> Settings:
+        """The score's settings, and how many columns the pattern puts `together`."""
+        return {**self.set(SCORES[self.score]), "together": self.shape.together(self.shaping(module))}
+
     @property
     def calibration(self) -> Mapping[str, Setting]:
         """How many samples, and how long."""
         return {name: dict(self.settings).get(name, value) for name, value in CALIBRATION.items()}
+
+    @property
+    def general_samples(self) -> int:
+        """How many of the samples, the first, are not of the domain that a score is for; 0 of the others."""
+        return int(self.set(SCORES[self.score]).get("general", 0))
 
     @property
     def amount(self) -> Amount:
@@ -198,12 +242,13 @@ class Composed:
         # A refinement that is said by its setting (bits=4) keeps its place among the others.
         named = dict(zip(dict(self.settings), settings, strict=True))
         refinements = [named.pop(name, name) for name in self.refinements]
-        settings = list(named.values())
-        return ",".join([self.score, *allocation, *amount, *pattern, *refinements, *settings])
+        schedule = [self.schedule] if self.schedule else []
+        words = [self.score, *allocation, *amount, *pattern, *refinements, *schedule]
+        return ",".join([*words, *named.values()])
 
     def _settings_of_words(self) -> dict[str, Setting]:
         allowed: dict[str, Setting] = {}
-        for word in self.words:
+        for word in self._said_words:
             allowed.update(word.settings)
         if self.shape.name == "unstructured":
             allowed["per"] = ""

@@ -23,7 +23,6 @@ class Cut:
     dense: torch.Tensor
     weight: torch.Tensor
     kept: torch.Tensor
-    scores: torch.Tensor
     seen: Seen
     amount: Amount
     bias: torch.Tensor | None = None

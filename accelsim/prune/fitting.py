@@ -18,13 +18,12 @@ from accelsim.prune.blocks import chain_of, without_cache
 from accelsim.prune.composed import Composed
 from accelsim.prune.cut import Cut
 from accelsim.prune.fitted import Fitted
-from accelsim.prune.losses import gradients
 from accelsim.prune.matrices import Matrix, matrices
 from accelsim.prune.network import Network, Told, dense_statistics
+from accelsim.prune.of_loss import OF_LOSS
 from accelsim.prune.patterns.base import Amount
-from accelsim.prune.second_order import inverse_factor, swept
 from accelsim.prune.statistics import Seen, watching
-from accelsim.prune.word import Allocation, Refinement, Score, number, whole
+from accelsim.prune.word import Allocation, Refinement, Score
 
 
 def fit(module: nn.Module, recipe: Composed, samples: Sequence[Any], told: Told | None = None) -> Fitted:
@@ -32,6 +31,8 @@ def fit(module: nn.Module, recipe: Composed, samples: Sequence[Any], told: Told 
 
     `samples`: inputs that calibrate it. ValueError, in one line, if the recipe fits no layer.
     """
+    if recipe.schedule:
+        raise ValueError(f"{recipe} is pruned while it trains: accelsim train NAME --prune {recipe}")
     told = told or (lambda what, done, total: None)
     if recipe.needs_samples and not samples:
         raise ValueError(f"{recipe} must be calibrated on samples, and there are none")
@@ -44,8 +45,8 @@ def fit(module: nn.Module, recipe: Composed, samples: Sequence[Any], told: Told 
     try:
         with torch.no_grad(), without_cache(module):
             network = fitting.network
-            if "gradients" in recipe.needs:
-                network.gradients = gradients(module, chosen, samples, told)
+            for what in sorted(recipe.needs & OF_LOSS.keys()):
+                network.of_loss[what] = OF_LOSS[what](network)
             allocation = recipe.words[0]
             assert isinstance(allocation, Allocation)
             fitting.amounts.update(allocation.of(network, recipe.set(allocation)))
@@ -63,7 +64,7 @@ def fit(module: nn.Module, recipe: Composed, samples: Sequence[Any], told: Told 
 def _chosen(module: nn.Module, recipe: Composed, left_dense: dict[str, str]) -> list[Matrix]:
     """The layers that the recipe fits; the others are listed with the reason."""
     chosen = []
-    settings = {**recipe.set(recipe.shape), **recipe.shape.derived(module)}
+    settings = recipe.shaping(module)
     for matrix in matrices(module):
         rows = matrix.weight.numel() // matrix.weight.shape[matrix.axis]
         obstacle = (
@@ -123,7 +124,7 @@ class _Fitting:
         network = self.network
         network.told(f"cutting {matrix.name}", self.done, len(network.matrices))
         self.done += 1
-        seen = seen.with_gradient(network.gradients.get(matrix.name))
+        seen = seen.with_loss(network.loss_facts(matrix))
         with torch.autocast("cpu", enabled=False):
             self._cut(matrix, seen)
 
@@ -160,23 +161,14 @@ def cut_layer(
     """Scores and mask of one layer (groups, rows, columns) of a module, not refined yet."""
     score, shape = recipe.words[1], recipe.shape
     assert isinstance(score, Score)
-    settings, shaped = recipe.set(score), {**recipe.set(shape), **shape.derived(module)}
-    if score.sweep:
-        scores, weight, kept = dense, dense.clone(), torch.ones_like(dense, dtype=torch.bool)
-        factors = inverse_factor(seen.gram, number(settings, "damping"))
-        block = whole(settings, "block")
-        if amount.m:
-            block = max(1, block // amount.m) * amount.m
-        for group, factor in enumerate(factors):
-            weight[group], kept[group], _ = swept(
-                dense[group],
-                factor,
-                choose=lambda part, start: shape.of(part[None], amount, shaped)[0],
-                chosen_at_once=amount.m or block,
-                block=block,
-            )
+    settings, shaped = recipe.scoring(module), recipe.shaping(module)
+
+    def choose(scores: torch.Tensor) -> torch.Tensor:
+        return shape.of(scores, amount, shaped)
+
+    if score.sweep is not None:
+        weight, kept = score.sweep(dense, seen, amount, choose, settings)
     else:
-        scores = score.of(dense, seen, settings)
-        kept = shape.of(scores, amount, shaped)
+        kept = choose(score.of(dense, seen, settings))
         weight = dense * kept
-    return Cut(name=name, dense=dense, weight=weight, kept=kept, scores=scores, seen=seen, amount=amount)
+    return Cut(name=name, dense=dense, weight=weight, kept=kept, seen=seen, amount=amount)

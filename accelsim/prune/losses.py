@@ -7,7 +7,7 @@ the diagonal of the Fisher matrix of a softmax, and of a Gaussian, around the mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -55,32 +55,35 @@ def main_output(output: Any) -> torch.Tensor:
     return first
 
 
-def gradients(
+def sample_gradients(
     module: nn.Module,
     matrices: Sequence[Matrix],
     samples: Sequence[Any],
     told: Callable[[str, int, int], None],
-) -> dict[str, torch.Tensor]:
-    """Root mean square, over samples, of the gradient of each layer's weight: (groups, rows, columns)."""
-    squares = {matrix.name: torch.zeros_like(matrix.weight) for matrix in matrices}
+) -> Iterator[list[torch.Tensor]]:
+    """Sample by sample the gradient of each layer's weight, in its own shape; 0 where it is not used.
+
+    Weights may be moved between two samples: each gradient is of the weights of then.
+    """
     loss = loss_of(module)
     required = [matrix.weight.requires_grad for matrix in matrices]
     try:
         for matrix in matrices:
             matrix.weight.requires_grad_(True)
-        with torch.enable_grad(), without_cache(module):
-            for index, sample in enumerate(samples):
-                told("gradients", index, len(samples))
+        for index, sample in enumerate(samples):
+            told("gradients", index, len(samples))
+            # Not around the yield: the mode of gradients is one for all who run.
+            with torch.enable_grad(), without_cache(module):
                 found = torch.autograd.grad(
                     loss(sample, index), [matrix.weight for matrix in matrices], allow_unused=True
                 )
-                for matrix, gradient in zip(matrices, found, strict=True):
-                    if gradient is not None:
-                        squares[matrix.name].addcmul_(gradient, gradient)
+            yield [
+                torch.zeros_like(matrix.weight) if gradient is None else gradient
+                for matrix, gradient in zip(matrices, found, strict=True)
+            ]
     finally:
         for matrix, before in zip(matrices, required, strict=True):
             matrix.weight.requires_grad_(before)
-    return {matrix.name: matrix.rows_of((squares[matrix.name] / len(samples)).sqrt()) for matrix in matrices}
 
 
 def _is_language(module: nn.Module) -> bool:

@@ -23,14 +23,17 @@ Told = Callable[[str, int, int], None]
 
 @dataclass
 class Network:
-    """A dense module with the layers that a recipe will cut, and the samples that calibrate it."""
+    """A dense module with the layers that a recipe will cut, and the samples that calibrate it.
+
+    `of_loss`: what the loss tells of the dense weights, by what it is and by layer.
+    """
 
     module: nn.Module
     recipe: Composed
     matrices: Sequence[Matrix]
     samples: Sequence[Any]
     told: Told
-    gradients: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    of_loss: dict[str, Mapping[str, torch.Tensor]] = field(default_factory=dict)
 
     @property
     def keep(self) -> float:
@@ -55,13 +58,17 @@ class Network:
     def seen_of(self, matrix: Matrix) -> Seen:
         """Statistics of one layer of the dense model, as far as the recipe needs any."""
         seen = self.seen[matrix.name] if self.recipe.statistics else Seen(name=matrix.name)
-        return seen.with_gradient(self.gradients.get(matrix.name))
+        return seen.with_loss(self.loss_facts(matrix))
+
+    def loss_facts(self, matrix: Matrix) -> dict[str, torch.Tensor]:
+        """What the loss tells of one layer's weight."""
+        return {what: found[matrix.name] for what, found in self.of_loss.items()}
 
     def scores(self, matrix: Matrix) -> torch.Tensor:
         """How important each weight of a layer is, by the recipe's score on the dense model."""
         word = self.recipe.words[1]
         assert isinstance(word, Score)
-        return word.of(matrix.read(), self.seen_of(matrix), self.recipe.set(word))
+        return word.of(matrix.read(), self.seen_of(matrix), self.recipe.scoring(self.module))
 
 
 def dense_statistics(

@@ -11,8 +11,10 @@ from accelsim.golden.attention import HEAD_START, TOKEN_START
 from accelsim.golden.formats import check_pattern
 from accelsim.prune.composed import WORDS as COMPOSED_WORDS
 from accelsim.prune.composed import Composed, parse_composed
+from accelsim.prune.depth import Depth, Shallow, parse_depth
 from accelsim.prune.fitted import Fitted
 from accelsim.prune.patterns.base import Pattern
+from accelsim.prune.precrop import Precrop, parse_precrop
 from accelsim.prune.schedules import (
     PUBLISHED,
     Counts,
@@ -24,30 +26,10 @@ from accelsim.prune.schedules import (
     parse_whole,
 )
 from accelsim.prune.scores import SCORES
+from accelsim.prune.sentences import SENTENCES, SOURCES
 from accelsim.words import unknown
 
 Made = TypeVar("Made")
-
-SENTENCES = {
-    "spatten": "Cascade pruning inside attention: spatten,tokens=0.5,heads=0.9,values=0.3,bits=6+4 keeps "
-    "those fractions, averaged over the layers; tokens=1*2/0.5*4 layer by layer; schedule="
-    f"{'|'.join(PUBLISHED)} as published; channels=0.6 of K; value_bits=8; threshold=0.1 for the LSBs; "
-    "recent=8 new tokens stay; scores=mean|sum; values_in=all|generation.",
-    "think": "K channels that matter least to the newest queries leave: think,0.6 is spatten,channels=0.6.",
-    "bdwp": "Bidirectional N:M pruning of training: bdwp,2:8 prunes the weights of the forward product along "
-    "input channels and those of the backward product along output channels; decay=0.0002 adds SR-STE's "
-    "term; first=1 and last=1 prune these layers, too.",
-    "srste": "SR-STE: srste,2:8 prunes forward weights alone; decay=0.0002 unless another is given.",
-    "sdgp": "Gradient pruning: sdgp,2:8 prunes output gradients in the backward product alone.",
-}
-
-SOURCES = {
-    "spatten": "Wang et al., HPCA 2021, arXiv 2012.09852",
-    "think": "Xu et al., ICLR 2025, arXiv 2407.21018",
-    "bdwp": "Lin et al. (SAT), 2023, arXiv 2309.13015",
-    "srste": "Zhou et al., ICLR 2021, arXiv 2102.04010",
-    "sdgp": "McDanel et al., 2022, arXiv 2202.00774",
-}
 
 MSB_BITS = (4, 6, 8, 10, 12)
 LSB_BITS = (0, 4)
@@ -231,7 +213,7 @@ class NmTraining:
         return self.method != "srste"
 
 
-Recipe = Magnitude | Composed | Fitted | Spatten | NmTraining
+Recipe = Magnitude | Composed | Fitted | Depth | Shallow | Precrop | Spatten | NmTraining
 
 
 def known() -> dict[str, str]:
@@ -247,6 +229,10 @@ def parse(recipe: str) -> Recipe:
     name, *words = (word.strip() for word in recipe.split(","))
     if name == "spatten":
         return _spatten(recipe, words)
+    if name == "depth":
+        return _placed(recipe, lambda: parse_depth(words))
+    if name == "precrop":
+        return _placed(recipe, lambda: parse_precrop(words))
     if name == "think":
         return _think(recipe, words)
     if name in METHODS:
@@ -285,7 +271,7 @@ def parse_all(recipes: str | Recipe | Sequence[str | Recipe] | None) -> tuple[Re
 
 def first_word(recipe: Recipe) -> str:
     """The word that a recipe begins with."""
-    if isinstance(recipe, (Composed, Fitted)):
+    if isinstance(recipe, (Composed, Fitted, Depth, Shallow, Precrop)):
         return str(recipe).partition(",")[0]
     return recipe.method if isinstance(recipe, NmTraining) else type(recipe).__name__.lower()
 
@@ -294,7 +280,9 @@ def _kind(recipe: Recipe) -> str:
     """What may be said once."""
     if isinstance(recipe, (Magnitude, Composed, Fitted)):
         return "magnitude"
-    return "training" if isinstance(recipe, NmTraining) else "spatten"
+    if isinstance(recipe, (Depth, Shallow)):
+        return "depth"
+    return "training" if isinstance(recipe, (NmTraining, Precrop)) else "spatten"
 
 
 def _pairs(recipe: str, amount: str) -> Magnitude:

@@ -1,6 +1,7 @@
-"""The layer's Hessian, its damped inverse, and SparseGPT's sweep. All in float64: inputs are near singular.
+"""The layer's Hessian, its damped inverse, and what goes by it. All in float64: inputs are near singular.
 
-Source: Frantar and Alistarh, "SparseGPT", ICML 2023, and its public code; H = 2/n sum of x x^T over tokens.
+Sources: Frantar and Alistarh, "SparseGPT", ICML 2023, and its public code; H = 2/n sum of x x^T over tokens.
+Kurtic et al., "ZipLM", NeurIPS 2023, section 3, for whole columns.
 """
 
 from __future__ import annotations
@@ -60,3 +61,52 @@ def swept(
             new[:, last:end] -= torch.from_numpy(missed) @ factor[first:last, last:end]
         new[:, end:] -= lost @ factor[start:end, end:]
     return new.to(weight.dtype), kept, error
+
+
+def shares(weight: torch.Tensor, inverse: torch.Tensor, together: int) -> torch.Tensor:
+    """Each weight's share of w_Q^T ([H^-1]_QQ)^-1 w_Q, the cost of zeroing `together` neighbours Q.
+
+    weight: (..., columns); inverse: H^-1, (..., columns, columns), leading axes that fit the weight's. Shares
+    of one Q add up to its cost; alone, a weight's share is w^2 / [H^-1]_qq.
+    """
+    curvature = torch.linalg.inv(diagonal_blocks(inverse, together))
+    parts = weight.reshape(*weight.shape[:-1], -1, together)
+    found: torch.Tensor = (parts * torch.einsum("...ij,...j->...i", curvature, parts)).flatten(-2)
+    return found
+
+
+def diagonal_blocks(matrix: torch.Tensor, side: int) -> torch.Tensor:
+    """(..., count side, count side) to its blocks on the diagonal, (..., count, side, side)."""
+    count = matrix.shape[-1] // side
+    split = matrix.reshape(*matrix.shape[:-2], count, side, count, side)
+    blocks: torch.Tensor = split.diagonal(dim1=-4, dim2=-2).movedim(-1, -3)
+    return blocks
+
+
+def without_columns(
+    weight: torch.Tensor, hessian: torch.Tensor, together: int, goes: int
+) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Weight (rows, columns) without `goes` of its structures, what is kept of it, and the squared error.
+
+    Structures are `together` neighbouring columns. The one with least tr(W_S ([H^-1]_SS)^-1 W_S^T) goes, of
+    equals the first; the rest makes up for it, and the next one is chosen anew. The error is tr(D H D^T).
+    """
+    new, inverse = weight.double().clone(), torch.linalg.inv(hessian)
+    stays = torch.ones(weight.shape[1] // together, dtype=torch.bool)
+    error = 0.0
+    for _ in range(goes):
+        costs = shares(new, inverse, together).sum(dim=0).reshape(-1, together).sum(dim=1)
+        costs = costs.masked_fill(~stays, float("inf"))
+        least = int(costs.argmin())
+        gone = slice(least * together, (least + 1) * together)
+        error += float(costs[least])
+        factor = torch.linalg.solve(inverse[gone, gone], inverse[gone])
+        new -= new[:, gone] @ factor
+        inverse -= inverse[:, gone] @ factor
+        # What is gone touches nothing any more; ones on its diagonal keep its block regular.
+        inverse[gone] = inverse[:, gone] = 0
+        inverse[gone, gone] = torch.eye(together, dtype=inverse.dtype)
+        new[:, gone] = 0
+        stays[least] = False
+    kept = stays.repeat_interleave(together)[None].expand(weight.shape)
+    return new, kept, error

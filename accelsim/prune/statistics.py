@@ -5,7 +5,7 @@ Inputs that several layers share (Q, K and V) are summed once. Sums are in float
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,8 +20,7 @@ class Seen:
     """Statistics of one layer; `name` is the layer's. Which of them there are is what the words need.
 
     tokens: rows summed. squares, means, variances: (groups, columns), over all tokens. gram: (groups,
-    columns, columns), 2/tokens x sum of x x^T. gradient: (groups, rows, columns), root mean square over
-    samples.
+    columns, columns), 2/tokens x sum of x x^T. `of_loss`: what the loss tells of the weight, by what it is.
     """
 
     name: str
@@ -29,7 +28,7 @@ class Seen:
     _squares: torch.Tensor | None = None
     _sums: torch.Tensor | None = None
     _gram: torch.Tensor | None = None
-    _gradient: torch.Tensor | None = None
+    _of_loss: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def squares(self) -> torch.Tensor:
@@ -54,8 +53,18 @@ class Seen:
 
     @property
     def gradient(self) -> torch.Tensor:
-        """Root mean square of the loss's gradient."""
-        return _there(self._gradient, self.name)
+        """(groups, rows, columns): root mean square, over samples, of the loss's gradient."""
+        return _there(self._of_loss.get("gradients"), self.name)
+
+    @property
+    def fisher(self) -> torch.Tensor:
+        """(groups, rows, blocks, span, span): mean, over samples, of g g^T in blocks of a row's columns."""
+        return _there(self._of_loss.get("fisher"), self.name)
+
+    @property
+    def dual(self) -> torch.Tensor:
+        """(groups, rows, columns): importance of D-Pruner (`accelsim.prune.dual`)."""
+        return _there(self._of_loss.get("dual"), self.name)
 
     def add(self, columns: torch.Tensor, needs: frozenset[str]) -> None:
         """One batch: (groups, tokens, columns)."""
@@ -71,9 +80,9 @@ class Seen:
         """The same inputs for another layer."""
         return Seen(name=name, tokens=self.tokens, _squares=self._squares, _sums=self._sums, _gram=self._gram)
 
-    def with_gradient(self, gradient: torch.Tensor | None) -> Seen:
-        """Beside the gradient of the layer's weight."""
-        self._gradient = gradient
+    def with_loss(self, found: Mapping[str, torch.Tensor]) -> Seen:
+        """Beside what the loss tells of the layer's weight."""
+        self._of_loss = found
         return self
 
 

@@ -27,6 +27,12 @@ CALIBRATION: Settings = {"samples": 32, "length": 512}
 """Settings of every word that needs calibration: inputs, and tokens of each if it is a text."""
 
 
+if TYPE_CHECKING:
+    Choose = Callable[[torch.Tensor], torch.Tensor]
+    Sweep = Callable[[torch.Tensor, Seen, Amount, Choose, Settings], tuple[torch.Tensor, torch.Tensor]]
+    """From a dense weight, its inputs, how much stays, and the pattern (scores of some columns to their mask)
+    to the weight that is left and its mask."""
+
 STATISTICS = frozenset({"squares", "moments", "gram"})
 """What may be needed of a layer's inputs."""
 
@@ -35,7 +41,8 @@ STATISTICS = frozenset({"squares", "moments", "gram"})
 class Word:
     """One word. `settings`: names and defaults; a default's type is the setting's.
 
-    `needs`: from calibration; STATISTICS of each layer's inputs, gradients of its weight, or just samples.
+    `needs`: from calibration; STATISTICS of each layer's inputs, what the loss tells of its weights
+    (`accelsim.prune.of_loss`), or just samples.
     `check(settings)`: ValueError for settings that mean nothing.
     """
 
@@ -65,13 +72,17 @@ class Word:
 class Score(Word):
     """How important a weight is. `of(weight, seen, settings)`: both tensors are (groups, rows, columns).
 
+    Among the settings is `together`: so many consecutive columns go together, and the scores of these add up.
     `per`: among which weights an unstructured pattern compares: layer, row, or the block of columns at hand.
-    `sweep`: the score changes weights while it goes, and chooses the mask on its way (SparseGPT).
+    `sweep`: the score changes weights while it goes, and chooses the mask on its way, for the `patterns` that
+    it knows; `instead` says what to take for others.
     """
 
     of: Callable[[torch.Tensor, Seen, Settings], torch.Tensor]
     per: str = "layer"
-    sweep: bool = False
+    sweep: Sweep | None = None
+    patterns: tuple[str, ...] = ()
+    instead: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +110,11 @@ class Refinement(Word):
     restarts: bool = False
     changes_mask: bool = False
     fits: Callable[[Amount, Settings], object] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Word):
+    """When what is removed, of a network that trains. It is the trainer's to do it."""
 
 
 def number(settings: Settings, name: str) -> float:

@@ -37,6 +37,13 @@ def factors_note(layers: Sequence[Layer]) -> tuple[str, ...]:
     return ("dense blocks stand around sparse cores, and the baseline has these blocks as well",)
 
 
+def gone_note(gone: Sequence[str]) -> tuple[str, ...]:
+    """One line that lists whole blocks that left; none where none did."""
+    if not gone:
+        return ()
+    return (f"blocks that left, and that the baseline does not have either: {', '.join(gone)}",)
+
+
 def dense_layers_note(layers: Sequence[Layer]) -> tuple[str, ...]:
     """One line that lists weights without a zero beside weights that have some; none if all are alike."""
     weighted = [layer for layer in layers if isinstance(layer, Matmul) and layer.weights]

@@ -13,10 +13,11 @@ from torch import nn
 from accelsim.models.inputs import ran
 from accelsim.models.stand_ins import dense_stand_ins
 from accelsim.prune.applying import pruned
+from accelsim.prune.depth import Shallow
 from accelsim.prune.passes import generation_notes, prefixed
 from accelsim.prune.recipes import Recipe, Spatten, parse_all
 from accelsim.trace.generation import generated_layers
-from accelsim.trace.notes import dense_layers_note, factors_note, scores_notes
+from accelsim.trace.notes import dense_layers_note, factors_note, gone_note, scores_notes
 from accelsim.trace.recorder import Recorder
 from accelsim.workload import Attention, Layer, Matmul, Workload
 
@@ -43,12 +44,15 @@ def trace_module(
             layers = record(module, inputs, scores=scores)
         else:
             now: list[Recorder] = []
-            with pruned(module, recipes, decided=lambda compute: now[-1].decided(compute), samples=[inputs]):
+            with pruned(
+                module, recipes, decided=lambda compute: now[-1].decided(compute), samples=[inputs]
+            ) as applied:
                 # Recipes may put layers in the place of others, so the recorder looks at what they left.
                 now.append(recorder := Recorder(module, inputs, scores=scores))
                 with recorder:
                     ran(module, inputs)
             layers = recorder.layers()
+            notes = (*notes, *gone_note(applied.gone))
             if any(isinstance(recipe, Spatten) for recipe in recipes):
                 layers = with_unpruned_sizes(layers, record(module, inputs))
     return Workload(
@@ -79,6 +83,7 @@ def _generation(
         notes=(
             *notes,
             *generation_notes(steps, recipes),
+            *gone_note([block.name for each in recipes if isinstance(each, Shallow) for block in each.gone]),
             *scores_notes(layers),
             *dense_layers_note(passes[0]),
         ),

@@ -12,7 +12,7 @@ import torch
 
 from accelsim.report import replaced
 
-KEYS = {"settings", "epoch", "module", "optimiser", "scaler", "skipped_last", "rows"}
+KEYS = {"settings", "epoch", "module", "optimiser", "scaler", "skipped_last", "rows", "course"}
 
 
 class CheckpointError(ValueError):

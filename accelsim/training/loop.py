@@ -16,9 +16,11 @@ import torch
 from torch import nn
 
 from accelsim.datasets import fashion_mnist
-from accelsim.models.trained import network
-from accelsim.prune.recipes import NmTraining
+from accelsim.models.trained import made, network
+from accelsim.prune import NmTraining
 from accelsim.training import checkpoint
+from accelsim.training.courses import STATISTICS_SHARE, Course, course_of, estimate_norms
+from accelsim.training.forms import Trained, form_of
 from accelsim.training.masking import Masking
 
 Progress = Callable[[str, int, int], None]
@@ -33,10 +35,13 @@ TEST_BATCH = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a run depends on. `samples`: the first so many pictures of the training set."""
+    """What a run depends on. `samples`: the first so many pictures of the training set.
+
+    `epochs`: of one training; a schedule of `recipe` may ask for several (`accelsim.training.courses`).
+    """
 
     network: str
-    recipe: NmTraining | None = None
+    recipe: Trained | None = None
     epochs: int = 3
     seed: int = 0
     samples: int = 60_000
@@ -51,6 +56,13 @@ class Settings:
                 raise ValueError(f"{name} must be from 1 to {most}, not {value}")
 
     @property
+    def words(self) -> str:
+        """The recipe, as a user writes it; `dense` without one."""
+        if isinstance(self.recipe, NmTraining):
+            return self.recipe.words
+        return str(self.recipe) if self.recipe else "dense"
+
+    @property
     def steps_per_epoch(self) -> int:
         """Whole batches; a ragged last one is left out."""
         return self.samples // self.batch
@@ -62,20 +74,26 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One epoch: mean training loss of the steps that counted, test accuracy, skipped steps, loss scale."""
+    """One epoch: mean training loss of the steps that counted, test accuracy, skipped steps, loss scale.
+
+    `kept`: of the weights that a schedule cuts. A mean of several networks takes no steps, and has the loss
+    of the epoch before.
+    """
 
     epoch: int
     loss: float
     accuracy: float
     skipped_steps: int
     loss_scale: int
+    kept: float = 1.0
 
 
 @dataclass
 class Run:
     """One network on its way: module, optimiser, scaler and the epochs so far.
 
-    `skipped_last`: the last step had Inf or NaN in its gradients.
+    `form`: what of it is not as its name says (`accelsim.models.trained.made`). `skipped_last`: the last step
+    had Inf or NaN in its gradients.
     """
 
     settings: Settings
@@ -83,6 +101,8 @@ class Run:
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     masking: Masking | None
+    course: Course
+    form: dict[str, Any] = field(default_factory=dict)
     epoch: int = 0
     skipped_last: bool = False
     rows: list[Row] = field(default_factory=list)
@@ -90,7 +110,7 @@ class Run:
     @property
     def is_done(self) -> bool:
         """All epochs are over."""
-        return self.epoch >= self.settings.epochs
+        return self.epoch >= self.course.epochs
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the run depends on."""
@@ -102,6 +122,7 @@ class Run:
             "scaler": self.scaler.state_dict(),
             "skipped_last": self.skipped_last,
             "rows": [asdict(row) for row in self.rows],
+            "course": self.course.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -112,6 +133,7 @@ class Run:
         self.epoch = int(state["epoch"])
         self.skipped_last = bool(state["skipped_last"])
         self.rows = [Row(**row) for row in state["rows"]]
+        self.course.restore(state["course"])
 
 
 def start(settings: Settings) -> Run:
@@ -120,12 +142,25 @@ def start(settings: Settings) -> Run:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         module = kind.make()
-    masking = Masking(module, settings.recipe) if settings.recipe else None
+        form = form_of(module, settings.network, settings.recipe, lambda: first_batch(settings)[0])
+        if form:
+            torch.manual_seed(settings.seed)
+            module = made(settings.network, form)
+    recipe = settings.recipe
+    masking = Masking(module, recipe) if isinstance(recipe, NmTraining) else None
     scaler = torch.amp.GradScaler("cpu", init_scale=SCALE, growth_interval=GROWTH_STEPS)
     optimiser = torch.optim.SGD(
         module.parameters(), lr=kind.learning_rate, momentum=MOMENTUM, weight_decay=kind.weight_decay
     )
-    return Run(settings=settings, module=module, optimiser=optimiser, scaler=scaler, masking=masking)
+    return Run(
+        settings=settings,
+        module=module,
+        optimiser=optimiser,
+        scaler=scaler,
+        masking=masking,
+        course=course_of(recipe, settings.epochs),
+        form=form,
+    )
 
 
 def train(
@@ -141,9 +176,15 @@ def train(
     pictures, labels = _data(run.settings.samples, training=True)
     test = _data(run.settings.test_samples, training=False)
     while not run.is_done:
+        run.course.begin(run, lambda: [first_batch(run.settings)[0]])
         with run.masking or contextlib.nullcontext():
-            loss, skipped = _epoch(run, pictures, labels, progress)
+            if run.course.at(run.epoch)[0].mean:
+                estimate_norms(run.module, _some(run, pictures))
+                loss, skipped = run.rows[-1].loss, 0
+            else:
+                loss, skipped = _epoch(run, pictures, labels, progress)
             accuracy = _accuracy(run, *test)
+        run.course.end(run)
         run.epoch += 1
         row = Row(
             epoch=run.epoch,
@@ -151,6 +192,7 @@ def train(
             accuracy=accuracy,
             skipped_steps=skipped,
             loss_scale=int(run.scaler.get_scale()),
+            kept=run.course.kept,
         )
         run.rows.append(row)
         if file is not None:
@@ -176,10 +218,11 @@ def _epoch(
     in_a_row = skipped = 0
     run.module.train()
     for step in range(steps):
-        at = run.epoch * steps + step
         if progress:
-            progress(f"epoch {run.epoch + 1}", at, settings.epochs * steps)
-        _set_rate(run, at / (settings.epochs * steps))
+            progress(f"epoch {run.epoch + 1}", run.epoch * steps + step, run.course.epochs * steps)
+        share = run.course.share(run.epoch, settings.epochs, step / steps)
+        run.course.before_step(run, share, lambda: [first_batch(settings)[0]])
+        _set_rate(run, share)
         chosen = order[step * settings.batch : (step + 1) * settings.batch]
         loss, counted = train_step(run, pictures[chosen], labels[chosen])
         if counted:
@@ -207,6 +250,7 @@ def train_step(run: Run, pictures: torch.Tensor, labels: torch.Tensor) -> tuple[
     scale = run.scaler.get_scale()
     run.scaler.step(run.optimiser)
     run.scaler.update()
+    run.course.hold(run)
     run.skipped_last = run.scaler.get_scale() < scale
     return float(loss.detach()), not run.skipped_last
 
@@ -222,6 +266,12 @@ def _accuracy(run: Run, pictures: torch.Tensor, labels: torch.Tensor) -> float:
         batch = slice(start, start + TEST_BATCH)
         right += int((run.module(pictures[batch]).argmax(1) == labels[batch]).sum())
     return right / len(pictures)
+
+
+def _some(run: Run, pictures: torch.Tensor) -> list[torch.Tensor]:
+    """A share of the pictures in batches, for the statistics of norms."""
+    batch = run.settings.batch
+    return list(torch.split(pictures[: max(batch, int(STATISTICS_SHARE * len(pictures)))], batch))
 
 
 def _data(samples: int, *, training: bool) -> tuple[torch.Tensor, torch.Tensor]:

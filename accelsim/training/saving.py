@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from accelsim.models.trained import CONFIGURATION, MODEL_TYPE, WEIGHTS, network
+from accelsim.prune import NmTraining
 from accelsim.report import remove_left_drafts, replaced, write_atomically
 from accelsim.stages import Optimiser
 from accelsim.training.loop import Run, first_batch
@@ -33,6 +34,7 @@ def save(run: Run, folder: Path) -> None:
     state = {name: value.contiguous() for name, value in run.module.state_dict().items()}
     replaced(folder / WEIGHTS, lambda draft: save_file(state, draft))
     named = {"model_type": MODEL_TYPE, "network": run.settings.network, "dataset": run.module.dataset}
+    named |= run.form
     write_atomically(folder / CONFIGURATION, json.dumps(named, indent=2) + "\n")
     write_atomically(folder / CURVES, _table(run))
     step_of(run).save(folder / STEP)
@@ -42,8 +44,8 @@ def step_of(run: Run) -> Workload:
     """The workload of a step on the run's first batch, masks and loss scale as the last step left them."""
     settings, kind = run.settings, network(run.settings.network)
     pictures, labels = first_batch(settings)
-    recipe = settings.recipe
-    pattern = recipe.words if recipe else "dense"
+    recipe = settings.recipe if isinstance(settings.recipe, NmTraining) else None
+    pattern = settings.words
     return trace_step(
         run.module,
         pictures,

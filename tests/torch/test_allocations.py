@@ -18,6 +18,7 @@ from accelsim.prune.allocations.dynamic import chosen  # noqa: E402
 from accelsim.prune.allocations.ecoflap import sensitivities  # noqa: E402
 from accelsim.prune.allocations.farms import exponent  # noqa: E402
 from accelsim.prune.fitting import fit  # noqa: E402
+from accelsim.prune.kinds import kind_of  # noqa: E402
 from accelsim.prune.matrices import matrices  # noqa: E402
 from accelsim.prune.network import Network  # noqa: E402
 
@@ -50,6 +51,7 @@ def kept(recipe: str) -> dict[str, float]:
         "magnitude,rd,0.35,levels=20",
         "wanda,ecoflap,0.5",
         "magnitude,farms,0.5,window=16,places=2",
+        "dimap,global,0.5",
     ],
 )
 def test_the_budget_is_met_over_all_weights(recipe: str) -> None:
@@ -73,6 +75,77 @@ def test_global_is_one_threshold_and_its_floor_saves_a_layer() -> None:
         share = float((module[index].weight.abs() >= threshold).float().mean())
         assert found[str(index)] == pytest.approx(share, abs=0.01)
     assert found["2"] < 0.01 < kept("magnitude,global,0.25,floor=0.1")["2"]
+
+
+class Encoder(nn.Module):
+    """A stem, blocks of two layers each, and a head; those of a block are called as a transformer's."""
+
+    def __init__(self, blocks: int = 4) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        self.stem = nn.Linear(16, 16)
+        self.blocks = nn.ModuleList(
+            nn.ModuleDict({"query": nn.Linear(16, 16), "mlp": nn.Sequential(nn.Linear(16, 16))})
+            for _ in range(blocks)
+        )
+        self.head = nn.Linear(16, 8)
+
+
+def shares(recipe: str, module: nn.Module) -> dict[str, float]:
+    made = parse(recipe)
+    assert isinstance(made, Composed)
+    network = Network(module, made, list(matrices(module)), [], lambda *told: None)
+    allocation = made.words[0]
+    return {n: amount.keep for n, amount in allocation.of(network, made.set(allocation)).items()}  # type: ignore[attr-defined]
+
+
+def test_late_blocks_lose_more_by_equal_steps_and_protected_ones_nothing() -> None:
+    module = Encoder()
+    found = shares("random,later,0.8,protect=0.25", module)
+    assert found["stem"] == found["blocks.0.query"] == found["blocks.0.mlp.0"] == 1
+    lost = [1 - found[f"blocks.{index}.query"] for index in (1, 2, 3)]
+    assert lost[1] == pytest.approx(2 * lost[0])
+    assert lost[2] == pytest.approx(3 * lost[0])
+    assert 1 - found["head"] == pytest.approx(lost[2])
+    sizes = {matrix.name: matrix.size for matrix in matrices(module)}
+    assert sum(found[n] * size for n, size in sizes.items()) == pytest.approx(0.8 * sum(sizes.values()))
+    with pytest.raises(ValueError, match=r"later can take at most .* protect less, or keep more"):
+        shares("random,later,0.2", module)
+    with pytest.raises(ValueError, match="later needs a network of repeated blocks"):
+        shares("random,later,0.5", nn.Sequential(nn.Linear(4, 4)))
+
+
+def test_each_kind_of_module_keeps_the_same_by_a_threshold_of_its_own() -> None:
+    module = Encoder()
+    with torch.no_grad():
+        for index, block in enumerate(module.blocks):
+            block["query"].weight *= 10.0**index
+            block["mlp"][0].weight *= 100
+    found = shares("magnitude,modules,0.5,floor=0", module)
+    kinds = {"query": "query", "mlp": "mlp.0"}
+    for part in kinds.values():
+        each = [found[f"blocks.{index}.{part}"] for index in range(4)]
+        assert sum(each) == pytest.approx(2, abs=0.01)
+    assert found["blocks.0.query"] < 0.01 < found["blocks.3.query"]
+    # The score of DIMAP does not see the scale of a layer, so that none of them is preferred for it.
+    assert all(0.3 < keep < 0.7 for keep in shares("dimap,modules,0.5", module).values())
+
+
+def test_names_tell_the_kind_of_a_layer() -> None:
+    for name, kind in {
+        "layers.0.self_attn.q_proj": "inputs",
+        "encoder.layer.3.attention.self.query": "inputs",
+        "blocks.1.attn.qkv": "inputs",
+        "layers.0.self_attn.o_proj": "outputs",
+        "encoder.layer.3.attention.output.dense": "outputs",
+        "encoder.layer.3.output.dense": "mlp",
+        "encoder.layer.3.intermediate.dense": "mlp",
+        "layers.0.mlp.down_proj": "mlp",
+        "blocks.0.up": "mlp",
+        "pooler.dense": "others",
+        "blocks.2.1.conv_pw": "others",
+    }.items():
+        assert kind_of(name) == kind, name
 
 
 @pytest.mark.parametrize("seed", range(5))

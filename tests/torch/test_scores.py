@@ -43,7 +43,7 @@ def layer(
     seen = Seen(name="fc")
     seen.add(given[None, :20], EVERYTHING)
     seen.add(given[None, 20:], EVERYTHING)
-    seen.with_gradient(torch.randn(1, rows, columns, generator=generator).abs())
+    seen.with_loss({"gradients": torch.randn(1, rows, columns, generator=generator).abs()})
     return weight, seen, given.double().numpy()
 
 
@@ -51,7 +51,7 @@ def scored(recipe: str, weight: torch.Tensor, seen: Seen) -> np.ndarray:
     made = parse(recipe)
     assert isinstance(made, Composed)
     word = made.words[1]
-    return word.of(weight, seen, made.set(word))[0].double().numpy()  # type: ignore[attr-defined]
+    return word.of(weight, seen, made.scoring())[0].double().numpy()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -76,6 +76,23 @@ def test_each_score_is_its_formula(seed: int) -> None:
     }
     for recipe, values in expected.items():
         np.testing.assert_allclose(scored(recipe, weight, seen), values, rtol=1e-4, err_msg=recipe)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_dimap_is_the_share_of_the_energy_that_is_left_when_the_turn_comes(seed: int) -> None:
+    weight, seen, _ = layer(seed)
+    weight[0, 2, 3] = -weight[0, 0, 1]
+    found, w = scored("dimap,0.5", weight, seen), weight[0].double().numpy()
+    for row, column in np.ndindex(w.shape):
+        larger = w**2 > w[row, column] ** 2
+        equal_before = (w**2 == w[row, column] ** 2) & (np.arange(w.size) <= row * 16 + column).reshape(
+            w.shape
+        )
+        expected = w[row, column] ** 2 / (w**2)[larger | equal_before].sum()
+        assert found[row, column] == pytest.approx(expected, rel=1e-5)
+    assert found.max() == 1
+    np.testing.assert_allclose(scored("dimap,0.5", weight * 1000, seen), found, rtol=1e-5)
+    assert not scored("dimap,0.5", torch.zeros_like(weight), seen).any()
 
 
 def test_random_scores_are_those_of_seed_and_name() -> None:
@@ -187,6 +204,13 @@ def test_one_swap_of_dsnot_is_the_one_by_hand() -> None:
     # 3 - 3 + (-2) = -2 is nearer to 0 than 3.
     mask = swapped(kept, added, growth=added, order=order, limit=0.0, cycles=1, m=0)
     assert mask.tolist() == [[True, True, False, True]]
+    # In a group of four the cheapest goes, whatever its sign: 3 - 3 + 1.
+    grouped = swapped(kept, added, growth=added, order=order, limit=0.0, cycles=1, m=4)
+    assert grouped.tolist() == [[True, False, True, True]]
+    # 3 - 3 - 1 is nearer to 0, too, but beyond it: the row is done as it is.
+    beyond = torch.tensor([[3.0, -1.0, -2.0, 0.5]])
+    stays = swapped(kept, beyond, growth=beyond, order=order, limit=0.0, cycles=9, m=4)
+    assert stays.tolist() == kept.tolist()
     # Within a tolerance of 3 the row is left alone.
     assert swapped(kept, added, growth=added, order=order, limit=3.0, cycles=9, m=0).tolist() == kept.tolist()
 

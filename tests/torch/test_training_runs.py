@@ -152,7 +152,7 @@ def test_the_command_saves_model_curves_and_a_step_that_runs(
     assert summary["left_dense"] == {"patches": "the first layer", "head": "the last layer"}
     assert json.loads((out / "summary.json").read_text()) == summary
     lines = (out / "seed-1" / "curves.csv").read_text().splitlines()
-    assert lines[0] == "epoch,loss,accuracy,skipped_steps,loss_scale"
+    assert lines[0] == "epoch,loss,accuracy,skipped_steps,loss_scale,kept"
     assert len(lines) == 2
     step = Workload.load(out / "seed-1" / "step.npz")
     assert not step.synthetic
@@ -211,7 +211,7 @@ def test_resume_goes_on_and_a_damaged_checkpoint_is_refused(
         (["train", "vit", "--prune", "bdwp,2:8,frist=1"], "not 'frist'; did you mean 'first'?"),
         (
             ["train", "vit", "--prune", "magnitude,2:8"],
-            "takes bdwp, srste, sdgp or transposable, not magnitude",
+            "or a schedule such as magnitude,global,0.1,iterative, not magnitude",
         ),
         (["train", "resnet8"], "'resnet9'"),
         (["train", "vit", "--seeds", "0,x"], "--seeds must be whole numbers"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from accelsim.prune.allocations.budget import within_floors
@@ -9,24 +10,29 @@ from accelsim.prune.patterns.base import Amount
 from accelsim.prune.word import Allocation, Settings, number
 
 if TYPE_CHECKING:
+    import torch
+
     from accelsim.prune.network import Network
 
 
 def everywhere(network: Network, settings: Settings) -> dict[str, Amount]:
     """Each layer's share of the largest scores of all layers; at least `floor` of its weights."""
-    import torch
-
-    scores = {matrix.name: network.scores(matrix).flatten() for matrix in network.matrices}
-    total = sum(each.numel() for each in scores.values())
-    pooled = torch.cat(list(scores.values()))
-    removed = total - max(1, int(total * network.keep + 1e-9))
-    threshold = pooled.kthvalue(removed).values if removed else pooled.min() - 1
-    kept = {name: float((each > threshold).double().mean()) for name, each in scores.items()}
+    kept = shares_above({matrix.name: network.scores(matrix) for matrix in network.matrices}, network.keep)
     kept = within_floors(kept, network.sizes, network.keep, number(settings, "floor"))
     return {
         name: Amount(keep=max(keep, 1 / network.sizes[name]), per=network.recipe.amount.per)
         for name, keep in kept.items()
     }
+
+
+def shares_above(scores: Mapping[str, torch.Tensor], keep: float) -> dict[str, float]:
+    """Of each layer the share of its scores that are among the largest `keep` of all together."""
+    import torch
+
+    pooled = torch.cat([each.flatten() for each in scores.values()])
+    removed = len(pooled) - max(1, int(len(pooled) * keep + 1e-9))
+    threshold = pooled.kthvalue(removed).values if removed else pooled.min() - 1
+    return {name: float((each > threshold).double().mean()) for name, each in scores.items()}
 
 
 WORD = Allocation(

@@ -31,6 +31,7 @@ class Pattern(Word):
 
     `said`: how it is written. `refuses(rows, columns, amount, settings)`: why a layer cannot have it.
     `where(name, columns, settings)`: the same, told from its name. `derived(module)`: settings that it says.
+    `together(settings)`: so many consecutive columns go together.
     """
 
     said: str
@@ -38,3 +39,4 @@ class Pattern(Word):
     refuses: Callable[[int, int, Amount, Settings], str] = lambda rows, columns, amount, settings: ""
     where: Callable[[str, int, Settings], str] = lambda name, columns, settings: ""
     derived: Callable[[Any], Settings] = lambda module: {}
+    together: Callable[[Settings], int] = lambda settings: 1

@@ -39,4 +39,5 @@ WORD = Pattern(
     settings={"rows": 1, "columns": 4},
     of=blocks,
     refuses=refuses,
+    together=lambda settings: whole(settings, "columns"),
 )

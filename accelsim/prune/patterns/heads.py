@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from accelsim.golden.attention import keep_count
+from accelsim.prune.kinds import OUTPUTS
 from accelsim.prune.patterns.base import Amount, Pattern
 from accelsim.prune.patterns.unstructured import largest
 from accelsim.prune.word import Settings, whole
 
 if TYPE_CHECKING:
     import torch
-
-OUTPUTS = ("o_proj", "out_proj", "attention.output.dense", "attn.proj", "attn.c_proj")
-"""How projections behind attention are called."""
 
 
 def heads(scores: torch.Tensor, amount: Amount, settings: Settings) -> torch.Tensor:
@@ -53,4 +51,5 @@ WORD = Pattern(
     of=heads,
     derived=derived,
     where=where,
+    together=lambda settings: whole(settings, "width"),
 )

@@ -1,6 +1,20 @@
 """How important each weight is: one word a file."""
 
-from accelsim.prune.scores import flap, gblm, magnitude, nowag, obs, random, sparsegpt, taylor, wanda
+from accelsim.prune.scores import (
+    dimap,
+    dpruner,
+    flap,
+    gblm,
+    magnitude,
+    nowag,
+    obert,
+    obs,
+    random,
+    sparsegpt,
+    taylor,
+    wanda,
+    ziplm,
+)
 from accelsim.prune.word import Score
 
 SCORES: dict[str, Score] = {
@@ -11,9 +25,13 @@ SCORES: dict[str, Score] = {
         wanda.WORD,
         gblm.WORD,
         obs.WORD,
+        obert.WORD,
         sparsegpt.WORD,
+        ziplm.WORD,
         nowag.WORD,
         taylor.WORD,
+        dpruner.WORD,
+        dimap.WORD,
         flap.WORD,
     )
 }

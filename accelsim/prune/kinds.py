@@ -1,0 +1,23 @@
+"""Which part of a transformer a layer is, told from its name; in other networks all layers are `others`."""
+
+from __future__ import annotations
+
+INPUTS = ("q_proj", "k_proj", "v_proj", "query", "key", "value", "qkv", "c_attn", "in_proj")
+"""How layers that give Q, K and V end."""
+
+OUTPUTS = ("o_proj", "out_proj", "attention.output.dense", "attn.proj", "attn.c_proj")
+"""How projections behind attention end."""
+
+INNER = {"mlp", "ffn", "feed_forward", "intermediate", "fc1", "fc2", "up", "down"}
+"""Parts of the names of an MLP's layers."""
+
+KINDS = ("inputs", "outputs", "mlp", "others")
+
+
+def kind_of(name: str) -> str:
+    """One of `KINDS`; an output.dense that is not behind attention is the MLP's."""
+    if name.endswith(INPUTS):
+        return "inputs"
+    if name.endswith(OUTPUTS):
+        return "outputs"
+    return "mlp" if INNER & set(name.split(".")) or name.endswith("output.dense") else "others"
