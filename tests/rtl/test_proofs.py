@@ -282,7 +282,7 @@ FLAWS = [
         stc_proofs.WALK,
         "inner loops go on where they were",
         Bug(
-            "accelsim_rtl.stc.walker",
+            "accelsim_rtl.walker",
             "[starts[lower].eq(further) for lower in range(level + 1)]",
             "[starts[level].eq(further)]",
         ),
@@ -290,7 +290,7 @@ FLAWS = [
     (
         stc_proofs.WALK,
         "the last line of a loop is left out",
-        Bug("accelsim_rtl.stc.walker", '{level}") - 1 for level', '{level}") - 2 for level'),
+        Bug("accelsim_rtl.walker", '{level}") - 1 for level', '{level}") - 2 for level'),
     ),
     (
         stc_proofs.PASS,

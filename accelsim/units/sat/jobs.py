@@ -12,7 +12,7 @@ from typing import Any
 
 from accelsim.units.sat.machine import COUNT_BITS, Machine
 from accelsim.units.sat_array import Fold, fold_cycles
-from accelsim.units.stc.machine import Level
+from accelsim.units.walk import Level
 
 LINE_ADDRESS_BITS, FOLD_BITS, SCHEDULE_BITS = 32, 24, 64
 PRODUCT, UPDATE = 0, 1

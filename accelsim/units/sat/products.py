@@ -12,8 +12,8 @@ from accelsim.units.sat.engine import Arrival, Request, Transfer
 from accelsim.units.sat.jobs import Product, walks
 from accelsim.units.sat.machine import HALF, Machine
 from accelsim.units.sat_array import Fold, pack_fold
-from accelsim.units.stc.machine import addresses
 from accelsim.units.step import Row, pack, unpack
+from accelsim.units.walk import addresses
 
 WEST, NORTH = 0, 1
 

@@ -8,8 +8,8 @@ from accelsim.units.sat.copies import Copies
 from accelsim.units.sat.engine import Arrival, Request, Transfer
 from accelsim.units.sat.jobs import Update, walks
 from accelsim.units.sat.machine import HALF, Machine
-from accelsim.units.stc.machine import addresses
 from accelsim.units.step import pack, unpack
+from accelsim.units.walk import addresses
 from accelsim.units.wuve import pack_beat, unpack_result
 
 SOURCES = ("gradients", "weights", "velocities")

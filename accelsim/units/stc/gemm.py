@@ -8,15 +8,15 @@ of lines go out, lines come back in their order, lines of D go out with theirs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 from accelsim.golden.fragments import COLUMNS, ROWS
 from accelsim.units.stc.lane import ACCUMULATOR_BITS
 from accelsim.units.stc.tile import BEAT_BITS, KEPT, QUADS, ZERO, Pass, Tile, pack_pass
 from accelsim.units.stc.tile_model import Model as TileModel
 from accelsim.units.step import Row, pack
+from accelsim.units.walk import Level, addresses
 
 LINE_BITS = BEAT_BITS
 LINE_BYTES = LINE_BITS // 8
@@ -24,9 +24,6 @@ WORDS_OF_A_LINE = LINE_BITS // ACCUMULATOR_BITS
 
 PASSES_OF_A_RUN = 2
 """Sparse passes that one run of 32 metadata words serves (`accelsim.golden.metadata.warp_registers`)."""
-
-Level = tuple[int, int]
-"""Of a walk: how often, and by how many lines the address grows each time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,12 +174,6 @@ def walks(parameters: Gemm, job: Job) -> dict[str, tuple[int, list[Level]]]:
         levels = [(QUADS, 1), (PASSES_OF_A_RUN, 0), (pairs, QUADS * runs), (job.column_tiles, 0)]
         found["codes"] = (job.codes, [*levels, (together, 0), (runs, QUADS)])
     return found
-
-
-def addresses(begin: int, levels: Sequence[Level]) -> Iterator[int]:
-    """The addresses of a walk, in order."""
-    for places in product(*(range(count) for count, _ in reversed(levels))):
-        yield begin + sum(place * stride for place, (_, stride) in zip(places, reversed(levels), strict=True))
 
 
 class Model:

@@ -6,7 +6,7 @@ from accelsim.units.stc.tile import A_BEATS
 from accelsim_rtl.proofs.promised_lines import PromisedLines
 from accelsim_rtl.proofs.watching import Harness
 from accelsim_rtl.stc.tile import Tile
-from accelsim_rtl.stc.walker import Walker
+from accelsim_rtl.walker import Walker
 
 
 class WalkEnds(Harness):

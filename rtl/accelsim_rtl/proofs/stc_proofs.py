@@ -20,7 +20,7 @@ from accelsim_rtl.stc.grouper import Grouper
 from accelsim_rtl.stc.metadata import Metadata
 from accelsim_rtl.stc.selector import Selector
 from accelsim_rtl.stc.tile import Tile
-from accelsim_rtl.stc.walker import Walker
+from accelsim_rtl.walker import Walker
 
 SELECTOR = "the operands picked are those that the code names, never a pruned one; what is no code is flagged"
 METADATA = "a row's selects are the codes of its lane; what is no code is flagged"

@@ -5,7 +5,7 @@ from amaranth.lib.wiring import In, Out
 
 from accelsim.units.sat.jobs import LINE_ADDRESS_BITS
 from accelsim.units.sat.machine import COUNT_BITS, JOB_BITS, Machine
-from accelsim_rtl.stc.walker import Walker
+from accelsim_rtl.walker import Walker
 
 TARGET_BITS = 2
 

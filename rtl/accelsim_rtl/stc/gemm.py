@@ -11,7 +11,7 @@ from accelsim.units.stc.gemm import LINE_BITS, PASSES_OF_A_RUN, WORDS_OF_A_LINE
 from accelsim.units.stc.gemm import Gemm as Parameters
 from accelsim.units.stc.tile import KEPT, QUADS, ZERO
 from accelsim_rtl.stc.tile import Tile
-from accelsim_rtl.stc.walker import Walker
+from accelsim_rtl.walker import Walker
 
 LEAST_COUNT_BITS = 5
 """A walker counts the rows of a tile as well."""
