@@ -28,7 +28,7 @@ TRAIN = (
 )
 SERVER = Path(__file__).with_name("mortal_training.py")
 SEED = 7
-# What dies when: as mortal_training.py has it, between two numbers. A training takes some fifty operations, and
+# When it dies, as mortal_training.py has it: a number between two. A training takes some fifty operations, and
 # what is done is not done again; its largest files are checkpoints of over a megabyte.
 MOMENTS = (
     ("bytes", 20_000, 1_000_000),
