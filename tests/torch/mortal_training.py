@@ -1,8 +1,8 @@
 """Runs `accelsim train` in processes that die at a chosen moment; what it imports is imported once, before.
 
-For each line of JSON on stdin, {"arguments": [...], KIND: n}, it prints the exit status, which is negative for
-a process that was killed. KIND is one of three, or left out: `operations`, before its nth operation on a file
-of its folder, the one behind -o; `bytes`, in the middle of a write, when a file grows beyond so many;
+For each line of JSON on stdin, {"arguments": [...], KIND: n}, it prints the exit status, which is negative
+for a process that was killed. KIND is one of three, or left out: `operations`, before its nth operation on a
+file of its folder, the one behind -o; `bytes`, in the middle of a write, when a file grows beyond so many;
 `seconds`, after so many.
 """
 

@@ -28,8 +28,8 @@ TRAIN = (
 )
 SERVER = Path(__file__).with_name("mortal_training.py")
 SEED = 7
-# When it dies, as mortal_training.py has it: a number between two. A training takes some fifty operations, and
-# what is done is not done again; its largest files are checkpoints of over a megabyte.
+# When it dies, as mortal_training.py has it: a number between two. A training takes some fifty operations,
+# and what is done is not done again; its largest files are checkpoints of over a megabyte.
 MOMENTS = (
     ("bytes", 20_000, 1_000_000),
     ("operations", 1, 10),
