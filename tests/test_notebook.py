@@ -66,6 +66,7 @@ def test_its_report_shows_itself_as_a_table() -> None:
     assert not [seen for seen in cells if "error" in seen]
 
 
+@pytest.mark.slow  # two kernels are started
 def test_a_cell_that_fails_or_prints_something_else_is_noticed(tmp_path: Path) -> None:
     pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")

@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 # What a browser fetches by itself; a link that a reader may follow is none of these.
 FETCHED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "audio": "src"}
@@ -111,14 +113,15 @@ def test_what_is_remote_or_leads_nowhere_would_be_noticed(site: Path, tmp_path: 
     assert dangling(tmp_path) == ["a.html: b.html", "a.html: a.html#c", "a.html: #d"]
 
 
-@pytest.mark.parametrize("planted", ["[a](nowhere.md)", "[a](engine.md#nowhere)", "# A\n\n### C"])
-def test_a_page_with_a_link_to_nowhere_does_not_build(planted: str, site: Path, tmp_path: Path) -> None:
+def test_a_page_with_a_link_to_nowhere_does_not_build(site: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "docs").mkdir(parents=True)
     shutil.copy(ROOT / "docs" / "conf.py", source / "docs")
-    for name in ("README.md", "CHANGELOG.md", "docs/README.md", "docs/glossary.md", "docs/engine.md"):
-        (source / name).write_text("# Engine\n")
-    (source / "docs" / "engine.md").write_text(f"{planted}\n")
+    for name in ("README.md", "CHANGELOG.md", "docs/README.md", "docs/glossary.md"):
+        (source / name).write_text("# A\n")
+    planted = "# A\n\n[a](nowhere.md) [b](glossary.md#nowhere)\n\n### C\n"
+    (source / "docs" / "glossary.md").write_text(planted)
     done = built(source, tmp_path / "site")
     assert done.returncode != 0
-    assert "engine.md" in done.stderr
+    for complaint in ("'nowhere.md'", "'nowhere'", "H1 to H3"):
+        assert complaint in done.stderr

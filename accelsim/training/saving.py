@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as as_safetensors
 from torch import nn
 
 from accelsim.models.trained import CONFIGURATION, MODEL_TYPE, WEIGHTS, network
@@ -32,7 +32,8 @@ def clear(folder: Path) -> None:
 def save(run: Run, folder: Path) -> None:
     """Write all files of a run, each whole or not at all. The weights are the dense ones."""
     state = {name: value.contiguous() for name, value in run.module.state_dict().items()}
-    replaced(folder / WEIGHTS, lambda draft: save_file(state, draft))
+    # `save_file` would leave a draft under a name of its own if the process is killed.
+    replaced(folder / WEIGHTS, lambda draft: draft.write_bytes(as_safetensors(state)))
     named = {"model_type": MODEL_TYPE, "network": run.settings.network, "dataset": run.module.dataset}
     named |= run.form
     write_atomically(folder / CONFIGURATION, json.dumps(named, indent=2) + "\n")
