@@ -66,7 +66,11 @@ def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Tra
         )
     first = _transaction(memory, found, {})
     before = dict(memory.lines)
-    m, k, n = (int(generator.integers(1, parameters.cols + 3)) for _ in range(3))
+    # Enough tiles for an update to be held up by what it writes.
+    cols = parameters.cols
+    m, k, n = (
+        int(generator.integers(*ends)) for ends in ((1, cols + 3), (2 * cols, 3 * cols), (cols, 2 * cols))
+    )
     layer = Layer(
         activations=_numbers(generator, (m, k)),
         gradients=_numbers(generator, (m, n)),
@@ -257,7 +261,7 @@ UNIT = Unit(
     expected=expected,
     cycles=cycles,
     took=_worked,
-    latency=lambda parameters: {"lines_per_clock": 1, "clocks_between_jobs": 3},
+    latency=lambda parameters: {"lines_per_clock": 1, "control_cycles_per_job": 3},
     memories=memories,
     after=after,
     replay=replay,
