@@ -53,7 +53,7 @@ MUTATIONS = [
         [],
         "wrong side: rows of the next tile pass SORE instead of columns",
         [Bug("accelsim_rtl.sat.copies", "backward.eq(~backward)", "backward.eq(0)")],
-        {"rows", "memory"},
+        {"rows", "beats", "memory"},
     ),
     (
         "sat",

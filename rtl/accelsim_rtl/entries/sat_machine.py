@@ -27,6 +27,8 @@ from accelsim_rtl.sat.machine import Machine
 
 COUNTERS = ("jobs", "errors")
 FLOWS = ("os", "ws")
+MOST_STEPS = 64
+"""Along k of the longest product; buffers that hold more are not filled."""
 MOST_JOBS = 9
 """Pieces of a workload's products that a seed draws."""
 MOST_ROWS = 6
@@ -39,10 +41,10 @@ def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Tra
     """Products of both dataflows, dense and N:M, in several chunks; then a step, which has the rest."""
     memory = Memory(parameters)
     depth, group = parameters.depth, parameters.group
-    longer = int(generator.integers(group * depth + 1, group * (depth + 2)))
+    longer = min(MOST_STEPS, int(generator.integers(group * depth + 1, group * (depth + 2))))
     shapes = [
         ("os", parameters.kept, parameters.rows + 2, longer),
-        ("ws", parameters.kept, depth + 1, int(generator.integers(1, 3 * group))),
+        ("ws", parameters.kept, min(MOST_STEPS // 4, depth + 1), int(generator.integers(1, 3 * group))),
         ("ws", group, 2, int(generator.integers(1, 2 * group))),
     ]
     generator.shuffle(shapes)
