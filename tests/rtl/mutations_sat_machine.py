@@ -44,9 +44,9 @@ MUTATIONS = [
     (
         "sat",
         [],
-        "dropped beat: an update reads a third tile over the first",
+        "handshake: an update asks for a third tile before the first has left",
         [Bug("accelsim_rtl.sat.updates", "(source != 0) | (reserved != 2)", "1")],
-        {"rows", "memory"},
+        {"rows"},
     ),
     (
         "sat",
