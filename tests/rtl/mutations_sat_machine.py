@@ -44,16 +44,16 @@ MUTATIONS = [
     (
         "sat",
         [],
-        "dropped beat: an update reads a third tile over the first",
+        "handshake: an update asks for a third tile before the first has left",
         [Bug("accelsim_rtl.sat.updates", "(source != 0) | (reserved != 2)", "1")],
-        {"rows", "memory"},
+        {"rows"},
     ),
     (
         "sat",
         [],
         "wrong side: rows of the next tile pass SORE instead of columns",
         [Bug("accelsim_rtl.sat.copies", "backward.eq(~backward)", "backward.eq(0)")],
-        {"rows", "memory"},
+        {"rows", "beats", "memory"},
     ),
     (
         "sat",

@@ -1,4 +1,4 @@
-"""The machine `sat` beside its least preset: the size that is verified by default, another one, a workload."""
+"""The machine `sat` beside its least preset: the size that `verify` takes, another one, and a workload."""
 
 from __future__ import annotations
 

@@ -22,10 +22,14 @@ from accelsim.golden.momentum import Momentum
 from accelsim.prune.nm_masks import backward_mask, forward_mask
 from accelsim.prune.recipes import parse_all
 from accelsim.training.masking import Masking
+from accelsim.units.sat.images import Memory, blocks, matrix, strips
+from accelsim.units.sat.layer import Layer, training_step
+from accelsim.units.sat.machine import PRESETS as SAT
 from accelsim.units.sore import Sore
 from accelsim.units.step import pack, unpack
 from accelsim.units.transpose import Transpose
 from accelsim.units.wuve import Wuve, pack_beat, unpack_result
+from accelsim_rtl.entries.sat_golden import run
 from accelsim_rtl.kit.verify import verify
 from accelsim_rtl.units import find
 
@@ -132,3 +136,32 @@ def test_the_copy_for_the_backward_pass_is_that_of_torchs_mask(step, updated):
     kept = reduced(beats).reshape(2, 2 * SIDE // M, SIDE, N, 2).transpose(0, 2, 1, 3, 4)
     kept = kept.reshape(2 * SIDE, -1, N, 2)
     assert np.array_equal(kept, compact(weight.T, backward_mask(weight, N, M).T))
+
+
+def test_the_machines_update_leaves_torchs_weights_and_both_copies_in_memory(step):
+    """What golden expects of `sat`, which `verify` holds its RTL against, is torch's step."""
+    (gradient, before, slow), weight, velocity = step
+    machine = replace(SAT["tiny"], rows=SIDE, cols=SIDE, group=M, kept=N, constants=CONSTANTS)
+    memory = Memory(machine)
+    halves = np.zeros((1, 2 * SIDE), np.float16)
+    layer = Layer(
+        activations=halves, gradients=halves, weights=before.T.numpy(), velocities=slow.T.contiguous().numpy()
+    )
+    jobs = training_step(memory, layer, dict.fromkeys(("ff", "bp", "wu"), 0))
+    update = jobs.update
+    lines = dict(memory.lines)
+    rows = blocks(machine, gradient.T.contiguous().numpy(), 2 * SIDE)
+    lines |= {update.gradients + place: pack(line, 16) for place, line in enumerate(rows.tolist())}
+    written = run(machine, lines, [update])
+    for first, numbers in ((update.weights, weight), (update.velocities, velocity)):
+        found = matrix(
+            machine, written, first, rows=2 * SIDE, columns=2 * SIDE, pitch=update.pitch, narrow=False
+        )
+        assert np.array_equal(found, numbers.T.numpy())
+    forward = torch.where(forward_mask(weight, N, M), weight.half(), 0)
+    backward = torch.where(backward_mask(weight, N, M), weight.half(), 0).T.contiguous()
+    for first, copy in ((update.forward, forward), (update.backward, backward)):
+        image = strips(machine, NM.encode(copy.numpy(), N, M), 2)
+        assert [written[first + place] for place in range(len(image))] == [
+            pack(line, 16) for line in image.tolist()
+        ]

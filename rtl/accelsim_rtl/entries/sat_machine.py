@@ -27,6 +27,8 @@ from accelsim_rtl.sat.machine import Machine
 
 COUNTERS = ("jobs", "errors")
 FLOWS = ("os", "ws")
+MOST_STEPS = 64
+"""Along k of the longest product; buffers that hold more are not filled."""
 MOST_JOBS = 9
 """Pieces of a workload's products that a seed draws."""
 MOST_ROWS = 6
@@ -39,10 +41,10 @@ def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Tra
     """Products of both dataflows, dense and N:M, in several chunks; then a step, which has the rest."""
     memory = Memory(parameters)
     depth, group = parameters.depth, parameters.group
-    longer = int(generator.integers(group * depth + 1, group * (depth + 2)))
+    longer = min(MOST_STEPS, int(generator.integers(group * depth + 1, group * (depth + 2))))
     shapes = [
         ("os", parameters.kept, parameters.rows + 2, longer),
-        ("ws", parameters.kept, depth + 1, int(generator.integers(1, 3 * group))),
+        ("ws", parameters.kept, min(MOST_STEPS // 4, depth + 1), int(generator.integers(1, 3 * group))),
         ("ws", group, 2, int(generator.integers(1, 2 * group))),
     ]
     generator.shuffle(shapes)
@@ -66,7 +68,11 @@ def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Tra
         )
     first = _transaction(memory, found, {})
     before = dict(memory.lines)
-    m, k, n = (int(generator.integers(1, parameters.cols + 3)) for _ in range(3))
+    # Enough tiles for an update to be held up by what it writes.
+    cols = parameters.cols
+    m, k, n = (
+        int(generator.integers(*ends)) for ends in ((1, cols + 3), (2 * cols, 3 * cols), (cols, 2 * cols))
+    )
     layer = Layer(
         activations=_numbers(generator, (m, k)),
         gradients=_numbers(generator, (m, n)),
@@ -257,7 +263,7 @@ UNIT = Unit(
     expected=expected,
     cycles=cycles,
     took=_worked,
-    latency=lambda parameters: {"lines_per_clock": 1, "clocks_between_jobs": 3},
+    latency=lambda parameters: {"lines_per_clock": 1, "control_cycles_per_job": 3},
     memories=memories,
     after=after,
     replay=replay,
