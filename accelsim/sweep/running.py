@@ -24,7 +24,7 @@ from accelsim.sweep import store as stored
 from accelsim.sweep import work
 from accelsim.sweep.points import Point, search_of
 from accelsim.sweep.space import Space
-from accelsim.sweep.store import Store
+from accelsim.sweep.store import Store, one_line
 
 AHEAD = 4
 """Points that are handed out for each worker, so that none waits and a large sweep is not held in memory."""
@@ -146,7 +146,7 @@ class _Running:
             try:
                 digest, content = future.result()
             except Exception as error:  # whatever it is, the other models go on
-                self._broken[source] = f"{source.model} {source.recipe}: {_reason(error)}"
+                self._broken[source] = f"{source.model} {source.recipe}: {one_line(error)}"
                 continue
             self._store.keep_workload(source.key, digest, content)
             self._hashes[source] = digest
@@ -165,7 +165,7 @@ class _Running:
             try:
                 row, seconds = future.result()
             except Exception as error:  # as in tracing
-                self._broken[source] = f"{source.model} {source.recipe}: {_reason(error)}"
+                self._broken[source] = f"{source.model} {source.recipe}: {one_line(error)}"
                 continue
             key = self._accuracy_key(source)
             self._store.keep(key, f"{source.model} {source.recipe} accuracy", stored.DONE, row, seconds)
@@ -212,9 +212,9 @@ class _Running:
             row, seconds = future.result()
             status = stored.DONE
         except ValueError as error:
-            status, row = stored.REFUSED, {"error": _reason(error)}
+            status, row = stored.REFUSED, {"error": one_line(error)}
         except Exception as error:  # whatever it is, the other points go on
-            status, row = stored.FAILED, {"error": f"{type(error).__name__}: {_reason(error)}"}
+            status, row = stored.FAILED, {"error": f"{type(error).__name__}: {one_line(error)}"}
         self._simulated += 1
         self._store.keep(key, str(point), status, row, seconds)
         return status, row
@@ -256,10 +256,6 @@ class _Workers:
         )
         client: Client = self._started.enter_context(Client(address, timeout="10s", set_as_default=False))
         return client
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 def database_of(file: str | os.PathLike[str]) -> Path:

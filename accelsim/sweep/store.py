@@ -89,7 +89,7 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"{self._path}: {error}") from None
+            raise StoreError(f"{self._path}: {one_line(error)}") from None
 
 
 @contextmanager
@@ -105,7 +105,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Store]:
             finally:
                 connection.close()
         except sqlite3.Error as error:
-            raise StoreError(f"{path}: {error}") from None
+            raise StoreError(f"{path}: {one_line(error)}") from None
 
 
 def finished(path: str | os.PathLike[str]) -> int:
@@ -114,6 +114,11 @@ def finished(path: str | os.PathLike[str]) -> int:
         return 0
     with opened(path) as store:
         return len(store)
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says. SQLite repeats the statement that it cannot read, line breaks and all."""
+    return " ".join(str(error).split())
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -19,6 +19,7 @@ from accelsim import Systolic, run
 from accelsim.cli import main
 from accelsim.sweep import front, work
 from accelsim.sweep.points import Point
+from accelsim.sweep.store import StoreError, opened
 from accelsim.synthetic import gemm
 
 COMMAND = [sys.executable, "-m", "accelsim", "sweep"]
@@ -123,6 +124,18 @@ def test_a_file_that_is_no_database_is_left_as_it_is(written, capsys) -> None:
         assert main(["sweep", str(file), "--resume"]) == 2
         assert database.read_bytes() == content
         assert "space.sqlite" in capsys.readouterr().err
+
+
+def test_a_damaged_statement_that_the_database_repeats_is_one_line(tmp_path: Path) -> None:
+    database = tmp_path / "space.sqlite"
+    with opened(database):
+        pass
+    content = database.read_bytes()
+    assert content.count(b"content blob") == 1
+    database.write_bytes(content.replace(b"content blob", b'"ontent blob'))
+    with pytest.raises(StoreError, match="malformed database schema") as found, opened(database):
+        pass
+    assert "\n" not in str(found.value)
 
 
 @pytest.mark.slow
