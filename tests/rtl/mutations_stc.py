@@ -218,7 +218,7 @@ MUTATIONS = [
         [],
         "wrong end: a job is done before its last lines are answered",
         [Bug("accelsim_rtl.stc.machine", "& (unanswered == 0) & free", "& free")],
-        {"rows", "beats"},
+        {"rows", "beats", "memory"},
     ),
     (
         "stc",
