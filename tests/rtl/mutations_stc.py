@@ -225,7 +225,7 @@ MUTATIONS = [
         [],
         "wrong lines: metadata comes by single lines",
         [Bug("accelsim_rtl.stc.grouper", "payload.beats.eq(self.together)", "payload.beats.eq(1)")],
-        {"rows", "beats"},
+        {"rows", "beats", "memory"},
     ),
     (
         "stc",
