@@ -46,6 +46,9 @@ FORMS = (
     "spatten.value_selection:full",
     "spatten.value_product:eighth",
     "spatten.head:eighth",
+    "spatten.fetcher:channels",
+    "spatten.vector_store:eighth",
+    "spatten.shell:eighth",
     "kit.fifo:distributed",
     "kit.fifo:block",
     "kit.arbiter:four",
@@ -73,6 +76,7 @@ FORMS = (
     "stc.tile:eight,sparse=false",
     "stc.tile:sixteen",
     "stc.tile:sixteen,sparse=false",
+    "stc:eight",
 )
 
 

@@ -218,14 +218,14 @@ MUTATIONS = [
         [],
         "wrong end: a job is done before its last lines are answered",
         [Bug("accelsim_rtl.stc.machine", "& (unanswered == 0) & free", "& free")],
-        {"rows", "beats"},
+        {"rows", "beats", "memory"},
     ),
     (
         "stc",
         [],
         "wrong lines: metadata comes by single lines",
         [Bug("accelsim_rtl.stc.grouper", "payload.beats.eq(self.together)", "payload.beats.eq(1)")],
-        {"rows", "beats"},
+        {"rows", "beats", "memory"},
     ),
     (
         "stc",

@@ -121,6 +121,7 @@ class Machine(Gemm):
             ("busy", "Clocks in which a job was under way."),
         )
         sparse = [Field(name="sparse", sentence="A is 2:4.")] if self.sparse else []
+        even = ", an even number if sparse" if self.sparse and self.metadata_tiles > 1 else ""
         undefined = Field(name="undefined", access="ro", sentence="A code of the last job was none.")
         return RegisterMap(
             name="stc",
@@ -149,7 +150,7 @@ class Machine(Gemm):
                     name="tiles",
                     sentence="One or more of each.",
                     fields=(
-                        Field(name="rows", bits=self.count_bits, sentence="Of 16 rows of A."),
+                        Field(name="rows", bits=self.count_bits, sentence=f"Of 16 rows of A{even}."),
                         Field(name="columns", bits=self.count_bits, sentence="Of 8 columns of B."),
                     ),
                 ),
