@@ -48,7 +48,6 @@ FORMS = (
     "spatten.head:eighth",
     "spatten.fetcher:channels",
     "spatten.vector_store:eighth",
-    "spatten.shell:eighth",
     "kit.fifo:distributed",
     "kit.fifo:block",
     "kit.arbiter:four",

@@ -20,7 +20,7 @@ from accelsim.units.stc.gemm import LINE_BITS, LINE_BYTES
 from accelsim.units.stc.machine import PRESETS as MACHINES
 from accelsim.units.stc.machine import Machine, register_values
 from accelsim_rtl.axi.flat import Flat
-from accelsim_rtl.entries.shell import Driver
+from accelsim_rtl.entries.register_writes import write
 from accelsim_rtl.entries.stc_gemm import drawn_images, product, writes
 from accelsim_rtl.kit import simulators
 from accelsim_rtl.kit.register_texts import c_header, markdown
@@ -125,9 +125,9 @@ def gemms(parameters: Machine, seed: int) -> dict[str, Any]:
         jobs.append(
             {
                 "writes": [
-                    [word >> 32, word & 0xFFFFFFFF]
+                    list(word)
                     for register, fields in register_values(parameters, job).items()
-                    for word in Driver(parameters).write(register, **fields)
+                    for word in write(parameters.map, register, **fields)
                 ],
                 "results": [
                     [(beat >> LINE_BITS) * LINE_BYTES, _hex(beat & (1 << LINE_BITS) - 1)] for beat in beats

@@ -112,4 +112,4 @@ def test_verify_replays_a_workload(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main([*arguments, *settings, "--json", "-"]) == 0
     verdict = json.loads(capsys.readouterr().out)
     assert verdict["mismatches"] == verdict["cycle_difference"] == 0
-    assert "2 rows" in verdict["replayed"]
+    assert "1 rows of 1 of 1 layers" in verdict["replayed"]

@@ -32,11 +32,15 @@ def assert_passed(verdicts: list[Verdict]) -> None:
         assert verdict.checked > 100, lines
 
 
+FEWER_SEEDS = {machine: [1] for machine in ("spatten", "sat", "stc")}
+"""Of machines, whose every seed is as long as several of a unit, and has all that there is."""
+
+
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("name", UNITS)
 def test_every_unit_is_its_model_cycle_by_cycle(name: str, simulator: str) -> None:
-    unit = find(name)
-    assert_passed(verify(unit, unit.least, simulator=simulator, seeds=[0, 1, 2]))
+    unit, seeds = find(name), FEWER_SEEDS.get(name, [0, 1, 2])
+    assert_passed(verify(unit, unit.least, simulator=simulator, seeds=seeds))
 
 
 @pytest.mark.parametrize("registers", ["low_latency", "max_frequency"])

@@ -18,9 +18,9 @@ from accelsim.units.sat.machine import Machine as Parameters
 from accelsim.units.sat.model import Model
 from accelsim.workload import Attention, Matmul, Workload
 from accelsim_rtl.bench.memory import memory
+from accelsim_rtl.entries.register_writes import beats, write
 from accelsim_rtl.entries.sat_golden import Lines, jobs_of, run
 from accelsim_rtl.entries.sat_slices import LARGEST_GROUP, by_stage, numbers, weights_of
-from accelsim_rtl.entries.shell import ALL_BYTES, Driver
 from accelsim_rtl.kit.replay import Replayed, UnfitError, spread
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.sat.machine import Machine
@@ -160,16 +160,13 @@ def _transaction(memory: Memory, jobs: list[Job], before: Lines) -> Transaction:
     """A list of jobs, what a driver writes to begin it, and the lines that are new in memory."""
     parameters = memory.parameters
     first = memory.jobs(jobs)
-    driver = Driver(parameters)
     words = [
-        *driver.write("list", line=first),
-        *driver.write("jobs", count=len(jobs)),
-        *driver.write("control", start=1),
+        *write(parameters.map, "list", line=first),
+        *write(parameters.map, "jobs", count=len(jobs)),
+        *write(parameters.map, "control", start=1),
     ]
     new = [entry for entry in memory.lines.items() if entry[0] not in before]
-    return {
-        "s_axil_aw": [each >> WORD_BITS for each in words],
-        "s_axil_w": [each & (1 << WORD_BITS) - 1 | ALL_BYTES << WORD_BITS for each in words],
+    return beats(words) | {
         "s_axil_ar": [parameters.map.offsets[f"count_{name}"] for name in COUNTERS],
         "memory": [number for entry in new for number in entry],
     }

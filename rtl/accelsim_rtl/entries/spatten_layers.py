@@ -18,7 +18,7 @@ from accelsim.units.step import pack, unpack
 from accelsim_rtl.entries.register_writes import Written, beats, write
 from accelsim_rtl.kit.unit import Transaction
 
-MOST_KEYS, MOST_QUERIES, MOST_HEADS = 12, 4, 3
+MOST_KEYS, MOST_QUERIES, MOST_HEADS = 10, 3, 2
 SPREAD = 2.0
 """Standard deviation of the scores of a drawn head."""
 

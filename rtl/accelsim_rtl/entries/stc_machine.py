@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.units.registers import WORD_BITS, WORD_BYTES
+from accelsim.units.registers import WORD_BYTES
 from accelsim.units.stc import machine as unit
 from accelsim.units.stc.gemm import LINE_BITS, LINE_BYTES, Job
 from accelsim.units.stc.images import Images
 from accelsim.units.stc.machine import FAILED, UNDEFINED, job_of, register_values
 from accelsim.units.stc.machine import Machine as Parameters
 from accelsim_rtl.bench.memory import PLAIN_LATENCY, memory
-from accelsim_rtl.entries.shell import ALL_BYTES, Driver
+from accelsim_rtl.entries.register_writes import beats, write
 from accelsim_rtl.entries.stc_gemm import drawn_images, product, read_addresses, spoil, writes
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.stc.machine import Machine
@@ -43,16 +43,12 @@ def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Tra
 
 def _transaction(parameters: Parameters, made: Images) -> Transaction:
     """What software writes, and the images."""
-    driver = Driver(parameters)
     words = [
         word
         for register, fields in register_values(parameters, made.job).items()
-        for word in driver.write(register, **fields)
+        for word in write(parameters.map, register, **fields)
     ]
-    return {
-        "s_axil_aw": [word >> WORD_BITS for word in words],
-        "s_axil_w": [word & (1 << WORD_BITS) - 1 | ALL_BYTES << WORD_BITS for word in words],
-    } | dict(made.lines)
+    return beats(words) | dict(made.lines)
 
 
 def _read_registers(parameters: Parameters) -> list[str]:

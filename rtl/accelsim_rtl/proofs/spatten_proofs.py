@@ -12,7 +12,6 @@ from accelsim.units.fetcher import Fetcher as FetcherParameters
 from accelsim.units.prefix_sum import PrefixSum as PrefixSumParameters
 from accelsim.units.score_accumulator import ScoreAccumulator as ScoreAccumulatorParameters
 from accelsim.units.score_scale import ScoreScale as ScoreScaleParameters
-from accelsim.units.shell import PRESETS as SHELLS
 from accelsim.units.softmax import Softmax as SoftmaxParameters
 from accelsim.units.spatten import PRESETS as MACHINES
 from accelsim.units.topk import TopK as TopKParameters
@@ -279,12 +278,6 @@ PROOFS = (
         harness=lambda: StoreHalves(
             VectorStore(VectorStoreParameters(banks=2, lanes=1, operand_bits=2, lsb_bits=1, lines=2))
         ),
-    ),
-    Proof(
-        unit="spatten.shell",
-        claim=STREAM_RULE,
-        bounds="its registers alone; its units are proven by themselves",
-        harness=lambda: Harness(RegisterFile(SHELLS["tiny"].map)),
     ),
     Proof(
         unit="spatten",

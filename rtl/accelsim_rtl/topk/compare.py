@@ -41,21 +41,32 @@ class Compare(wiring.Component):
         smaller, larger = Signal(self.width, reset_less=True), Signal(self.width, reset_less=True)
         for lane in range(self.width):
             mine, copy = self.lanes[lane], held[lane // LANES_OF_A_COPY]
-            parts = [
-                self._both(mine[first : first + 2], copy[first : first + 2])
-                for first in range(0, self.bits, 2)
-            ]
+            parts = self._named(
+                m,
+                f"pairs_{lane}",
+                [
+                    self._both(mine[first : first + 2], copy[first : first + 2])
+                    for first in range(0, self.bits, 2)
+                ],
+            )
             if self.stages == 2:
                 parts = [
                     delayed(m, part, 1, name=f"part_{lane}_{index}")
                     for index, part in enumerate(self._halved(parts))
                 ]
             while len(parts) > 1:
-                parts = self._halved(parts)
+                parts = self._named(m, f"of_{len(parts)}_{lane}", self._halved(parts))
             below, above = parts[0]
             m.d.sync += [smaller[lane].eq(below & enabled[lane]), larger[lane].eq(above & enabled[lane])]
         m.d.comb += [self.smaller.eq(smaller), self.larger.eq(larger)]
         return m
+
+    @staticmethod
+    def _named(m, name, parts):
+        """The same as signals: what stands in an expression several times is written out as often."""
+        signals = [Signal(2, name=f"{name}_{index}") for index in range(len(parts))]
+        m.d.comb += [signal.eq(part) for signal, part in zip(signals, parts, strict=True)]
+        return signals
 
     @staticmethod
     def _both(mine, copy):
