@@ -163,7 +163,8 @@ def plotted(path: Path, rows: Sequence[Row], model: str) -> None:
 
     figure = Figure(figsize=(4 * len(MACHINES), 3.8), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, machine in zip(figure.subplots(1, len(MACHINES), sharey=True), MACHINES, strict=True):
+    panels = figure.subplots(1, len(MACHINES), sharey=True, squeeze=False)[0]
+    for axes, machine in zip(panels, MACHINES, strict=True):
         own = [row for row in rows if row["machine"] == machine]
         if not own:
             continue
