@@ -11,7 +11,9 @@ from typing import Any
 
 from accelsim.accelerators import find
 from accelsim.accuracy import prepare
+from accelsim.accuracy.calibration import calibrated
 from accelsim.models import load
+from accelsim.prune import pruned
 from accelsim.run import run
 from accelsim.trace import trace
 from accelsim.workload import Matmul, Workload
@@ -59,37 +61,60 @@ Row = dict[str, Any]
 
 def table(book: Any, model: str) -> None:
     """One row for each recipe and machine that is not there yet."""
-    print(f"{'recipe':<44} {'kept':>6} {'accuracy':>9}  cycles of dense, by machine", flush=True)
-    dense = _traced(load(model, seed=SEED), ())
-    for recipe in RECIPES[model]:
-        missing = [machine for machine in MACHINES if not book.has(recipe=recipe, machine=machine)]
-        if missing:
-            _recipe_rows(book, model, recipe, missing, dense)
+    missing = {
+        recipe: [machine for machine in MACHINES if not book.has(recipe=recipe, machine=machine)]
+        for recipe in RECIPES[model]
+    }
+    if any(missing.values()):
+        bench = _Bench(model)
+        for recipe, machines in missing.items():
+            if machines:
+                bench.add(book, recipe, machines)
     _print(book.rows)
     plotted(book.path.with_name(f"recipes_table_{model}.png"), book.rows, model)
 
 
-def _recipe_rows(book: Any, model: str, recipe: str, machines: Sequence[str], dense: Workload) -> None:
-    loaded = load(model, seed=SEED)
-    evaluation = prepare(loaded, recipe, seed=SEED, samples=SAMPLES[model])
-    accuracy = next((row["accuracy"] for row in book.rows if row["recipe"] == recipe), None)
-    accuracy = accuracy or _plain(evaluation.measure())
-    workload = _traced(loaded, evaluation.recipes)
-    for machine in machines:
-        target = find(machine)[2]
-        before, after = (run(each, target, baseline=False) for each in (dense, workload))
-        row = {
-            "recipe": recipe,
-            "machine": machine,
-            "kept": round(_weights(workload) / _weights(dense), 4),
-            "cycles": after.cycles,
-            "dense_cycles": before.cycles,
-            "dram_bytes": after.dram_bytes,
-            "dense_dram_bytes": before.dram_bytes,
-            "speedup": round(before.seconds / after.seconds, 4),
-            "accuracy": accuracy,
-        }
-        book.add(row, model=model, input=list(workload.notes)[:1], machines=list(MACHINES), seed=SEED)
+class _Bench:
+    """A model with its dense workload, and what its task gives for the dense weights: found once."""
+
+    def __init__(self, name: str) -> None:
+        self.model = load(name, seed=SEED)
+        self.task = prepare(self.model, seed=SEED, samples=SAMPLES[name]).task
+        self.outputs = self.task.outputs(self.model.module, _silent)
+        self.dense = _traced(self.model, ())
+        self.reports: dict[str, Any] = {}
+
+    def add(self, book: Any, recipe: str, machines: Sequence[str]) -> None:
+        """The rows of one recipe; its accuracy is that of rows that are there, else measured."""
+        recipes = calibrated(self.model, recipe, seed=SEED)
+        accuracy = next((row["accuracy"] for row in book.rows if row["recipe"] == recipe), None)
+        if accuracy is None:
+            module = self.model.module
+            with pruned(module, recipes, heads_per_sample=True):
+                accuracy = _plain(self.task.judged(self.outputs, self.task.outputs(module, _silent)))
+        workload = _traced(self.model, recipes)
+        for machine in machines:
+            target = find(machine)[2]
+            if machine not in self.reports:
+                self.reports[machine] = run(self.dense, target, baseline=False)
+            before, after = self.reports[machine], run(workload, target, baseline=False)
+            row = {
+                "recipe": recipe,
+                "machine": machine,
+                "kept": round(_weights(workload) / _weights(self.dense), 4),
+                "cycles": after.cycles,
+                "dense_cycles": before.cycles,
+                "dram_bytes": after.dram_bytes,
+                "dense_dram_bytes": before.dram_bytes,
+                "speedup": round(before.seconds / after.seconds, 4),
+                "accuracy": accuracy,
+            }
+            book.add(row, model=self.model.name, input=list(self.model.notes), seed=SEED)
+            print(f"{recipe:<44} {machine:<12} {row['speedup']:.3f}", flush=True)
+
+
+def _silent(samples: int) -> None:
+    """Progress that nobody is told."""
 
 
 def _plain(found: Any) -> Row:
@@ -113,6 +138,8 @@ def _weights(workload: Workload) -> int:
 
 
 def _print(rows: Sequence[Row]) -> None:
+    """One line a recipe."""
+    print(f"\n{'recipe':<44} {'kept':>6} {'accuracy':>9}  cycles of dense, by machine")
     for recipe in dict.fromkeys(row["recipe"] for row in rows):
         own = {row["machine"]: row for row in rows if row["recipe"] == recipe}
         any_row = next(iter(own.values()))
@@ -136,7 +163,8 @@ def plotted(path: Path, rows: Sequence[Row], model: str) -> None:
 
     figure = Figure(figsize=(4 * len(MACHINES), 3.8), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, machine in zip(figure.subplots(1, len(MACHINES), sharey=True), MACHINES, strict=True):
+    panels = figure.subplots(1, len(MACHINES), sharey=True, squeeze=False)[0]
+    for axes, machine in zip(panels, MACHINES, strict=True):
         own = [row for row in rows if row["machine"] == machine]
         if not own:
             continue
