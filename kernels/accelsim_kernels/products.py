@@ -33,8 +33,9 @@ CHUNK_ROWS = 64
 CHUNK_COLUMNS = 1024
 """Activations of a chunk: 256 KB in float32, a quarter of a second-level cache."""
 
-SERIAL_BYTES = 1 << 19
-"""Weights times rows below which threads cost more than they save: some 5 us, and more on a busy machine."""
+SERIAL_BYTES = 1 << 21
+"""Weights times rows below which threads cost more than they save: on a virtual machine one that sleeps wakes
+after 100 us and more, and by then a core alone has gone through a megabyte."""
 
 MOST_INT8_COLUMNS = (2**31 - 1) // 2**14
 """Products of two int8 that an int32 sum always holds."""
