@@ -24,11 +24,22 @@ def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Tra
     for _ in range(VISITS):
         pieces = int(generator.integers(1, min(parameters.pieces, MOST_PIECES) + 1))
         drawn.append((pieces, not generator.integers(3), int(generator.integers(1, MOST_READS + 1))))
-    return [_transaction(parameters, *each, generator) for each in drawn]
+    # Least significant parts wait for lines, and a read that only releases shows none: the half before is
+    # given back with its last line when they come next.
+    refined_next = [refined for _, refined, _ in drawn[1:]] + [False]
+    return [
+        _transaction(parameters, *each, not refined and not generator.integers(3), generator)
+        for each, refined in zip(drawn, refined_next, strict=True)
+    ]
 
 
 def _transaction(
-    parameters: Parameters, pieces: int, refined: bool, reads: int, generator: np.random.Generator
+    parameters: Parameters,
+    pieces: int,
+    refined: bool,
+    reads: int,
+    apart: bool,
+    generator: np.random.Generator,
 ) -> Transaction:
     fills = [Fill(pieces), *([Fill(pieces, least=True)] if refined else [])]
     ones, length = (1 << parameters.piece_bits) - 1, -(-parameters.piece_bits // 8)
@@ -37,20 +48,25 @@ def _transaction(
         "pieces": [
             int.from_bytes(generator.bytes(length), "little") & ones for _ in range(pieces * len(fills))
         ],
-        "reads": _reads(parameters, pieces, refined, reads, generator),
+        "reads": _reads(parameters, pieces, refined, reads, apart, generator),
     }
 
 
 def _reads(
-    parameters: Parameters, pieces: int, refined: bool, reads: int, generator: np.random.Generator
+    parameters: Parameters,
+    pieces: int,
+    refined: bool,
+    reads: int,
+    apart: bool,
+    generator: np.random.Generator,
 ) -> list[int]:
-    """All lines, or the second half of them; the last read releases, or one behind it does nothing else."""
+    """All lines, or the second half of them; the last read releases, or `apart` one behind it."""
     found = []
     for number in range(reads):
         first = int(generator.integers(2)) * (-(-pieces // parameters.banks) // 2)
         ends = number == reads - 1
         found.append(Read(pieces - first * parameters.banks, refined and ends, ends, first))
-    if not generator.integers(3):
+    if apart:
         found[-1:] = [found[-1]._replace(releases=False), Read(0, releases=True)]
     return [pack_read(parameters, read) for read in found]
 
