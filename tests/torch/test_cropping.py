@@ -49,21 +49,23 @@ def test_narrower_networks_have_the_parameters_that_are_asked_for(by: str, keep:
         assert max(shares) - min(shares) < 0.3
 
 
-def test_synflow_is_the_plain_loop_over_a_chain_of_two_layers() -> None:
+# With few weights left one round keeps others than four do, or twenty.
+@pytest.mark.parametrize(("keep", "rounds"), [(0.3, 4), (0.03, 1), (0.03, 4), (0.03, 20)])
+def test_synflow_is_the_plain_loop_over_a_chain_of_two_layers(keep: float, rounds: int) -> None:
     torch.manual_seed(1)
     first, last = nn.Linear(784, 5, bias=False), nn.Linear(5, 3, bias=False)
     module = nn.Sequential(nn.Flatten(), first, nn.ReLU(), last)
-    found = synflow(module, 0.3, rounds=4)
+    found = synflow(module, keep, rounds=rounds)
     a, b = (module[index].weight.detach().double().abs().numpy() for index in (1, 3))
-    for number in range(1, 5):
+    for number in range(1, rounds + 1):
         # R = sum of b (a 1): by hand, dR/db = a's row sums, dR/da = b's column sums.
         scores = a * b.sum(axis=0)[:, None], b * a.sum(axis=1)[None, :]
-        keep = max(1, int((a.size + b.size) * 0.3 ** (number / 4) + 1e-9))
-        least = np.sort(np.concatenate([each.ravel() for each in scores]))[-keep]
+        left = max(1, int((a.size + b.size) * keep ** (number / rounds) + 1e-9))
+        least = np.sort(np.concatenate([each.ravel() for each in scores]))[-left]
         a, b = a * (scores[0] >= least), b * (scores[1] >= least)
     assert found["1"] == pytest.approx((a > 0).mean())
     assert found["3"] == pytest.approx((b > 0).mean())
-    assert (a > 0).sum() + (b > 0).sum() == int(0.3 * (a.size + b.size))
+    assert (a > 0).sum() + (b > 0).sum() == int(keep * (a.size + b.size))
 
 
 def test_even_densities_are_as_many_weights_of_every_layer_that_has_them() -> None:
