@@ -53,8 +53,9 @@ def sweep(
     """Visit every point of the space, in order; those that the database holds are taken from there.
 
     `scheduler`: address of a Dask scheduler; None starts `workers` processes here (default: one a core).
-    `progress(finished, known, seconds left)` is called after each point. Raises ValueError for a mistake in
-    the space, StoreError for a database that cannot be used, OSError where no scheduler answers.
+    `progress(finished, known, seconds left)` is called after each point, with nan before two are simulated.
+    Raises ValueError for a mistake in the space, StoreError for a database that cannot be used, OSError where
+    no scheduler answers.
     """
     sources = work.sources(space)
     with stored.opened(database) as store, _Workers(scheduler, workers) as hands:
@@ -85,7 +86,7 @@ class _Running:
         self._broken: dict[work.Source, str] = {}
         self._accuracy: dict[work.Source, dict[str, Any]] = {}
         self._content: dict[str, Future] = {}
-        self._started, self._done, self._known, self._simulated = time.monotonic(), 0, 0, 0
+        self._done, self._known, self._simulated, self._first_answer = 0, 0, 0, float("nan")
 
     def visit(self, points: Sequence[Point], visited: dict[Point, Visited]) -> None:
         """Fill in what becomes of each point."""
@@ -128,9 +129,9 @@ class _Running:
     def _count(self, points: int) -> None:
         self._done += points
         if self._progress:
-            spent = time.monotonic() - self._started
-            rate = self._simulated / spent if self._simulated else 0.0
-            left = (self._known - self._done) / rate if rate else float("nan")
+            # The first answer took the start of the workers and compilation, which no later one takes.
+            spent, later = time.monotonic() - self._first_answer, self._simulated - 1
+            left = (self._known - self._done) * spent / later if later > 0 else float("nan")
             self._progress(self._done, self._known, left)
 
     def _trace(self, sources: Sequence[work.Source]) -> None:
@@ -215,6 +216,8 @@ class _Running:
             status, row = stored.REFUSED, {"error": one_line(error)}
         except Exception as error:  # whatever it is, the other points go on
             status, row = stored.FAILED, {"error": f"{type(error).__name__}: {one_line(error)}"}
+        if not self._simulated:
+            self._first_answer = time.monotonic()
         self._simulated += 1
         self._store.keep(key, str(point), status, row, seconds)
         return status, row

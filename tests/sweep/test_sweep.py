@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import signal
 import sqlite3
@@ -17,7 +18,7 @@ import pytest
 
 from accelsim import Systolic, run
 from accelsim.cli import main
-from accelsim.sweep import front, work
+from accelsim.sweep import front, read_space, sweep, work
 from accelsim.sweep.points import Point
 from accelsim.sweep.store import StoreError, opened
 from accelsim.synthetic import gemm
@@ -46,6 +47,21 @@ def results(file: Path) -> list[tuple[str, str]]:
     """Words and status of what the database of a sweep file holds."""
     with sqlite3.connect(f"file:{file.with_suffix('.sqlite')}?mode=ro", uri=True) as connection:
         return connection.execute("select words, status from results").fetchall()
+
+
+def test_the_time_left_is_told_by_the_pace_after_the_start(written, tmp_path: Path) -> None:
+    """The first point waits for a worker to start and to compile: by its pace the others took minutes."""
+    told: list[tuple[int, int, float]] = []
+    sweep(
+        read_space(written(SMALL)),
+        tmp_path / "space.sqlite",
+        workers=1,
+        progress=lambda *state: told.append(state),
+    )
+    assert [(done, known) for done, known, _ in told] == [(done, 8) for done in range(1, 9)]
+    assert math.isnan(told[0][2])
+    assert all(left >= 0 for _, _, left in told[1:])
+    assert told[-1][2] == 0
 
 
 def test_every_point_is_what_run_says(written, tmp_path: Path) -> None:
