@@ -126,7 +126,7 @@ class Rows:
             self.wants_least = False
         if chosen is not None:
             self.row, self.asks = chosen, True
-            self.wants_least = chosen.least and not self._asked
+            self.wants_least |= chosen.least and not self._asked
             self._asked |= chosen.least
             self._next += first_pass
             if chosen.last:

@@ -45,6 +45,14 @@ from accelsim_rtl.proofs.fetched import FetchedBeats, StoreHalves
 from accelsim_rtl.proofs.product_beats import ProductBeats
 from accelsim_rtl.proofs.promised_lines import PromisedLines, ShortPipeline
 from accelsim_rtl.proofs.prover import Proof
+from accelsim_rtl.proofs.running import (
+    RunningGather,
+    RunningJobs,
+    RunningRequests,
+    RunningResults,
+    RunningRows,
+    RunningTokens,
+)
 from accelsim_rtl.proofs.score_accumulator_store import ScoreAccumulatorStore
 from accelsim_rtl.proofs.selected_lines import SelectedLines
 from accelsim_rtl.proofs.topk_streams import TopKStore, TopKThreshold
@@ -282,8 +290,24 @@ PROOFS = (
     Proof(
         unit="spatten",
         claim=STREAM_RULE,
-        bounds="its registers alone; its units are proven by themselves",
+        bounds="its registers",
         harness=lambda: Harness(RegisterFile(MACHINES["tiny"].map)),
+    ),
+    *(
+        Proof(
+            unit="spatten",
+            claim=STREAM_RULE,
+            bounds=f"its {part}, preset tiny, while a layer runs",
+            harness=lambda made=harness: made(MACHINES["tiny"]),
+        )
+        for part, harness in (
+            ("gatherers", RunningGather),
+            ("jobs", RunningJobs),
+            ("tokens of jobs", RunningTokens),
+            ("rows", RunningRows),
+            ("requests for V", RunningRequests),
+            ("results", RunningResults),
+        )
     ),
     Proof(
         unit="spatten.prefix_sum",

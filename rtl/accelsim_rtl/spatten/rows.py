@@ -102,7 +102,9 @@ class Rows(Component):
         with m.Elif(self.query_requests.ready):
             m.d.sync += asks.eq(0)
         with m.If(returns):
-            m.d.sync += [asked.eq(1), self.least.valid.eq(~asked)]
+            m.d.sync += asked.eq(1)
+        with m.If(returns & ~asked):
+            m.d.sync += self.least.valid.eq(1)
         with m.Elif(self.least.ready):
             m.d.sync += self.least.valid.eq(0)
         m.d.sync += following.eq(following + enters)
