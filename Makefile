@@ -52,7 +52,7 @@ test-plain: $(DEV)
 # on the lowest. Old packages may warn on newer neighbours.
 test-lowest: $(DEV)
 	$(PIP) uv
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/lowest
+	$(BIN)/uv venv --quiet --clear --seed --python $(BIN)/python $(VENV)/lowest
 	$(BIN)/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct --editable '.[dev]'
 	$(BIN)/python tests/installed.py
 	env -u MAKEFLAGS -u MFLAGS $(VENV)/lowest/bin/python -m pytest $(QUICK) -W default $(PYTEST_ARGS)

@@ -66,11 +66,16 @@ def test_import_brings_numpy_and_numba_only() -> None:
     assert in_python(code) == "[]"
 
 
-def test_import_takes_less_than_a_second() -> None:
+def test_import_costs_little_more_than_that_of_numba() -> None:
     # Processor time of the second of two imports: the first may have to compile to bytecode.
-    code = "import time; start = time.process_time(); import accelsim; print(time.process_time() - start)"
-    in_python(code)
-    assert float(in_python(code)) < 1.0
+    def seconds(module: str) -> float:
+        code = (
+            f"import time; start = time.process_time(); import {module}; print(time.process_time() - start)"
+        )
+        in_python(code)
+        return float(in_python(code))
+
+    assert seconds("accelsim") < 4 * seconds("numba")
 
 
 def test_a_simulation_needs_no_torch() -> None:

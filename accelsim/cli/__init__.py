@@ -10,7 +10,7 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return status if isinstance(status, int) else 0
         except ClickError as error:
-            return _mistake(_spelled_out(error.format_message(), given))  # type: ignore[attr-defined]
+            return _mistake(_spelled_out(error, given))
         except (KeyboardInterrupt, typer.Abort):
             return INTERRUPTED
         except BrokenPipeError:
@@ -90,12 +90,19 @@ def _root(
         raise typer.Exit
 
 
-def _spelled_out(message: str, arguments: Sequence[str]) -> str:
-    """The parser's message; a negative number in a size's place looks like an option to it."""
-    if not re.match(r"No such option: -\d", message):
-        return message
-    word = next(word for word in arguments if re.match(r"-\d", word))
-    return f"a size must be a whole number >= 1, not {word}"
+def _spelled_out(error: Any, arguments: Sequence[str]) -> str:
+    """The parser's message, in the same words by every version of it for what is no option.
+
+    A negative number in a size's place looks like an option to it.
+    """
+    name: str | None = getattr(error, "option_name", None)
+    if type(error).__name__ != "NoSuchOption" or name is None:
+        return str(error.format_message())
+    if re.match(r"-\d", name):
+        word = next(word for word in arguments if re.match(r"-\d", word))
+        return f"a size must be a whole number >= 1, not {word}"
+    near = ", ".join(error.possibilities or ())
+    return f"No such option: {name}" + (f"; did you mean {near}?" if near else "")
 
 
 def _mistake(message: str) -> int:

@@ -82,13 +82,15 @@ class Source:
     @cached_property
     def pruning(self) -> tuple[Recipe, ...]:
         """The recipes; those that need it are calibrated, once for the trace and the evaluation."""
-        from accelsim.accuracy.calibration import calibrated
         from accelsim.prune import parse_all
 
         if self.is_workload or self.is_network or self.train:
             return parse_all(self.recipes)
         with self._foreign_code(), progress(f"{self.model}: pruning") as told:
-            return calibrated(self.loaded, self.recipes, seed=self.seed, text=self.text, told=told)
+            model = self.loaded  # first: it says in one line that torch is missing
+            from accelsim.accuracy.calibration import calibrated
+
+            return calibrated(model, self.recipes, seed=self.seed, text=self.text, told=told)
 
     def workload(self, recipes: Sequence[str | Recipe] | None = None) -> Workload:
         """Read or trace, under other `recipes` if given. ValueError for whatever the user got wrong."""
@@ -131,10 +133,11 @@ class Source:
 
     def evaluation(self, samples: int | None) -> Evaluation:
         """How the accuracy will be measured, with the data for it. ValueError if it cannot be."""
-        from accelsim.accuracy import prepare
-
         with self._foreign_code(), step(f"{self.model}: fetching what it is evaluated on"):
-            return prepare(self.loaded, self.pruning or None, seed=self.seed, samples=samples)
+            model = self.loaded  # as above
+            from accelsim.accuracy import prepare
+
+            return prepare(model, self.pruning or None, seed=self.seed, samples=samples)
 
     def accuracy(self, evaluation: Evaluation) -> Accuracy:
         """Measure it, dense and pruned."""

@@ -6,7 +6,9 @@ names only the shapes are known: `networks()` lists them, and `network()` gives 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accelsim.extras import MissingExtraError, require
@@ -37,6 +39,8 @@ def load(
     """The model that `spec` names, with inputs; see `accelsim.models.loading.load`."""
     if spec in networks():
         raise ValueError(f"model {spec!r} has shapes only, and no weights to load")
+    if re.fullmatch(r"[\w-]+", spec) and spec not in registry.known() and not Path(spec).exists():
+        raise ValueError(registry.refusal(spec))
     require("loading a model", "torch")
     from accelsim.models import loading
 
