@@ -7,6 +7,7 @@ read one bit a clock, because it has more ports than a package has pins: paths f
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -24,6 +25,10 @@ WISHED_MHZ = 200
 
 KEEP_COPIES = "setattr -set keep 1 a:keep=1 %ci1:+[Q] a:keep=1 %d"
 """Registers whose wires are to be kept: Yosys keeps the wires alone, and makes equal registers one."""
+
+
+ZEROS = re.compile(r"^  initial begin : \w+\n    integer word;\n    for \([^\n]*'h0+;\n  end\n", re.M)
+"""Loops of zeros in `verilog`: memories of these families begin so, and Yosys would take a cell a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +132,7 @@ def versions(*, route: bool) -> dict[str, str]:
 
 
 def _yosys(folder: Path, text: str, top: str, command: str, *after: str) -> None:
-    (folder / "design.v").write_text(text)
+    (folder / "design.v").write_text(ZEROS.sub("", text))
     script = [
         "read_verilog design.v",
         # Unchecked: cells of the family are not known before `command` reads them, and checks.
