@@ -27,7 +27,7 @@ KEEP_COPIES = "setattr -set keep 1 a:keep=1 %ci1:+[Q] a:keep=1 %d"
 """Registers whose wires are to be kept: Yosys keeps the wires alone, and makes equal registers one."""
 
 
-ZEROS = re.compile(r"^  initial begin : \w+\n    integer word;\n    for \([^\n]*'h0+;\n  end\n", re.M)
+ZEROS = re.compile(r"^  initial begin : \w+\n    integer \w+;\n    for \([^\n]*'h0+;\n  end\n", re.M)
 """Loops of zeros in `verilog`: memories of these families begin so, and Yosys would take a cell a word."""
 
 

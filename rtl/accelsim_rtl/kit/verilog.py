@@ -169,11 +169,14 @@ def _zeroed(text: str) -> str:
 
     def loop(memory: re.Match[str]) -> str:
         name, words = memory["name"], int(memory["last"]) + 1
-        label = f"{name}_zeros"
-        while label in text:
-            label += "_"
-        every = f"for (word = 0; word < {words}; word = word + 1) {name}[word] = {memory['zero']};"
-        return f"{memory['memory']}  initial begin : {label}\n    integer word;\n    {every}\n  end\n"
+        place = f"{name}_place"
+        while place in text:
+            place += "_"
+        every = f"for ({place} = 0; {place} < {words}; {place} = {place} + 1)"
+        return (
+            f"{memory['memory']}  initial begin : {place}s\n    integer {place};\n"
+            f"    {every} {name}[{place}] = {memory['zero']};\n  end\n"
+        )
 
     return _FIRST_ZERO.sub(loop, text)
 
