@@ -27,7 +27,8 @@ def test_a_critical_path_is_named_by_its_ends_and_its_nets() -> None:
         {"type": "clk-to-q", "delay": 0.5, "from": end("a"), "to": end("a")},
         {"type": "routing", "delay": 1.25, "net": "unit.sum$carry", "from": end("a"), "to": end("b")},
         {"type": "logic", "delay": 0.25, "from": end("b"), "to": end("b")},
-        {"type": "routing", "delay": 1.0, "net": "unit.sum", "from": end("b"), "to": end("c")},
+        {"type": "routing", "delay": 0.5, "net": "unit.sum_CCU2C_S0_COUT", "from": end("b"), "to": end("b")},
+        {"type": "routing", "delay": 0.5, "net": "unit.sum", "from": end("b"), "to": end("c")},
         {"type": "setup", "delay": 0.0, "from": end("c"), "to": end("c")},
     ]
     assert named_path(steps) == {

@@ -162,7 +162,8 @@ def _place(folder: Path, seed: int) -> tuple[float, dict[str, Any]]:
 def named_path(steps: list[dict[str, Any]]) -> dict[str, Any]:
     """A path of nextpnr's report: the cells at its ends, its nets, and its ns in logic and in wires."""
     wires = [step for step in steps if step["type"] == "routing"]
-    nets = dict.fromkeys(step["net"].partition("$")[0] for step in wires)
+    # Yosys names the parts of a carry chain after all parts before them.
+    nets = dict.fromkeys(re.split(r"\$|_CCU2C", step["net"], maxsplit=1)[0] for step in wires)
     return {
         "from": steps[0]["from"]["cell"],
         "to": steps[-1]["to"]["cell"],
