@@ -4,13 +4,15 @@
 
 Cells as Yosys counts them; the clock is the median of the placer seeds of nextpnr, with registers before and
 behind the ports; the critical path is that of the median. A form takes minutes of CPU; its row is added to
-the file, or replaced there, as it comes. Without a name: all of FORMS. Nothing here is a test.
+the file, or replaced there, as it comes; `--clock-only` keeps cells that were counted of the same Verilog.
+Without a name: all of FORMS. Nothing here is a test.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -83,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("forms", nargs="*", metavar="UNIT[:PRESET][,KEY=VALUE]...", default=FORMS)
     parser.add_argument("--seeds", type=int, default=3, help="of the placer; 0: cells alone, no clock")
-    parser.add_argument("--clock-only", action="store_true", help="keep the cells of rows that are there")
+    parser.add_argument("--clock-only", action="store_true", help="keep cells of the same Verilog")
     parser.add_argument("--date", default=datetime.date.today().isoformat())
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     given = parser.parse_args()
@@ -107,16 +109,16 @@ def chosen(form: str) -> tuple[Unit, Any]:
 def measure(unit: Unit, parameters: Any, *, seeds: int, cells: dict[str, Any]) -> dict[str, Any]:
     """Cells in both families and the clock of one unit.
 
-    cells: an older row of the same form, whose cells are kept; empty to count them. ValueError if it is of
-    other parameters.
+    cells: an older row of the same form, whose cells are kept where they are of the same Verilog; empty to
+    count them. `verilog`: of each family the SHA-256 of the text that was counted.
     """
-    row: dict[str, Any] = {"unit": unit.name, "parameters": as_dict(parameters)}
-    if cells and cells["parameters"] != row["parameters"]:
-        raise ValueError(f"cells to keep must be of {row['parameters']}, not {cells['parameters']}")
+    row: dict[str, Any] = {"unit": unit.name, "parameters": as_dict(parameters), "verilog": {}}
     for target in COUNTED:
         component = unit.instance(parameters, target=target)
         text = verilog(component, unit.top)
-        row[target] = cells.get(target) or synthesis.synthesise(text, unit.top, target)
+        row["verilog"][target] = digest = hashlib.sha256(text.encode()).hexdigest()
+        same = cells.get("verilog", {}).get(target) == digest
+        row[target] = cells[target] if same else synthesis.synthesise(text, unit.top, target)
         if target == "ecp5" and seeds:
             row |= synthesis.route(text, unit.top, ports(component), seeds=seeds)
     return row | {"versions": {"accelsim": accelsim.__version__} | synthesis.versions(route=bool(seeds))}

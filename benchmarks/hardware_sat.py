@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# Parts that are not asked for are not elaborated.
 """What `sat:paper` occupies on the XCVU9P of the paper's board: cells of each part by Yosys, times its count.
 
     python benchmarks/hardware_sat.py [--parts PART...] [--date YYYY-MM-DD] [-o FILE]

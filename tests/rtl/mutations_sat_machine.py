@@ -58,6 +58,24 @@ MUTATIONS = [
     (
         "sat",
         [],
+        "wrong side: the same in RTL and step model: the counter of clocks that the array works counts folds",
+        [
+            Bug(
+                "accelsim_rtl.sat.machine",
+                "count_works_value.eq(products.works)",
+                "count_works_value.eq(products.folds)",
+            ),
+            Bug(
+                "accelsim.units.sat.model",
+                '"works": found["works"],\n            "busy"',
+                '"works": found["folds"],\n            "busy"',
+            ),
+        ],
+        {"beats"},
+    ),
+    (
+        "sat",
+        [],
         "latency off by one in cycles()",
         [
             Bug(

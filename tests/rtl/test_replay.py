@@ -13,8 +13,11 @@ pytest.importorskip("amaranth")
 
 from accelsim import synthetic
 from accelsim.cli import main
+from accelsim.golden.metadata import from_cutlass
+from accelsim.golden.two_four import decode
 from accelsim.units.sore import Sore
 from accelsim.workload import Attention, Workload
+from accelsim_rtl.entries.stc_slices import pruned_images
 from accelsim_rtl.entries.topk import rows_of
 from accelsim_rtl.kit.replay import MOST_ROWS, MOST_TILES, UnfitError, group_tiles, score_rows, spread
 from accelsim_rtl.units import find
@@ -140,3 +143,29 @@ def test_shares_are_even_and_never_more_than_there_is() -> None:
     assert spread([100, 2, 100], 32) == [15, 2, 15]
     assert spread([5, 5, 5], 2) == [1, 1, 0]
     assert spread([], 4) == []
+
+
+@pytest.mark.parametrize("changes", [{}, {"a_type": "f16", "b_type": "f16"}], ids=["int8", "fp16"])
+def test_the_tensor_cores_images_are_blocks_of_the_workloads_mask(changes: dict[str, str]) -> None:
+    parameters = replace(find("stc").presets["tiny"], **changes)
+    form, rows = parameters.form, 16 * parameters.metadata_tiles
+    made, sentence = pruned_images(parameters, WEIGHTS, drawn())
+    assert sentence.startswith(f"{len(made)} of ")
+    mask = WEIGHTS.layers[0].mask.unpack()
+    whole = np.pad(mask, ((0, -len(mask) % rows), (0, 0)))
+    for each in made:
+        raw = {
+            name: b"".join(line.to_bytes(16, "little") for line in each.lines[name]) for name in each.lines
+        }
+        words = np.frombuffer(raw["codes"], f"<i{form.word_bits // 8}")
+        codes = from_cutlass(words.reshape(rows, -1), form)
+        values = np.frombuffer(raw["a"], f"u{form.element_bits // 8}").reshape(*codes.shape, form.kept)
+        kept = decode(values, codes, form)[:, : mask.shape[1]] != 0
+        assert kept.any()
+        assert any((kept == whole[first : first + rows]).all() for first in range(0, len(whole), rows))
+
+
+def test_a_dense_tensor_core_replays_no_pruned_weights() -> None:
+    parameters = replace(find("stc").presets["tiny"], sparse=False)
+    with pytest.raises(UnfitError, match="sparse must be true to replay pruned weights"):
+        pruned_images(parameters, WEIGHTS, drawn())

@@ -18,11 +18,13 @@ pytest.importorskip("cocotb")
 
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from accelsim.parameters import as_dict
 from accelsim_rtl.kit.folder import contents, fields
 from accelsim_rtl.kit.ports import describe, packed
+from accelsim_rtl.kit.synthesis import ZEROS
 from accelsim_rtl.kit.verilog import verilog
 from accelsim_rtl.units import UNITS, find
 
@@ -93,6 +95,45 @@ class Reserved(wiring.Component):
         final, other = Signal(4, name="final"), Signal(4, name="final_")
         m.d.sync += [final.eq(self.a), other.eq(final + 1), self.b.eq(other)]
         return m
+
+
+class Table(wiring.Component):
+    """Two memories of four words, one of zeros."""
+
+    def __init__(self) -> None:
+        super().__init__({"place": In(2), "word": Out(5)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        found = []
+        for name, words in (("zeros", []), ("primes", [2, 3, 5, 7])):
+            m.submodules[name] = memory = Memory(shape=5, depth=4, init=words)
+            memory.write_port().en.eq(0)
+            port = memory.read_port(domain="comb")
+            m.d.comb += port.addr.eq(self.place)
+            found.append(port.data)
+        m.d.comb += self.word.eq(found[0] | found[1])
+        return m
+
+
+def test_a_memory_of_zeros_is_a_loop_that_sets_all_of_them(tmp_path: Path) -> None:
+    text = verilog(Table(), "pair")
+    assert text.count("zeros[zeros_place] = 5'h00;") == 1
+    assert text.count("primes[3] = 5'h07;") == 1
+    bench = """
+module bench;
+  reg [1:0] place = 0;
+  wire [4:0] word;
+  pair unit(.clk(1'b0), .rst(1'b0), .place(place), .word(word));
+  initial begin repeat (4) begin #1 $display("%d", word); place = place + 1; end end
+endmodule
+"""
+    (tmp_path / "bench.v").write_text(text + bench)
+    words = ["iverilog", "-g2005", "-s", "bench", "-o", "bench", "bench.v"]
+    subprocess.run(words, cwd=tmp_path, check=True)
+    shown = subprocess.run(["vvp", "bench"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert shown.split() == ["2", "3", "5", "7"]
+    assert "zeros[zeros_place]" not in ZEROS.sub("", text)
 
 
 def test_words_of_the_language_are_no_names() -> None:

@@ -101,27 +101,23 @@ class Machine(SatArray):
         rows, most = gcd(self.tile_groups * kept, self.rows), HALF // self.stored_index_bits
         return max(count for count in range(1, most + 1) if rows % count == 0)
 
+    @property
+    def _bus(self) -> dict[str, int]:
+        """What both masters are built with."""
+        own = ("address_bits", "burst_beats", "outstanding")
+        return {"data_bits": self.line_bits, "count_bits": COUNT_BITS} | {
+            name: getattr(self, name) for name in own
+        }
+
     @cached_property
     def reader(self) -> ReadMaster:
         """Memory to buffers."""
-        return ReadMaster(
-            address_bits=self.address_bits,
-            data_bits=self.line_bits,
-            burst_beats=self.burst_beats,
-            outstanding=self.outstanding,
-            count_bits=COUNT_BITS,
-        )
+        return ReadMaster(**self._bus)
 
     @cached_property
     def writer(self) -> WriteMaster:
         """Results to memory."""
-        return WriteMaster(
-            address_bits=self.address_bits,
-            data_bits=self.line_bits,
-            burst_beats=self.burst_beats,
-            outstanding=self.outstanding,
-            count_bits=COUNT_BITS,
-        )
+        return WriteMaster(**self._bus)
 
     @cached_property
     def wuve(self) -> Wuve:

@@ -25,7 +25,8 @@ from accelsim_rtl.kit.replay import Replayed, UnfitError, spread
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.sat.machine import Machine
 
-COUNTERS = ("jobs", "errors")
+COUNTERS = ("jobs", "errors", "folds", "works")
+"""Those whose values golden knows, however memory and driver wait."""
 FLOWS = ("os", "ws")
 MOST_STEPS = 64
 """Along k of the longest product; buffers that hold more are not filled."""
@@ -188,15 +189,17 @@ def _jobs(parameters: Parameters, transaction: Transaction, lines: Lines) -> lis
 
 
 def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[str, list[int]]:
-    """Answers of the bus; no job fails, and jobs are counted. Results are expected in memory."""
+    """Answers of the bus, and counters behind each list; no job fails. Results are expected in memory."""
     found: dict[str, list[int]] = {name: [] for name in ("done", "s_axil_b", "s_axil_r")}
-    lines, ended = _lines(transactions), 0
+    lines, counted = _lines(transactions), dict.fromkeys(COUNTERS, 0)
     for each in transactions:
-        count = len(_jobs(parameters, each, lines))
-        ended += count
-        found["done"] += [0] * count
+        jobs = _jobs(parameters, each, lines)
+        counted["jobs"] += len(jobs)
+        counted["folds"] += sum(job.folds for job in jobs if isinstance(job, Product))
+        counted["works"] += works(parameters, jobs)
+        found["done"] += [0] * len(jobs)
         found["s_axil_b"] += [0] * len(each["s_axil_aw"])
-        found["s_axil_r"] += [ended, 0]
+        found["s_axil_r"] += counted.values()
     return found
 
 

@@ -58,9 +58,13 @@ def drawn_images(
             operands = _operands(parameters, *size, generator)
             base = place + int(generator.integers(LARGEST_GAP))
             found.append(images(parameters, *operands, sparse=size[-1], base=base))
-            job = found[-1].job
-            place = job.d + job.row_tiles * job.column_tiles * ROWS * COLUMNS // WORDS_OF_A_LINE
+            place = found[-1].job.d + result_lines(found[-1].job)
     return found
+
+
+def result_lines(job: Job) -> int:
+    """Lines of D."""
+    return job.row_tiles * job.column_tiles * ROWS * COLUMNS // WORDS_OF_A_LINE
 
 
 def spoil(made: Images, generator: np.random.Generator) -> None:
@@ -72,14 +76,14 @@ def spoil(made: Images, generator: np.random.Generator) -> None:
 def _operands(
     parameters: Parameters, rows: int, columns: int, k: int, sparse: bool, generator: np.random.Generator
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    a, b = (_elements(parameters, (count, k), generator) for count in (rows, columns))
+    a, b = (drawn_elements(parameters, (count, k), generator) for count in (rows, columns))
     if sparse:
         kept = select_nm(generator.random(a.shape).astype(np.float32), 2, 4)
         a = np.where(kept, a, 0).astype(a.dtype)
     return a, b
 
 
-def _elements(
+def drawn_elements(
     parameters: Parameters, shape: tuple[int, int], generator: np.random.Generator
 ) -> npt.NDArray[Any]:
     """Raw elements."""

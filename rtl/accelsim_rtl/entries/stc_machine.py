@@ -16,9 +16,12 @@ from accelsim.units.stc.gemm import LINE_BITS, LINE_BYTES, Job
 from accelsim.units.stc.images import Images
 from accelsim.units.stc.machine import FAILED, UNDEFINED, job_of, register_values
 from accelsim.units.stc.machine import Machine as Parameters
+from accelsim.workload import Workload
 from accelsim_rtl.bench.memory import PLAIN_LATENCY, memory
 from accelsim_rtl.entries.register_writes import beats, write
 from accelsim_rtl.entries.stc_gemm import drawn_images, product, read_addresses, spoil, writes
+from accelsim_rtl.entries.stc_slices import pruned_images
+from accelsim_rtl.kit.replay import Replayed
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.stc.machine import Machine
 
@@ -36,6 +39,17 @@ def stimulus(parameters: Parameters, generator: np.random.Generator) -> list[Tra
     """GEMMs with their images in one memory; behind the last one registers are read."""
     drawn = drawn_images(parameters, generator, SIZES)
     spoil(drawn[-1], generator)
+    return _work(parameters, drawn)
+
+
+def replay(parameters: Parameters, workload: Workload, generator: np.random.Generator) -> Replayed:
+    """GEMMs of pieces of the workload's 2:4 weights, as `entries.stc_slices` draws them."""
+    drawn, sentence = pruned_images(parameters, workload, generator)
+    return Replayed(transactions=_work(parameters, drawn), sentence=sentence)
+
+
+def _work(parameters: Parameters, drawn: list[Images]) -> list[Transaction]:
+    """A job after the other; behind the last one registers are read."""
     work = [_transaction(parameters, made) for made in drawn]
     work[-1]["s_axil_ar"] = [parameters.map.offsets[name] for name in _read_registers(parameters)]
     return work
@@ -171,6 +185,7 @@ UNIT = Unit(
     component=Machine,
     model=unit.Model,
     stimulus=stimulus,
+    replay=replay,
     expected=expected,
     cycles=_cycles,
     latency=lambda parameters: {"cycles_per_pass": parameters.pass_cycles, "lines_per_clock": 1},

@@ -32,6 +32,7 @@ from accelsim.units.stc.tile import Tile as Parameters
 from accelsim.units.stc.tile_model import Model
 from accelsim.workload import Workload
 from accelsim_rtl.entries.stc_dot_product import accumulators, elements
+from accelsim_rtl.entries.stc_slices import kept_weights
 from accelsim_rtl.kit.replay import MaskBlock, Replayed, UnfitError, mask_blocks
 from accelsim_rtl.kit.unit import Transaction, Unit
 from accelsim_rtl.stc.tile import Tile
@@ -109,7 +110,7 @@ def replay(parameters: Parameters, workload: Workload, generator: np.random.Gene
     )
     transactions = []
     for block in blocks:
-        weights = _weights(parameters, block.mask, generator)
+        weights = kept_weights(parameters, block.mask, generator)
         values, codes = encode(weights, form, kept=block.mask)
         runs = warp_registers(to_cutlass(codes, form), form)
         registers = runs[block.column // k, block.row // rows]
@@ -117,15 +118,6 @@ def replay(parameters: Parameters, workload: Workload, generator: np.random.Gene
             _block(parameters, values, block, tile, registers, generator) for tile in range(rows // ROWS)
         ]
     return Replayed(transactions=transactions, sentence=f"{sentence}; weights and activations are drawn")
-
-
-def _weights(parameters: Parameters, mask: npt.NDArray[np.bool_], generator: np.random.Generator) -> Any:
-    """Weights that are not zero where the mask keeps them, raw."""
-    bits = parameters.element_bits
-    if parameters.floating:
-        drawn = generator.standard_normal(mask.shape).astype(np.float16)
-        return np.where(drawn == 0, np.float16(1), drawn).view(np.uint16) * mask
-    return generator.integers(1, 1 << bits, mask.shape, dtype=f"u{bits // 8}") * mask
 
 
 def _block(

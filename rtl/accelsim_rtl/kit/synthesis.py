@@ -7,6 +7,7 @@ read one bit a clock, because it has more ports than a package has pins: paths f
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -24,6 +25,10 @@ WISHED_MHZ = 200
 
 KEEP_COPIES = "setattr -set keep 1 a:keep=1 %ci1:+[Q] a:keep=1 %d"
 """Registers whose wires are to be kept: Yosys keeps the wires alone, and makes equal registers one."""
+
+
+ZEROS = re.compile(r"^  initial begin : \w+\n    integer \w+;\n    for \([^\n]*'h0+;\n  end\n", re.M)
+"""Loops of zeros in `verilog`: memories of these families begin so, and Yosys would take a cell a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +132,7 @@ def versions(*, route: bool) -> dict[str, str]:
 
 
 def _yosys(folder: Path, text: str, top: str, command: str, *after: str) -> None:
-    (folder / "design.v").write_text(text)
+    (folder / "design.v").write_text(ZEROS.sub("", text))
     script = [
         "read_verilog design.v",
         # Unchecked: cells of the family are not known before `command` reads them, and checks.
@@ -157,7 +162,8 @@ def _place(folder: Path, seed: int) -> tuple[float, dict[str, Any]]:
 def named_path(steps: list[dict[str, Any]]) -> dict[str, Any]:
     """A path of nextpnr's report: the cells at its ends, its nets, and its ns in logic and in wires."""
     wires = [step for step in steps if step["type"] == "routing"]
-    nets = dict.fromkeys(step["net"].partition("$")[0] for step in wires)
+    # Yosys names the parts of a carry chain after all parts before them.
+    nets = dict.fromkeys(re.split(r"\$|_CCU2C", step["net"], maxsplit=1)[0] for step in wires)
     return {
         "from": steps[0]["from"]["cell"],
         "to": steps[-1]["to"]["cell"],

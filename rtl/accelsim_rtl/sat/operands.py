@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# A component whose ports alone are wanted holds parts that nobody elaborates.
 """The operand buffers of the machine: lines of memory in, beats for the array out."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
