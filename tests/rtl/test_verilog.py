@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -22,10 +23,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from accelsim.parameters import as_dict
+from accelsim_rtl.kit import verilog as writer
 from accelsim_rtl.kit.folder import contents, fields
 from accelsim_rtl.kit.ports import describe, packed
 from accelsim_rtl.kit.synthesis import ZEROS
-from accelsim_rtl.kit.verilog import verilog
+from accelsim_rtl.kit.verilog import rtlil, verilog
 from accelsim_rtl.units import UNITS, find
 
 pytestmark = pytest.mark.rtl
@@ -82,6 +84,26 @@ def test_equal_modules_have_one_definition() -> None:
     # The tree; two branches, each with the two equal leaves; the leaf that is not equal.
     assert len(found) == len(set(found)) == 4, found
     assert sorted(map(instances.count, found)) == [0, 1, 2, 2]
+
+
+def test_no_search_for_cycles_while_text_is_made_and_as_before_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    convert, searched = writer.convert_fragment, []
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        searched.append(gc.isenabled())
+        return convert(*arguments, **named)
+
+    monkeypatch.setattr(writer, "convert_fragment", watched)
+    assert gc.isenabled()
+    rtlil(Leaf(), "leaf")
+    assert searched == [False]
+    assert gc.isenabled()
+    monkeypatch.setattr(writer, "convert_fragment", lambda *arguments, **named: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        rtlil(Leaf(), "leaf")
+    assert gc.isenabled()
 
 
 class Reserved(wiring.Component):

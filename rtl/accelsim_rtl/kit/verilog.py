@@ -6,10 +6,12 @@ bit 0 of `a` (YosysHQ/yosys#4349). Logic is written as assignments, not as `alwa
 run at time 0 in its newer language modes.
 """
 
+import gc
 import re
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 
 from amaranth.back.rtlil import convert_fragment
@@ -85,8 +87,9 @@ def rtlil(component, top: str, known: Collection[str] = ()) -> str:
 
 def _modules(component, top: str, definitions: Definitions) -> dict[str, str]:
     """The modules of a component by name, but for those that it has from `definitions`."""
-    fragment = Fragment.get(component, definitions)
-    text, _ = convert_fragment(fragment, _wanted(component), top, emit_src=False)
+    with uncollected():
+        fragment = Fragment.get(component, definitions)
+        text, _ = convert_fragment(fragment, _wanted(component), top, emit_src=False)
     return {match["name"]: match[0] for match in _MODULE.finditer(text)}
 
 
@@ -96,6 +99,18 @@ def _only_the_first(cell: re.Match[str]) -> str:
         f"{cell['head']}    parameter \\WORDS 1\n    parameter \\PRIORITY 0\n    connect \\ADDR {{  }}\n"
         f"    connect \\DATA {cell['width']}'{'0' * int(cell['width'])}\n"
     )
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without Python's search for cycles: what Amaranth makes stays, and each search looks at all of it."""
+    searched = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searched:
+            gc.enable()
 
 
 def _wanted(component) -> dict:
