@@ -169,3 +169,15 @@ def test_a_simulator_from_which_nothing_comes_is_an_error(tmp_path: Path) -> Non
         simulators.run(
             folder, unit.top, "icarus", bench=missing, results=tmp_path / "results.json", waves=None
         )
+
+
+def test_a_long_run_alone_is_built_for_speed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(simulators, "_call", lambda simulator, action, *more: asked.append(action))
+    folders = [
+        simulators.build("module m; endmodule", "m", "verilator", waves=False, clocks=clocks)
+        for clocks in (simulators.SHORT_CLOCKS, simulators.SHORT_CLOCKS + 1)
+    ]
+    assert folders[0] != folders[1]
+    assert ["'-O0'" in action for action in asked] == [True, False]
