@@ -120,3 +120,17 @@ def test_rows_of_a_table_that_are_there_need_no_model(recipes: Any, tmp_path: Pa
     assert (tmp_path / "recipes_table.png").is_file()
     with pytest.raises(AssertionError, match="loaded"):
         table.table(recipes.Book(path, "table-smollm2", None), ["wanda,2:4", "gblm,2:4"], made)
+
+
+def test_recipes_are_ranked_on_the_same_windows(recipes: Any) -> None:
+    rows = [
+        {"recipe": "", "losses": [1.0, 3.0]},
+        {"recipe": "wanda,2:4", "losses": [2.0, 4.0]},
+        {"recipe": "sparsegpt,2:4", "losses": [1.5, 3.5]},
+        {"recipe": "wanda,0.5", "losses": [1.2, 3.2]},
+    ]
+    ratio = pytest.approx(2.718281828**0.5)
+    # Windows differ much more than recipes do: paired, the interval has no width.
+    assert sys.modules["recipes_smollm2"].ranked(rows) == [
+        ("sparsegpt,2:4", "wanda,2:4", ratio, ratio, ratio)
+    ]
