@@ -5,19 +5,24 @@ Run by `python benchmarks/recipes.py table-MODEL`; rows are written as they are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from recipes_book import Book, Row
 
 from accelsim.accelerators import find
 from accelsim.accuracy import prepare
 from accelsim.accuracy.calibration import calibrated
 from accelsim.models import load
+from accelsim.models.loading import Model
 from accelsim.prune import pruned
+from accelsim.report import Report
 from accelsim.run import run
 from accelsim.trace import trace
 from accelsim.workload import Matmul, Workload
 
+PANELS = ("table-minilm", "table-smollm2", "table-efficientnet", "table-vit")
 MACHINES = ("sat", "systolic:32", "stc:a100")
 SEED = 0
 
@@ -56,43 +61,54 @@ RECIPES: dict[str, tuple[str, ...]] = {
 SAMPLES = {"minilm": None, "efficientnet-lite0": None, "vit-s": 80}
 """Of the evaluation; None: as many as are customary."""
 
-Row = dict[str, Any]
 
-
-def table(book: Any, model: str) -> None:
-    """One row for each recipe and machine that is not there yet."""
+def table(book: Book, recipes: Sequence[str], bench: Callable[[], Bench]) -> None:
+    """One row for each recipe and machine that is not there yet; `bench` is made if one is missing."""
     missing = {
         recipe: [machine for machine in MACHINES if not book.has(recipe=recipe, machine=machine)]
-        for recipe in RECIPES[model]
+        for recipe in recipes
     }
     if any(missing.values()):
-        bench = _Bench(model)
+        made = bench()
         for recipe, machines in missing.items():
             if machines:
-                bench.add(book, recipe, machines)
-    _print(book.rows)
-    plotted(book.path.with_name(f"recipes_table_{model}.png"), book.rows, model)
+                made.add(book, recipe, machines)
+    printed(book.rows)
+    plotted(book.path.with_name("recipes_table.png"), {name: book.of(name).rows for name in PANELS})
 
 
-class _Bench:
-    """A model with its dense workload, and what its task gives for the dense weights: found once."""
+def table_of(book: Book, model: str) -> None:
+    """The table of a model with a task of its own."""
 
-    def __init__(self, name: str) -> None:
-        self.model = load(name, seed=SEED)
-        self.task = prepare(self.model, seed=SEED, samples=SAMPLES[name]).task
-        self.outputs = self.task.outputs(self.model.module, _silent)
-        self.dense = _traced(self.model, ())
-        self.reports: dict[str, Any] = {}
+    def bench() -> Bench:
+        loaded = load(model, seed=SEED)
+        task = prepare(loaded, seed=SEED, samples=SAMPLES[model]).task
+        outputs = task.outputs(loaded.module, _silent)
 
-    def add(self, book: Any, recipe: str, machines: Sequence[str]) -> None:
+        def judged(_: str, found: Any) -> Row:
+            with pruned(loaded.module, found, heads_per_sample=True):
+                return _plain(task.judged(outputs, task.outputs(loaded.module, _silent)))
+
+        return Bench(loaded, lambda recipe: calibrated(loaded, recipe, seed=SEED), judged)
+
+    table(book, RECIPES[model], bench)
+
+
+class Bench:
+    """A model with its dense workload, found once; how a recipe is fitted to it, and how that is judged."""
+
+    def __init__(self, model: Model, fit: Callable[[str], Any], judged: Callable[[str, Any], Row]) -> None:
+        self.model, self.fit, self.judged = model, fit, judged
+        self.dense = _traced(model, ())
+        self.reports: dict[str, Report] = {}
+
+    def add(self, book: Book, recipe: str, machines: Sequence[str]) -> None:
         """The rows of one recipe; its accuracy is that of rows that are there, else measured."""
-        recipes = calibrated(self.model, recipe, seed=SEED)
+        found = self.fit(recipe)
         accuracy = next((row["accuracy"] for row in book.rows if row["recipe"] == recipe), None)
         if accuracy is None:
-            module = self.model.module
-            with pruned(module, recipes, heads_per_sample=True):
-                accuracy = _plain(self.task.judged(self.outputs, self.task.outputs(module, _silent)))
-        workload = _traced(self.model, recipes)
+            accuracy = self.judged(recipe, found)
+        workload = _traced(self.model, found)
         for machine in machines:
             target = find(machine)[2]
             if machine not in self.reports:
@@ -101,6 +117,7 @@ class _Bench:
             row = {
                 "recipe": recipe,
                 "machine": machine,
+                "model": self.model.name,
                 "kept": round(_weights(workload) / _weights(self.dense), 4),
                 "cycles": after.cycles,
                 "dense_cycles": before.cycles,
@@ -109,7 +126,7 @@ class _Bench:
                 "speedup": round(before.seconds / after.seconds, 4),
                 "accuracy": accuracy,
             }
-            book.add(row, model=self.model.name, input=list(self.model.notes), seed=SEED)
+            book.add(row, input=list(self.model.notes), seed=SEED)
             print(f"{recipe:<44} {machine:<12} {row['speedup']:.3f}", flush=True)
 
 
@@ -137,7 +154,7 @@ def _weights(workload: Workload) -> int:
     return sum(layer.kept for layer in workload.layers if isinstance(layer, Matmul) and layer.weights)
 
 
-def _print(rows: Sequence[Row]) -> None:
+def printed(rows: Sequence[Row]) -> None:
     """One line a recipe."""
     print(f"\n{'recipe':<44} {'kept':>6} {'accuracy':>9}  cycles of dense, by machine")
     for recipe in dict.fromkeys(row["recipe"] for row in rows):
@@ -147,35 +164,47 @@ def _print(rows: Sequence[Row]) -> None:
         print(f"{recipe:<44} {any_row['kept']:>6.3f} {any_row['accuracy']['pruned']:>9.4f}  {shares}")
 
 
-def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Those that no other beats in both, from the fastest on: larger is better."""
+def front(points: Sequence[tuple[float, float]], *, less: bool = False) -> list[tuple[float, float]]:
+    """Those that no other beats in both, from the fastest on: larger is better, of figures `less` smaller."""
+    sign = -1 if less else 1
     best: list[tuple[float, float]] = []
-    for speed, figure in sorted(points, reverse=True):
-        if not best or figure > best[-1][1]:
+    for speed, figure in sorted(points, key=lambda point: (point[0], sign * point[1]), reverse=True):
+        if not best or sign * figure > sign * best[-1][1]:
             best.append((speed, figure))
     return best
 
 
-def plotted(path: Path, rows: Sequence[Row], model: str) -> None:
-    """Accuracy over speed-up, machine by machine, with what no other recipe beats in both."""
+def plotted(path: Path, parts: Mapping[str, Sequence[Row]]) -> None:
+    """Accuracy over speed-up, a row a model and a column a machine, with what no recipe beats in both."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4 * len(MACHINES), 3.8), layout="constrained")
+    there = {part: rows for part, rows in parts.items() if rows}
+    figure = Figure(figsize=(4 * len(MACHINES), 3.4 * len(there)), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(MACHINES), sharey=True, squeeze=False)[0]
-    for axes, machine in zip(panels, MACHINES, strict=True):
-        own = [row for row in rows if row["machine"] == machine]
-        if not own:
-            continue
-        points = [(row["speedup"], row["accuracy"]["pruned"]) for row in own]
-        axes.plot(*zip(*points, strict=True), "o")
-        axes.plot(*zip(*front([*points, (1.0, own[0]["accuracy"]["dense"])]), strict=True), "-", alpha=0.5)
-        axes.plot(1, own[0]["accuracy"]["dense"], "ks", label="dense")
-        for row, (speed, accuracy) in zip(own, points, strict=True):
-            axes.annotate(row["recipe"].split(",levels")[0], (speed, accuracy), fontsize=5)
-        axes.set_title(f"{model} on {machine}")
-        axes.set_xlabel("speed-up")
-        axes.grid(alpha=0.3)
-    figure.axes[0].set_ylabel(rows[0]["accuracy"]["metric"], fontsize=7)
+    panels = figure.subplots(len(there), len(MACHINES), squeeze=False)
+    for line, rows in zip(panels, there.values(), strict=True):
+        for axes, machine in zip(line, MACHINES, strict=True):
+            _panel(axes, [row for row in rows if row["machine"] == machine], machine)
     figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
+
+
+def _panel(axes: Any, rows: Sequence[Row], machine: str) -> None:
+    """One model on one machine; of perplexity the better is the smaller, and above."""
+    if not rows:
+        return
+    said = rows[0]["accuracy"]
+    less = said["metric"] == "perplexity"
+    points = [(row["speedup"], row["accuracy"]["pruned"]) for row in rows]
+    axes.plot(*zip(*points, strict=True), "o")
+    axes.plot(*zip(*front([*points, (1.0, said["dense"])], less=less), strict=True), "-", alpha=0.5)
+    axes.plot(1, said["dense"], "ks", label="dense")
+    for row, point in zip(rows, points, strict=True):
+        axes.annotate(row["recipe"].split(",levels")[0], point, fontsize=5)
+    if less:
+        axes.set_yscale("log")
+        axes.invert_yaxis()
+    axes.set_title(f"{rows[0]['model']} on {machine}", fontsize=9)
+    axes.set_xlabel("speed-up")
+    axes.set_ylabel(said["metric"].split(":")[0], fontsize=7)
+    axes.grid(alpha=0.3)
