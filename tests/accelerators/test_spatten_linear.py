@@ -71,6 +71,7 @@ def test_bytes_and_array_cycles_are_those_of_the_tiles(layer: Matmul, bits: int)
     assert timeline.cycles >= max(busy, (reads + writes) / 16)
 
 
+@pytest.mark.slow  # without compilation
 def test_a_single_token_is_bound_by_memory_and_many_tokens_by_the_arrays() -> None:
     one, many = (Matmul(name="fc", m=m, n=2048, k=1024) for m in (1, 256))
     # A refresh of all banks takes longer than the one row that waits.
