@@ -206,5 +206,5 @@ def _panel(axes: Any, rows: Sequence[Row], machine: str) -> None:
         axes.invert_yaxis()
     axes.set_title(f"{rows[0]['model']} on {machine}", fontsize=9)
     axes.set_xlabel("speed-up")
-    axes.set_ylabel(said["metric"].split(":")[0], fontsize=7)
+    axes.set_ylabel(said["metric"].split(",")[0], fontsize=7)
     axes.grid(alpha=0.3)
