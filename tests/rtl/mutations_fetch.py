@@ -105,7 +105,7 @@ MUTATIONS = [
     ),
     (
         "spatten.fetch_stage",
-        ["slots=64"],
+        ["outstanding=16", "slots=64"],
         "latency off by one: an address goes out a clock later than the engine believes",
         [Bug("accelsim_rtl.entries.fetch_stage", "FIRST_CYCLE = 3", "FIRST_CYCLE = 2")],
         {"cycles"},

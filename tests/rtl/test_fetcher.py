@@ -18,6 +18,8 @@ from accelsim.cli import main
 from accelsim.units.fetcher import PRESETS, Fetcher
 from accelsim.units.vector_store import PRESETS as STORES
 from accelsim_rtl.entries.fetcher import addresses_of, transaction
+from accelsim_rtl.kit.ports import ports
+from accelsim_rtl.kit.scenarios import prepare
 from accelsim_rtl.kit.verify import verify
 from accelsim_rtl.units import find
 
@@ -87,6 +89,15 @@ def test_the_fetcher_is_its_model_at_every_shape(changes):
 )
 def test_the_store_is_its_model_at_every_shape(changes):
     assert_passes("spatten.vector_store", replace(STORES["tiny"], **changes), [3])
+
+
+@pytest.mark.parametrize(("preset", "seeds"), [("tiny", [17, 29, 47]), ("hbm2", [4, 25, 32])])
+def test_slots_suffice_on_lists_that_keep_many_bursts_waiting_for_their_turn(preset: str, seeds: list[int]):
+    unit = find("spatten.fetch_stage")
+    parameters = unit.presets[preset]
+    for seed in seeds:
+        prepared = prepare(unit, parameters, ports(unit.instance(parameters)), seed)
+        assert not prepared.complaints, (seed, prepared.complaints)
 
 
 def test_fetches_of_a_workload_take_as_long_as_the_engine_says(
