@@ -40,7 +40,7 @@ class Fetcher:
 
     def __post_init__(self) -> None:
         check_port(self.address_bits, self.beat_bits)
-        check_bursts(self.slots)
+        check_bursts(self.slots, "slots")
         for name in ("channels", "ports"):
             value = getattr(self, name)
             if not 1 <= value <= LARGEST_CHANNELS or value & (value - 1):

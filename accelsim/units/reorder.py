@@ -9,10 +9,10 @@ from __future__ import annotations
 LARGEST_BURSTS = 256
 
 
-def check_bursts(bursts: int) -> None:
-    """Refuse a ring that is no power of two."""
+def check_bursts(bursts: int, name: str = "outstanding") -> None:
+    """Refuse a ring that is no power of two, by the name of its parameter."""
     if not 2 <= bursts <= LARGEST_BURSTS or bursts & (bursts - 1):
-        raise ValueError(f"outstanding must be a power of two from 2 to {LARGEST_BURSTS}, not {bursts}")
+        raise ValueError(f"{name} must be a power of two from 2 to {LARGEST_BURSTS}, not {bursts}")
 
 
 class Reorder:
