@@ -66,9 +66,9 @@ class DotProduct:
     def latency_cycles(self) -> int:
         """From a line of keys to its scores.
 
-        Operands; product; a clock for each level; the choice of the level; the store of the output.
+        The line; operands; product; a clock for each level; the choice of the level; the store of the output.
         """
-        return 1 + PRODUCT_CYCLES + self.levels + 1 + 1
+        return 1 + 1 + PRODUCT_CYCLES + self.levels + 1 + 1
 
 
 PRESETS = {

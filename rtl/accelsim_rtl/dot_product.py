@@ -44,7 +44,6 @@ class DotProduct(Component):
         m.submodules.store = store = self.store
 
         # A query, then its lines of keys.
-        query = Signal(queries_layout(parameters), reset_less=True)
         there = Signal()
         takes = Signal()
         ends = Signal()
@@ -55,9 +54,14 @@ class DotProduct(Component):
             self.queries.ready.eq(~there | ends),
         ]
         with m.If(self.queries.ready):
-            m.d.sync += [there.eq(self.queries.valid), query.eq(self.queries.payload)]
+            m.d.sync += there.eq(self.queries.valid)
 
-        levels = self._tree(m, self._products(m, query, keys))
+        # Operands come a clock behind what decides about them: no wire leads from there to all of them.
+        query = Signal(queries_layout(parameters), reset_less=True)
+        line = Signal(keys_layout(parameters), reset_less=True)
+        m.d.sync += [query.eq(self.queries.payload), line.eq(keys)]
+        level = Signal.like(query.level, reset_less=True)
+        levels = self._tree(m, self._products(m, query, level, line))
         latency = parameters.latency_cycles - 1
         wiring.connect(m, store.given, wiring.flipped(self.scores))
         m.d.comb += [
@@ -65,26 +69,42 @@ class DotProduct(Component):
             store.issued.eq(takes),
             store.arrives.eq(delayed(m, takes, latency, name="arrives", resets=True)),
             store.beat.last.eq(delayed(m, keys.last, latency, name="last")),
-            store.beat.scores.eq(self._chosen(m, delayed(m, query.level, latency - 1, name="level"), levels)),
+            store.beat.scores.eq(self._chosen(m, delayed(m, level, latency - 2, name="level"), levels)),
         ]
         return m
 
-    def _products(self, m, query, keys):
-        """Of every multiplier. A vector's operands of the query stand before each of the line's vectors."""
+    def _products(self, m, query, level, line):
+        """Of every multiplier. A vector's operands of the query stand before each of the line's vectors.
+
+        level: of the query that is kept, told here.
+        """
         parameters = self.parameters
         shorter = range(parameters.least_level, parameters.levels)
-        # Which level it is, once for a few multipliers: the wires of one register would be the longest.
-        groups = copies(len(shorter) or 1, -(-parameters.multipliers // PLACES_OF_A_COPY), name="short")
-        asked = self.queries.payload.level
-        with m.If(self.queries.ready):
-            m.d.sync += [short.eq(Cat(asked == level for level in shorter)) for short in groups]
+        # When it is kept, and which level it is, once for a few multipliers: one register's wires would be
+        # the longest.
+        number_of_copies = -(-parameters.multipliers // PLACES_OF_A_COPY)
+        keeps = copies(1, number_of_copies, name="keeps")
+        groups = copies(len(shorter) or 1, number_of_copies, name="short")
+        m.d.sync += [each.eq(self.queries.ready) for each in keeps]
+        for keep, short in zip(keeps, groups, strict=True):
+            with m.If(keep):
+                m.d.sync += short.eq(Cat(query.level == each for each in shorter))
+        with m.If(keeps[0]):
+            m.d.sync += level.eq(query.level)
+        kept = [
+            Signal(signed(parameters.operand_bits), name=f"kept_{place}", reset_less=True)
+            for place in range(parameters.multipliers)
+        ]
         products = []
         for place in range(parameters.multipliers):
-            other, short = query.operands[place], groups[place // PLACES_OF_A_COPY]
-            for number, level in enumerate(shorter):
-                other = Mux(short[number], query.operands[place % (1 << level)], other)
+            group = place // PLACES_OF_A_COPY
+            with m.If(keeps[group]):
+                m.d.sync += kept[place].eq(query.operands[place])
+            other = kept[place]
+            for number, shorter_level in enumerate(shorter):
+                other = Mux(groups[group][number], kept[place % (1 << shorter_level)], other)
             operands = []
-            for name, value in (("key", keys.operands[place]), ("query", other)):
+            for name, value in (("key", line.operands[place]), ("query", other)):
                 operand = Signal(signed(parameters.operand_bits), name=f"{name}_{place}", reset_less=True)
                 m.d.sync += operand.eq(value)
                 operands.append(operand)
