@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from accelsim_rtl.bench.drive import DRAIN, FLOOD_BEATS, Drive, differences, replay, scenario, wrong_beats
+from accelsim_rtl.bench.memory import Memory, memory
 
 COLUMNS = ["in_ready", "out_valid", "out_payload"]
 WORK = list(range(10, 30))
@@ -175,3 +176,12 @@ def test_a_dropped_beat_and_a_beat_too_many_are_seen() -> None:
 def test_a_run_that_is_cut_short_is_a_difference() -> None:
     rows = driven(Register()).rows
     assert differences(COLUMNS, rows, rows[:-1]) == [f"{len(rows) - 1} clocks, not {len(rows)}"]
+
+
+def test_what_is_unknown_where_it_is_valid_is_a_complaint_of_the_memory() -> None:
+    description = memory(["m"], address_bits=8, data_bits=32, id_bits=1)
+    behind = Memory(description, ["m_aw_valid", "m_aw_payload", "m_w_valid", "m_w_payload", "m_b_ready"])
+    behind.inputs(0)
+    row = {"m_aw_valid": 1, "m_aw_payload": 0, "m_w_valid": 1, "m_w_payload": "x", "m_b_ready": 1}
+    assert behind.sampled(0, row)
+    assert behind.broken[0] == "clock 0: m_w_payload is unknown where it is valid"

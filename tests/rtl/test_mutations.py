@@ -63,7 +63,7 @@ def caught_by(complaints: list[str]) -> set[str]:
         "rule": r": clock \d+: \w+ offered ",
         "beats": r"\w+ (beat \d+ is|gave \d+ beats)",
         "cycles": r"cycles\(\)",
-        "bus": r"(cross 4 KiB|is not a multiple of|_w last is)",
+        "bus": r"(cross 4 KiB|is not a multiple of|_w last is|is unknown where)",
         "memory": r"memory at ",
     }
     return {kind for kind, text in kinds.items() if any(re.search(text, line) for line in complaints)}

@@ -134,6 +134,13 @@ class Memory:
         bits = self.description[kind]
         return int(bits[clock % len(bits)])
 
+    def known(self, clock, row, name):
+        """What the unit drives there; of what is unknown a complaint, and zero."""
+        if isinstance(row[name], int):
+            return row[name]
+        self.broken.append(f"clock {clock}: {name} is unknown where it is valid")
+        return 0
+
     def asked(self, clock, port, payload, *, write):
         """The burst of a payload of `ar` or `aw`; it is offered to the memory from the next clock on."""
         description = self.description
@@ -191,7 +198,7 @@ class Reader:
         if self.offered is not None and row[f"{self.port}_r_ready"] == 1:
             self.offered, passed = None, True
         if row[f"{self.port}_ar_valid"] == 1 and self.memory.bit("ready", clock):
-            payload = row[f"{self.port}_ar_payload"]
+            payload = self.memory.known(clock, row, f"{self.port}_ar_payload")
             self.open.append(self.memory.asked(clock, self.number, payload, write=False))
             passed = True
         return passed
@@ -248,10 +255,10 @@ class Writer:
         if self.offered is not None and row[f"{self.port}_b_ready"] == 1:
             self.offered, passed = None, True
         if row[f"{self.port}_aw_valid"] == 1 and memory.bit("ready", clock):
-            payload, passed = row[f"{self.port}_aw_payload"], True
+            payload, passed = memory.known(clock, row, f"{self.port}_aw_payload"), True
             self.open.append(memory.asked(clock, self.number, payload, write=True))
         if row[f"{self.port}_w_valid"] == 1 and memory.bit("ready", clock + 1):
-            self.beats.append(row[f"{self.port}_w_payload"])
+            self.beats.append(memory.known(clock, row, f"{self.port}_w_payload"))
             passed = True
         self._store(clock)
         return passed
