@@ -273,7 +273,7 @@ MUTATIONS = [
         "spatten.dot_product",
         [],
         "wrong side: short vectors meet the wrong half of the query",
-        [Bug("accelsim_rtl.dot_product", "query.operands[place % (1 << level)]", "query.operands[place]")],
+        [Bug("accelsim_rtl.dot_product", "kept[place % (1 << shorter_level)]", "kept[place]")],
         {"rows", "beats"},
     ),
     (
