@@ -36,9 +36,9 @@ SMOLLM2 = (
     "magnitude,0.5",
     "wanda,2:4,dsnot",
     "gblm,2:4",
-    "nowag,2:4,armor,steps=60",
     "wanda,0.5,dsnot",
     "gblm,0.5",
+    "nowag,2:4,armor,steps=60",
 )
 """In the order in which they run; the first is the dense model."""
 
