@@ -26,6 +26,7 @@ from accelsim.parameters import as_dict
 from accelsim_rtl.kit import verilog as writer
 from accelsim_rtl.kit.folder import contents, fields
 from accelsim_rtl.kit.ports import describe, packed
+from accelsim_rtl.kit.simulators import FailedToolError
 from accelsim_rtl.kit.synthesis import ZEROS
 from accelsim_rtl.kit.verilog import rtlil, verilog
 from accelsim_rtl.units import UNITS, find
@@ -160,6 +161,13 @@ endmodule
     shown = subprocess.run(["vvp", "bench"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     assert shown.split() == [str(word) for word in table.words]
     assert "zeros[zeros_place]" not in ZEROS.sub("", text)
+
+
+def test_a_memory_of_which_only_the_first_word_is_set_is_an_error() -> None:
+    begins = "  reg [31:0] odd [3:0];\n  initial begin\n    odd[0] = 32'b0;\n  end\n"
+    with pytest.raises(FailedToolError, match="only the first word"):
+        writer._zeroed(begins)
+    assert writer._zeroed(begins.replace("[3:0]", "[0:0]")).endswith("odd[0] = 32'b0;\n  end\n")
 
 
 def test_words_of_the_language_are_no_names() -> None:
