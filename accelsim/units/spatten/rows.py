@@ -83,7 +83,7 @@ class Rows:
     def query(self, settings: Settings, tokens: int, operands: int | None) -> int | None:
         """What is offered to the pipeline, once the query is there. operands: the line of the query."""
         row, head = self.row, self._machine.head
-        if row is None or self.asks or operands is None or self.reads is not None:
+        if row is None or self.asks or operands is None:
             return None
         sees = settings["layer_visible"] + row.place
         numbers = head.queries.pack(
@@ -117,7 +117,7 @@ class Rows:
         chosen, first_pass = self._choose(settings, tokens)
         clock_fifo(self._again, moved.again, chosen is not None and chosen.least)
         if moved.query:
-            self._send(settings, tokens)
+            self.row = None
         if moved.key_reads:
             self.reads = None
         if moved.query_reads:
@@ -125,7 +125,7 @@ class Rows:
         if moved.least:
             self.wants_least = False
         if chosen is not None:
-            self.row, self.asks = chosen, True
+            self.row, self.asks, self.reads = chosen, True, self._read(settings, tokens, chosen)
             self.wants_least |= chosen.least and not self._asked
             self._asked |= chosen.least
             self._next += first_pass
@@ -143,7 +143,7 @@ class Rows:
 
     def _choose(self, settings: Settings, tokens: int) -> tuple[Row | None, bool]:
         """The next row, if there is one, and whether it is its first pass."""
-        if self.row is not None or self.asks or not self._left:
+        if self.row is not None or self.asks or self.reads is not None or not self._left:
             return None, False
         again = self._again.shown()
         if again["leaving_valid"]:
@@ -163,13 +163,11 @@ class Rows:
         kept = self._next == settings["layer_queries"] and not self._undecided
         return bool(self._left and idle and kept)
 
-    def _send(self, settings: Settings, tokens: int) -> None:
-        """The row is on its way: its keys are read."""
-        row, machine = self.row, self._machine
-        assert row is not None
-        pieces = tokens << settings["vectors_level"] - machine.lane_level
-        self.reads = pack_read(machine.store, Read(pieces, row.least, row.last))
-        self.row = None
+    def _read(self, settings: Settings, tokens: int, row: Row) -> int:
+        """All keys of the head. They are asked for before the row is taken, so that rows follow each other
+        without a gap; lines wait for their query."""
+        pieces = tokens << settings["vectors_level"] - self._machine.lane_level
+        return pack_read(self._machine.store, Read(pieces, row.least, row.last))
 
     def _advance(self, settings: Settings) -> None:
         """To the next head."""

@@ -71,6 +71,7 @@ class Rows(Component):
         least = Signal()
         whole = Signal()
         last = Signal()
+        sent = Signal()
 
         # Which row is next: a flat one, a new one, or none, and then a head may end.
         free = Signal()
@@ -80,14 +81,16 @@ class Rows(Component):
         releases = Signal()
         empty = following == registers.layer_queries
         m.d.comb += [
-            free.eq(~there & ~asks & (left != 0)),
+            free.eq(~there & ~asks & ~self.key_reads.valid & (left != 0)),
             returns.eq(free & flat.leaving.valid),
             flat.leaving.ready.eq(returns),
             enters.eq(free & ~flat.leaving.valid & ~empty & (undecided != parameters.rows)),
             ends.eq(enters & ~progressive & (following + 1 == registers.layer_queries)),
-            releases.eq(free & ~returns & ~enters & empty & (undecided == 0) & ~self.key_reads.valid),
+            releases.eq(free & ~returns & ~enters & empty & (undecided == 0)),
         ]
         m.d.sync += undecided.eq(undecided + enters - self.kept)
+        with m.If(sent):
+            m.d.sync += there.eq(0)
         with m.If(returns | enters):
             m.d.sync += [
                 there.eq(1),
@@ -127,24 +130,22 @@ class Rows(Component):
             self.query_requests.payload.releases.eq(~there | last),
             self.least.payload.eq(head),
         ]
-        sent = Signal()
         self._send(m, there, asks, place, number, whole, sent)
         shift = Signal(parameters.shift_bits)
         m.d.comb += [
             shift.eq(registers.vectors_level - parameters.lane_level),
             self.sends_again.eq(sent & least),
         ]
+
+        # Its keys are asked for before it is taken, so that rows follow each other without a gap.
         reads = self.key_reads.payload
-        with m.If(sent):
-            m.d.sync += [there.eq(0), self.key_reads.valid.eq(1)]
+        with m.If(returns | enters | releases):
             m.d.sync += [
-                reads.pieces.eq(self.tokens << shift),
-                reads.least.eq(least),
-                reads.releases.eq(last),
+                self.key_reads.valid.eq(1),
+                reads.pieces.eq(Mux(releases, 0, self.tokens << shift)),
+                reads.least.eq(returns),
+                reads.releases.eq(ends | releases),
             ]
-        with m.Elif(releases):
-            m.d.sync += self.key_reads.valid.eq(1)
-            m.d.sync += [reads.pieces.eq(0), reads.least.eq(0), reads.releases.eq(1)]
         with m.Elif(self.key_reads.ready):
             m.d.sync += self.key_reads.valid.eq(0)
         self._program(m)
@@ -172,7 +173,7 @@ class Rows(Component):
         operands = Cat(query.operands[lane] for lane in range(parameters.head.multipliers))
         m.d.comb += [
             operands.eq(self.operands.payload),
-            self.queries.valid.eq(there & ~asks & self.operands.valid & ~self.key_reads.valid),
+            self.queries.valid.eq(there & ~asks & self.operands.valid),
             sent.eq(self.queries.valid & self.queries.ready),
             self.operands.ready.eq(sent),
         ]
