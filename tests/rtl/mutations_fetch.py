@@ -121,7 +121,7 @@ MUTATIONS = [
         "spatten",
         [],
         "wrong row: one that is sent again meets the keys without their least significant parts",
-        [Bug("accelsim_rtl.spatten.rows", "reads.least.eq(least),", "reads.least.eq(0),")],
+        [Bug("accelsim_rtl.spatten.rows", "reads.least.eq(returns),", "reads.least.eq(0),")],
         {"rows", "memory"},
     ),
 ]

@@ -55,17 +55,29 @@ def _scores(suffix: str, *, priority: int) -> list[Stage]:
     ]
 
 
+def scores(machine: Parameters, suffix: str) -> list[Buffer]:
+    """What holds a row before its division, a line for `parallelism` scores.
+
+    Exponents alone; or, if they wait for the largest score of their row, its scores as well.
+    """
+    lines = machine.softmax.fifo_lines
+    if not machine.softmax.rows_wait:
+        return [Buffer(name=f"scores{suffix}", capacity=lines, take=f"qk{suffix}", give=f"sum{suffix}")]
+    return [
+        Buffer(name=f"rows{suffix}", capacity=lines, take=f"qk{suffix}", give=f"exponent{suffix}"),
+        Buffer(name=f"scores{suffix}", capacity=lines, take=f"exponent{suffix}", give=f"sum{suffix}"),
+    ]
+
+
 def _buffers(machine: Parameters, *, progressive: bool) -> tuple[Buffer, ...]:
     """Stores in SRAM lines, FIFOs in lines of scores."""
     last_reader = "qk_again" if progressive else "qk"
     fifo_lines = machine.softmax.fifo_lines
-    buffers = [
+    return (
         Buffer(name="keys", capacity=machine.lines, take="fetch_keys", give=last_reader),
         Buffer(name="values", capacity=machine.lines, take="fetch_values", give="pv"),
-        Buffer(name="scores", capacity=fifo_lines, take="qk", give="sum"),
+        *scores(machine, ""),
         Buffer(name="topk_banks", capacity=2, take="load", give="filter"),
         Buffer(name="probabilities", capacity=fifo_lines, take="sum", give="pv"),
-    ]
-    if progressive:
-        buffers.append(Buffer(name="scores_again", capacity=fifo_lines, take="qk_again", give="sum_again"))
-    return tuple(buffers)
+        *(scores(machine, "_again") if progressive else ()),
+    )

@@ -11,6 +11,8 @@ from accelsim.accelerators.spatten.linear import plan_linear
 from accelsim.accelerators.spatten.parameters import PUBLISHED_PASS_OVERHEAD, WIDTHS, Parameters, Softmax
 from accelsim.accelerators.spatten.rows import plan_rows
 from accelsim.energy import Part
+from accelsim.units.head import PRESETS as HEADS
+from accelsim.units.head import Head
 from accelsim.units.topk import TopK
 from accelsim.workload import Attention, Layer, Matmul
 
@@ -50,6 +52,9 @@ class SpAtten(Parameters):
             return f"value_bits must be one of {WIDTHS}, not {layer.value_bits}"
         if layer.bits and (layer.bits[0] not in WIDTHS or layer.bits[1] not in LSB_WIDTHS):
             return f"bits must be one of {WIDTHS} + one of {LSB_WIDTHS}, not {layer.bits[0]}+{layer.bits[1]}"
+        longest = self.longest_row(max(layer.dim, layer.value_dim))
+        if self.softmax.rows_wait and layer.keys > longest:
+            return f"keys must be <= {longest} (softmax.rows_wait holds a row as a whole), not {layer.keys}"
         return ""
 
     def parts(self) -> tuple[Part, ...]:
@@ -87,6 +92,7 @@ class SpAtten(Parameters):
             "QxK waits until all K of its row are on chip",
             "in summarisation V is fetched whole behind K; in generation the kept V behind the selection",
             f"softmax has {softmax.fifos} x {softmax.fifo_depth} lines before the division, and behind it",
+            *self._waits(),
             "rows longer than half of sram_bytes or one FIFO pass in segments; K and V come once for a head",
             f"their exponents wait in memory, in {self.spilled_bits} bits (spilled_bits), outputs in 32 bits",
             "rows longer than topk.capacity are selected in memory: each cycle reads a line of scores",
@@ -105,6 +111,15 @@ class SpAtten(Parameters):
             f"address order {self.dram.mapping} (dram.mapping): the artefact's channels, our choice else",
             "an exponent takes 5 multiply-adds in FP32 (section 4), a division 4 (a choice)",
             *self.energy.assumptions(),
+        )
+
+    def _waits(self) -> tuple[str, ...]:
+        """Whether a row is held before its exponents, if it is."""
+        if not self.softmax.rows_wait:
+            return ()
+        return (
+            "exponents wait for the largest score of their row, probabilities for its decision (rows_wait)",
+            "and as many lines of scores wait before the exponents",
         )
 
     def _under_way(self) -> str:
@@ -171,6 +186,35 @@ EIGHTH = SpAtten(
     dram=replace(FULL.dram, device="HBM2-2000", channels=2),
 )
 
+
+def as_built(machine: SpAtten, head: Head) -> SpAtten:
+    """The machine with the latencies of the units that are built: their models, which equal their RTL.
+
+    Its Q comes from memory and its outputs go there.
+    """
+    softmax = head.softmax
+    return replace(
+        machine,
+        fetch_queries=True,
+        write_back=True,
+        qk_latency=head.dot.latency_cycles + head.scale.latency_cycles,
+        pv_latency=head.product.latency_cycles,
+        softmax=Softmax(
+            parallelism=softmax.lanes,
+            fifo_depth=softmax.row_lines,
+            fifos=softmax.store_rows,
+            rows_wait=True,
+            largest=softmax.largest_cycles,
+            dequantise=0,
+            exponent=softmax.power_cycles,
+            accumulate=softmax.sum_cycles - softmax.power_cycles,
+            divide=softmax.divide_cycles,
+            quantise=0,
+            decide=head.latencies["decision_cycles"],
+        ),
+    )
+
+
 # Section 5: FC layers on the same multipliers, weights of 8 bits (or 12). They read their inputs and write
 # their outputs, K and V of the newest token among them; attention does so too.
 E2E = replace(FULL, weight_bits=8, fetch_queries=True, store_scores=True, write_back=True)
@@ -185,4 +229,11 @@ TINY = SpAtten(
     dram=replace(FULL.dram, device="HBM2-2000", channels=1),
 )
 
-PRESETS: dict[str, SpAtten] = {"full": FULL, "eighth": EIGHTH, "e2e": E2E, "tiny": TINY}
+PRESETS: dict[str, SpAtten] = {
+    "full": FULL,
+    "eighth": EIGHTH,
+    "e2e": E2E,
+    "tiny": TINY,
+    "rtl": as_built(FULL, HEADS["full"]),
+    "rtl-eighth": as_built(EIGHTH, HEADS["eighth"]),
+}

@@ -45,20 +45,26 @@ class Softmax:
 
     Table I gives parallelism 8 and a FIFO of 128 lines; `fifos` of them stand before the division and again
     behind it, because one row must be written while another is read. Latencies: artefact, bert.cpp.
+    `rows_wait`: exponents wait until the largest score of their row is known (`largest` cycles behind its
+    last score), and probabilities until their row is decided; as fixed point and one unit for all rows want.
+    `decide`: from a row's last probability to its decision; 0: the levels of a tree over `parallelism`.
     """
 
     parallelism: int = 8
     fifo_depth: int = 128
     fifos: int = 2
+    rows_wait: bool = False
+    largest: int = 0
     dequantise: int = 7
     exponent: int = 21
     accumulate: int = 23
     divide: int = 29
     quantise: int = 7
+    decide: int = 0
 
     def __post_init__(self) -> None:
         _require_least(self, 1, "parallelism", "fifo_depth", "fifos", prefix="softmax.")
-        latencies = ("dequantise", "exponent", "accumulate", "divide", "quantise")
+        latencies = ("largest", "dequantise", "exponent", "accumulate", "divide", "quantise", "decide")
         _require_least(self, 0, *latencies, prefix="softmax.")
 
     @property
@@ -78,8 +84,8 @@ class Softmax:
 
     @property
     def decision_latency(self) -> int:
-        """Levels of the tree that finds the largest of `parallelism` probabilities."""
-        return (self.parallelism - 1).bit_length()
+        """From a row's last probability to its decision: finding the largest of `parallelism`."""
+        return self.decide or (self.parallelism - 1).bit_length()
 
 
 @dataclass(frozen=True, kw_only=True)

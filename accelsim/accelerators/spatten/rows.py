@@ -10,7 +10,7 @@ from accelsim.accelerators.base import LayerPlan
 from accelsim.accelerators.spatten.decisions import Decisions, read_decisions
 from accelsim.accelerators.spatten.events import count_events
 from accelsim.accelerators.spatten.issue import hold_fetcher
-from accelsim.accelerators.spatten.layout import layout
+from accelsim.accelerators.spatten.layout import layout, scores
 from accelsim.accelerators.spatten.long_rows import is_long
 from accelsim.accelerators.spatten.parameters import Parameters
 from accelsim.accelerators.spatten.published import published_plan, published_sums
@@ -104,12 +104,17 @@ class Builder:
         plan.drain[:, exponent] = softmax.sum_latency
         plan.whole[:, total] = works
         plan.lag[:, divide] = plan.drain[:, divide] = softmax.divide_latency
-        if self.progressive and not suffix:
+        if (self.progressive and not suffix) or softmax.rows_wait:
             plan.drain[:, divide] += softmax.decision_latency
+        if softmax.rows_wait:
+            plan.drain[:, qk] += softmax.largest
+            for stage in (qk, divide):
+                plan.lag[:, stage] = plan.busy[:, stage] + plan.drain[:, stage]
         for stage in (qk, exponent, total, divide):
             plan.skip[:, stage] = ~works
-        scores = plan.layout.buffer("scores" + suffix)
-        plan.take[:, scores] = plan.give[:, scores] = np.where(works, lines, 0)
+        for buffer in scores(machine, suffix):
+            column = plan.layout.buffer(buffer.name)
+            plan.take[:, column] = plan.give[:, column] = np.where(works, lines, 0)
         probabilities = plan.layout.buffer("probabilities")
         plan.take[:, probabilities] = plan.give[:, probabilities] = lines
 
