@@ -196,7 +196,9 @@ def as_built(machine: SpAtten, head: Head) -> SpAtten:
     return replace(
         machine,
         fetch_queries=True,
+        hold_queries=True,
         write_back=True,
+        address_ports=1,
         qk_latency=head.dot.latency_cycles + head.scale.latency_cycles,
         pv_latency=head.product.latency_cycles,
         softmax=Softmax(

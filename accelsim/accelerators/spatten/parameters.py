@@ -103,8 +103,8 @@ class Parameters:
     `weight_bits`: of a streamed weight of an FC layer, 8 or 12; 0: the machine has attention alone.
     `address_ports`: of the fetcher (Table I: a 32 x 16 crossbar, FIFOs of 64), to which bursts are dealt.
     `share_kv`: query heads of one KV head use one fetch.
-    `fetch_queries`: each row brings its Q, as wide as K. `write_newest`: in generation the token's own K and
-    V go to memory. `store_scores`: tokens' cumulative scores are read before a layer and written behind it.
+    `fetch_queries`: each row brings its Q, as wide as K; `hold_queries`: those of a head come with its first
+    row, into a store of their own. `write_newest`: in generation the token's own K and V go to memory. `store_scores`: tokens' cumulative scores are read before a layer and written behind it.
     `write_back`: outputs go to memory. The artefact counts none of the four. `clear_stores`: the lines of K
     and V are cleared once before the first layer, in both halves of a store at once, as in the artefact.
     `spilled_bits`: of an exponent that waits in memory, where a row is longer than the stores (a choice).
@@ -133,6 +133,7 @@ class Parameters:
     address_ports: int = 32
     share_kv: bool = True
     fetch_queries: bool = False
+    hold_queries: bool = False
     write_newest: bool = False
     store_scores: bool = False
     write_back: bool = False

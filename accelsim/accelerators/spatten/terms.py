@@ -47,7 +47,8 @@ def terms_of(machine: Parameters, layer: Attention, decided: Decisions, traffic:
             (terms.lsb, key_widths(machine, layer)[1], np.flatnonzero(decided.again)),
         ):
             bursts = row_lines(layer.dim * bits, 8 * burst)
-            fetches += _each(asking, end + asking * bursts * burst, bursts)
+            by = asking - asking % layer.queries if machine.hold_queries else asking
+            fetches += _each(by, end + asking * bursts * burst, bursts)
             end += decided.rows * bursts * burst
     if machine.store_scores and layer.token_scores is not None:
         bursts = row_lines(layer.keys * machine.importance_bits, 8 * burst)
