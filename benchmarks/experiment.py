@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import accelsim
-from accelsim.report.files import as_json, write_atomically
+from accelsim.files import as_json, write_atomically
 
 
 def options(file: str, description: str | None) -> argparse.ArgumentParser:

@@ -24,7 +24,7 @@ from typing import Any
 
 from experiment import options, provenance, save
 
-from accelsim.report.files import as_json
+from accelsim.files import as_json
 
 POINTS = 200
 KILLS = (20, 80, 140)
