@@ -15,14 +15,12 @@ directory), and about one where arrays make up the file.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import os
 import re
 import reprlib
-import secrets
 import stat
 import struct
 import zipfile
@@ -32,6 +30,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from accelsim.files import replaced
 
 Array = npt.NDArray[Any]
 
@@ -110,18 +110,10 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mappi
             raise ValueError(f"the header must be at most {HEADER_LIMIT_BYTES} bytes, not {len(document)}")
     except (ValueError, TypeError, RecursionError) as error:
         raise ArchiveError(f"{path}: {error}") from None
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
-        with partial.open("xb") as file:
-            _write_members(file, document, plain, layouts)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
+        replaced(target, lambda draft: _write_members(draft, document, plain, layouts))
     except OSError as error:
         raise ArchiveError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
     return digest
 
 
@@ -366,9 +358,9 @@ def _bytes(array: Array) -> npt.NDArray[np.uint8]:
 
 
 def _write_members(
-    file: BinaryIO, document: bytes, arrays: Mapping[str, Array], layouts: Mapping[str, _Layout]
+    path: Path, document: bytes, arrays: Mapping[str, Array], layouts: Mapping[str, _Layout]
 ) -> None:
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         with archive.open(_new_member(HEADER, len(document)), "w") as member:
             member.write(document)
         for name, layout in layouts.items():

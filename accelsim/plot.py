@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from accelsim.extras import require
-from accelsim.report import Report, replaced
+from accelsim.files import replaced
+from accelsim.report import Report
 from accelsim.report.figures import (
     Survival,
     front,

@@ -10,8 +10,6 @@ training. Parts that are not run keep their results in the file. Nothing here is
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from provenance import provenance
+from experiment import options, provenance, save, so_far, some_of
 from safetensors.torch import save_model
 from torch import nn
 
@@ -32,7 +30,6 @@ from accelsim.models.resnet9 import ResNet9
 from accelsim.prune import pruned
 from accelsim.report import Accuracy
 
-RESULTS = Path(__file__).parent / "results" / "accuracy.json"
 SEEDS = (0, 1, 2)
 TRAINED_ON = 12_000  # of 60,000 pictures
 BATCH = 128
@@ -53,19 +50,12 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
-    for part in given.parts:
-        if part not in PARTS:
-            options.error(f"PART must be one of {', '.join(PARTS)}, not {part!r}")
+    parser = options(__file__, __doc__)
+    parser.add_argument("parts", metavar="PART", **some_of(PARTS))
+    given = parser.parse_args()
 
-    results = json.loads(given.output.read_text()) if given.output.is_file() else {}
-    for part in given.parts or PARTS:
+    results = so_far(given.output)
+    for part in given.parts:
         begin = time.process_time()
         rows = []
         for row in PARTS[part]():
@@ -78,8 +68,7 @@ def main() -> None:
                 "rows": rows,
                 "over_seeds": over_seeds(rows),
             }
-            given.output.parent.mkdir(parents=True, exist_ok=True)
-            given.output.write_text(json.dumps(results, indent=1) + "\n")
+            save(given.output, results)
     print(f"\nwritten: {given.output}")
 
 

@@ -9,13 +9,10 @@ the paper measured is not in our sources. Nothing is fitted.
 
 from __future__ import annotations
 
-import argparse
-import json
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
-from provenance import provenance
+from experiment import options, provenance, save
 
 import accelsim
 from accelsim.accelerators import find
@@ -25,7 +22,6 @@ from accelsim.models.networks import workload
 from accelsim.report import Report
 from accelsim.workload import Matmul, Workload
 
-RESULTS = Path(__file__).parent / "results" / "armor.json"
 SHARES = {"qwen2.5-7b": (0.0495, 1.82), "qwen2.5-32b": (0.0344, 1.87)}
 MEASURED = {"plain 2:4": 1.86, "ARMOR": 1.57}
 MACHINES = ("stc:a100", "stc:h100")
@@ -45,12 +41,8 @@ class Row:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    given = parser.parse_args()
     rows = []
     print(f"{'work':<30} {'quantity':<28} {'claim':>6} {'ours':>7}  why different")
     for name in SHARES:
@@ -67,7 +59,7 @@ def main() -> None:
         "rows": [asdict(row) for row in rows],
         "assumptions": {machine: list(find(machine)[2].assumptions()) for machine in MACHINES},
     }
-    given.output.write_text(json.dumps(results, indent=2) + "\n")
+    save(given.output, results)
     print(f"written: {given.output}")
 
 

@@ -11,29 +11,21 @@ epochs of a small network: the figures compare methods with each other, not with
 
 from __future__ import annotations
 
-import argparse
 import copy
-import datetime
-import json
-import platform
 import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.metadata import version
-from pathlib import Path
 
 import torch
+from experiment import options, provenance, save
 from torch import nn
 
-import accelsim
 from accelsim.datasets import fashion_mnist
-from accelsim.report import write_atomically
 from accelsim.training import loop
 from accelsim.training.compression import Compression
 from accelsim.training.distilling import Settings, accuracy, aware, distil
 
-RESULTS = Path(__file__).parent / "results" / "distillation.json"
 # The later half of the blocks, and the norm before the classifier.
 FEATURES = ("blocks.2", "blocks.3", "norm")
 SPARSE = {
@@ -54,12 +46,10 @@ Data = tuple[torch.Tensor, torch.Tensor]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = options(__file__, __doc__)
     parser.add_argument("--samples", type=int, default=4000)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--date", default=datetime.date.today().isoformat())
-    parser.add_argument("-o", "--output", default=str(RESULTS))
     given = parser.parse_args()
     runs: dict[str, list[float]] = {}
     started = time.process_time()
@@ -71,12 +61,7 @@ def main() -> None:
     results = {
         "command": f"python benchmarks/distillation.py --samples {given.samples} --epochs {given.epochs} "
         f"--seeds {' '.join(map(str, given.seeds))}",
-        "date": given.date,
-        "versions": {
-            "accelsim": accelsim.__version__,
-            "torch": version("torch"),
-            "python": platform.python_version(),
-        },
+        **provenance(given.date, "torch"),
         "what": f"vit of 4 blocks of width 64, first {given.samples} of 60,000 training pictures, teacher "
         f"{4 * given.epochs} epochs, each step of compression {given.epochs}, 10,000 test pictures",
         "processor_seconds": round(time.process_time() - started),
@@ -93,7 +78,7 @@ def main() -> None:
         },
         "seeds": given.seeds,
     }
-    write_atomically(given.output, json.dumps(results, indent=2) + "\n")
+    save(given.output, results)
     for name, row in results["accuracy"].items():
         print(f"{name:<44} {row['mean']:.4f}  {row['beside_dense']:+.4f}")
 

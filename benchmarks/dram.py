@@ -10,17 +10,14 @@ wall. Nothing here is a test.
 
 from __future__ import annotations
 
-import argparse
-import json
 import resource
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from provenance import provenance
+from experiment import options, provenance, save
 
 from accelsim.dram.banks import Integers
 from accelsim.dram.checker import violations
@@ -29,7 +26,6 @@ from accelsim.dram.simulation import simulate
 from accelsim.dram.timing import Device
 from accelsim.dram.trace import Chunk
 
-RESULTS = Path(__file__).parent / "results" / "dram.json"
 REQUESTS = 1_000_000
 SEEDS = 10
 GIBIBYTE = 1 << 30
@@ -119,15 +115,11 @@ PEERS: tuple[tuple[str, str, Device, float | None, float | None, str], ...] = (
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--date", help="written into the results")
-    options.add_argument(
+    parser = options(__file__, __doc__)
+    parser.add_argument(
         "--checked", type=int, default=CHECKED, help="requests of each device that the checker looks at"
     )
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    given = parser.parse_args()
     simulate(DDR4_2400, [in_order(10)], every_burst=True)  # compiles, or loads what was compiled
     rows = list(compare())
     lengths = {str(count): growth(count) for count in (250_000, 1_000_000, 4_000_000)}
@@ -155,12 +147,11 @@ def main() -> None:
         "picojoules_a_bit_estimated": ESTIMATED,
         "checked": {},
     }
-    given.output.parent.mkdir(parents=True, exist_ok=True)
     for name, device in DEVICES.items():
         # The longest part: what is known is written after each device.
         found = check(device, given.checked)
         results["checked"][name] = {"requests": given.checked, "violations": found}
-        given.output.write_text(json.dumps(results, indent=2) + "\n")
+        save(given.output, results)
         print(f"violations found in {given.checked:,} requests, {name}: {found}", flush=True)
     print(f"written: {given.output}", flush=True)
 

@@ -8,20 +8,16 @@ two kinds of attention; memories and multipliers beside one run of hwcomponents 
 
 from __future__ import annotations
 
-import argparse
-import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
-from provenance import provenance
+from experiment import options, provenance, save
 
 import accelsim
 from accelsim.energy import Energy, area_mm2
 from accelsim.report import Report
 from accelsim.synthetic import attention
 
-RESULTS = Path(__file__).parent / "results" / "energy.json"
 UNCOUNTED = "control, clock tree, crossbars, fetcher, leakage and idle lanes are not counted"
 SELECTION = ("comparators", "selection memories")
 
@@ -40,12 +36,8 @@ class Row:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    given = parser.parse_args()
     rows = [*spatten(), *components()]
     print(
         f"{'source':<20} {'quantity':<34} {'work':<34} {'claim':>9} {'ours':>9} {'ratio':>6}  why different"
@@ -60,7 +52,7 @@ def main() -> None:
         **provenance(given.date, "numpy", "numba"),
         "rows": [asdict(row) for row in rows],
     }
-    given.output.write_text(json.dumps(results, indent=2) + "\n")
+    save(given.output, results)
     print(f"written: {given.output}")
 
 

@@ -9,20 +9,17 @@ Nothing here is a test; tests/rtl/test_floating.py does the same with 100,000.
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from provenance import provenance
+from experiment import options, provenance, save
 
-from accelsim.report import write_atomically
 from accelsim.units import floating
 from accelsim.units.floating import Operation
 from accelsim_rtl.float import trial
 
-RESULTS = Path(__file__).parent / "results" / "floating_point.json"
 PART = 1 << 20
 OPERATIONS: dict[str, list[Operation]] = {
     "kit.fp16_multiplier": [floating.HalfMultiplier(latency=clocks) for clocks in (0, 3, 5)]
@@ -39,11 +36,9 @@ OPERATIONS: dict[str, list[Operation]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = options(__file__, __doc__)
     parser.add_argument("--count", type=int, default=10_000_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--date")
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     given = parser.parse_args()
     rows = measure(given.count, given.seed)
     results = {
@@ -52,7 +47,7 @@ def main() -> None:
         "rows": rows,
     }
     print(json.dumps(rows, indent=1))
-    write_atomically(str(given.output), json.dumps(results, indent=1) + "\n")
+    save(given.output, results)
 
 
 def measure(count: int, seed: int) -> list[dict[str, object]]:

@@ -11,8 +11,6 @@ there is one.
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import json
 import resource
 import signal
@@ -26,11 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from provenance import provenance
+from experiment import options, provenance, save, so_far, some_of
 
-from accelsim.report.files import as_json, write_atomically
-
-RESULTS = Path(__file__).parent / "results" / "fuzz.json"
 TIME_S = 10.0
 MEMORY_BYTES = 4 * 2**30
 LONGEST_LINE = 2000
@@ -64,25 +59,21 @@ class Kind:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("readers", nargs="*", metavar="READER")
+    kinds = all_kinds()
+    parser = options(__file__, __doc__)
+    parser.add_argument("readers", metavar="READER", **some_of(kinds))
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--date", default=datetime.date.today().isoformat())
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     given = parser.parse_args()
-    kinds = all_kinds()
-    if unknown := set(given.readers) - kinds.keys():
-        parser.error(f"readers are {', '.join(kinds)}, not {', '.join(sorted(unknown))}")
-    rows = json.loads(given.output.read_text())["rows"] if given.output.exists() else []
-    for name in given.readers or kinds:
+    rows = so_far(given.output).get("rows", [])
+    for name in given.readers:
         row = {"reader": name, "seed": given.seed} | fuzzed(
             name, kinds[name], given.cases, given.seed, given.output.parent
         )
         print(json.dumps(row), flush=True)
         rows = [*(other for other in rows if other["reader"] != name), row]
         made = provenance(given.date, "numpy") | {"command": "python benchmarks/fuzz.py"}
-        write_atomically(given.output, as_json(made | {"rows": rows}))
+        save(given.output, made | {"rows": rows})
     sys.exit(any(row["failures"] for row in rows))
 
 

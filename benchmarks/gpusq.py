@@ -9,15 +9,12 @@ its ranges are the claims.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
-from provenance import provenance
+from experiment import options, provenance, save
 
 import accelsim
 from accelsim.accelerators import find
@@ -29,7 +26,6 @@ from accelsim.parameters import replace_by_path
 from accelsim.report import Report
 from accelsim.workload import Matmul, Workload
 
-RESULTS = Path(__file__).parent / "results" / "gpusq.json"
 NETWORKS = ("deit-tiny", "deit-small", "deit-base", "swin-tiny", "swin-small", "swin-base")
 TIMED = ("deit-small", "deit-base", "swin-tiny", "swin-base")
 LARGE_BATCH = 32
@@ -56,12 +52,8 @@ class Row:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    given = parser.parse_args()
     rows = []
     print(f"{'network':<12} {'quantity':<34} {'claim':>11} {'ours':>7}  why different")
     for row in chain(counted(), timed()):
@@ -76,7 +68,7 @@ def main() -> None:
         "rows": [asdict(row) for row in rows],
         "assumptions": list(find("stc:a100")[2].assumptions()),
     }
-    given.output.write_text(json.dumps(results, indent=2) + "\n")
+    save(given.output, results)
     print(f"written: {given.output}")
 
 

@@ -10,23 +10,21 @@ Without a name: all of FORMS. Nothing here is a test.
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from experiment import options, save, so_far
+
 import accelsim
 from accelsim.parameters import as_dict, parse_settings, replace_all
-from accelsim.report import write_atomically
 from accelsim_rtl.kit import synthesis
 from accelsim_rtl.kit.ports import ports
 from accelsim_rtl.kit.unit import Unit
 from accelsim_rtl.kit.verilog import verilog
 from accelsim_rtl.units import find
 
-RESULTS = Path(__file__).parent / "results" / "hardware.json"
 COUNTED = ("xilinx", "ecp5")
 
 FORMS = (
@@ -86,12 +84,10 @@ FORMS = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = options(__file__, __doc__)
     parser.add_argument("forms", nargs="*", metavar="UNIT[:PRESET][,KEY=VALUE]...", default=FORMS)
     parser.add_argument("--seeds", type=int, default=3, help="of the placer; 0: cells alone, no clock")
     parser.add_argument("--clock-only", action="store_true", help="keep cells of the same Verilog")
-    parser.add_argument("--date", default=datetime.date.today().isoformat())
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     given = parser.parse_args()
     for form in given.forms:
         kept = next((row for row in rows_of(given.output) if row["form"] == form), {})
@@ -130,7 +126,7 @@ def measure(unit: Unit, parameters: Any, *, seeds: int, cells: dict[str, Any]) -
 
 def rows_of(output: Path) -> list[dict[str, Any]]:
     """The rows that a file of results holds so far."""
-    rows: list[dict[str, Any]] = json.loads(output.read_text())["rows"] if output.exists() else []
+    rows: list[dict[str, Any]] = so_far(output).get("rows", [])
     return rows
 
 
@@ -144,7 +140,7 @@ def record(output: Path, row: dict[str, Any]) -> None:
         "devices": {target: synthesis.TARGETS[target].device for target in COUNTED},
         "rows": rows,
     }
-    write_atomically(str(output), json.dumps(results, indent=1) + "\n")
+    save(output, results)
 
 
 if __name__ == "__main__":

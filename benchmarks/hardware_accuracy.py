@@ -9,18 +9,15 @@ in the other arithmetics, too. Nothing is trained. What is not run keeps its res
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from provenance import provenance
+from experiment import options, provenance, save, so_far, some_of
 
 from accelsim.accelerators.spatten import PRESETS
 from accelsim.accuracy import prepare
@@ -30,7 +27,6 @@ from accelsim.report import Accuracy
 from accelsim_kernels import Arithmetic, hardware_arithmetic
 from accelsim_kernels.compiled import threads
 
-RESULTS = Path(__file__).parent / "results" / "hardware_accuracy.json"
 MACHINE = replace(PRESETS["full"], weight_bits=12)
 SAMPLES = {"minilm": 1000, "smollm2": 8}
 
@@ -44,21 +40,14 @@ ARITHMETICS = {
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(SAMPLES)}")
-    options.add_argument("--all", action="store_true", help="every arithmetic, not only the machine's whole")
-    options.add_argument("--samples", type=int, help="sentences or windows, in place of the usual ones")
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
-    for spec in given.models:
-        if spec not in SAMPLES:
-            options.error(f"MODEL must be one of {', '.join(SAMPLES)}, not {spec!r}")
-    results = json.loads(given.output.read_text()) if given.output.is_file() else {}
+    parser = options(__file__, __doc__)
+    parser.add_argument("models", metavar="MODEL", **some_of(SAMPLES))
+    parser.add_argument("--all", action="store_true", help="every arithmetic, not only the machine's whole")
+    parser.add_argument("--samples", type=int, help="sentences or windows, in place of the usual ones")
+    given = parser.parse_args()
+    results = so_far(given.output)
     chosen = list(ARITHMETICS)[: None if given.all else 1]
-    for spec in given.models or SAMPLES:
+    for spec in given.models:
         for found in measured(spec, given.samples or SAMPLES[spec], chosen):
             others = [row for row in results.get(spec, {}).get("rows", []) if row["arithmetic"] not in chosen]
             results[spec] = {
@@ -68,8 +57,7 @@ def main() -> None:
                 **found,
                 "rows": found["rows"] + others,
             }
-            given.output.parent.mkdir(parents=True, exist_ok=True)
-            given.output.write_text(json.dumps(results, indent=1) + "\n")
+            save(given.output, results)
     print(f"\nwritten: {given.output}")
 
 

@@ -13,15 +13,13 @@ higher than Vivado's.
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from provenance import provenance
+from experiment import options, provenance, save, so_far, some_of
 
-from accelsim.report import write_atomically
 from accelsim.units.sat.machine import PRESETS, Machine
 from accelsim_rtl.axi.read_master import ReadMaster
 from accelsim_rtl.axi.registers import RegisterFile
@@ -35,29 +33,25 @@ from accelsim_rtl.sat.uspe import Uspe
 from accelsim_rtl.sat.wuve import WuveLane
 from accelsim_rtl.sore import Sore
 
-RESULTS = Path(__file__).parent / "results" / "hardware_sat.json"
 XCVU9P = {"lut": 1_182_240, "ff": 2_364_480, "dsp": 6_840, "bram": 2_160}
 MACHINE = PRESETS["paper"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--parts", nargs="+", metavar="PART", help="those to count anew; default all")
-    parser.add_argument("--date")
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = parser.parse_args()
     parts = parts_of(MACHINE)
-    unknown = set(given.parts or ()) - set(parts)
-    if unknown:
-        parser.error(f"--parts must be of {', '.join(parts)}, not {', '.join(sorted(unknown))}")
-    rows = {row["part"]: row for row in known(given.output)} if given.parts else {}
-    for name in given.parts or parts:
+    parser = options(__file__, __doc__)
+    parser.add_argument("--parts", metavar="PART", **some_of(parts))
+    given = parser.parse_args()
+    # Of an earlier run, where some parts are counted anew.
+    known = [] if set(given.parts) == set(parts) else so_far(given.output).get("rows", [])
+    rows = {row["part"]: row for row in known}
+    for name in given.parts:
         component, count = parts[name]
         cells = synthesis.synthesise(verilog(component, "part"), "part", "xilinx")
         one = {resource: cells[resource] for resource in XCVU9P}
         rows[name] = {"part": name, "count": count, "one": one, "cells": cells["cells"]}
         print(json.dumps(rows[name]), flush=True)
-        save(given.output, [rows[each] for each in parts if each in rows], given.date, list(parts))
+        record(given.output, [rows[each] for each in parts if each in rows], given.date, list(parts))
 
 
 def parts_of(machine: Machine) -> dict[str, tuple[Any, int]]:
@@ -78,12 +72,7 @@ def parts_of(machine: Machine) -> dict[str, tuple[Any, int]]:
     }
 
 
-def known(path: Path) -> list[dict[str, Any]]:
-    """The rows of an earlier run."""
-    return json.loads(path.read_text())["rows"] if path.exists() else []
-
-
-def save(path: Path, rows: list[dict[str, Any]], date: str | None, parts: list[str]) -> None:
+def record(output: Path, rows: list[dict[str, Any]], date: str, parts: list[str]) -> None:
     """Rows so far with their sum, its share of the device, and what has not been counted."""
     total = {resource: sum(row["count"] * row["one"][resource] for row in rows) for resource in XCVU9P}
     results = {
@@ -96,7 +85,7 @@ def save(path: Path, rows: list[dict[str, Any]], date: str | None, parts: list[s
         "share": {resource: round(total[resource] / XCVU9P[resource], 4) for resource in total},
         "not_counted": [part for part in parts if part not in {row["part"] for row in rows}],
     }
-    write_atomically(str(path), json.dumps(results, indent=1) + "\n")
+    save(output, results)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,10 @@ Parts that are not run keep their results in the file. Nothing here is a test.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -26,8 +23,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import scipy.sparse
 import torch
-from provenance import provenance
-from speed import processor
+from experiment import options, processor, provenance, save, so_far, some_of
 
 from accelsim.golden.integer_attention import AttentionFormat, Operands
 from accelsim.golden.integer_attention import attend as golden_attend
@@ -36,7 +32,6 @@ from accelsim_kernels.compiled import threads
 from accelsim_kernels.layers import NMLinear
 from accelsim_kernels.packing import Packed
 
-RESULTS = Path(__file__).parent / "results" / "kernels.json"
 CACHE_BYTES = 96e6
 """Copies of a contender's weights take at least this much: three times a last-level cache of 32 MB."""
 
@@ -61,18 +56,11 @@ Call = Callable[[int], Any]
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    parser.add_argument("parts", metavar="PART", **some_of(PARTS))
+    given = parser.parse_args()
+    results = so_far(given.output)
     for part in given.parts:
-        if part not in PARTS:
-            options.error(f"PART must be one of {', '.join(PARTS)}, not {part!r}")
-    results = json.loads(given.output.read_text()) if given.output.is_file() else {}
-    for part in given.parts or PARTS:
         rows = []
         for row in PARTS[part]():
             print_row(row)
@@ -80,8 +68,7 @@ def main() -> None:
             made = provenance(given.date, "numpy", "numba", "torch", "scipy")
             made["machine"] |= {"processor": processor(), "threads": threads()}
             results[part] = {"command": f"python benchmarks/kernels.py {part}", **made, "rows": rows}
-            given.output.parent.mkdir(parents=True, exist_ok=True)
-            given.output.write_text(json.dumps(results, indent=1) + "\n")
+            save(given.output, results)
     print(f"\nwritten: {given.output}")
 
 

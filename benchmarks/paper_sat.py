@@ -9,8 +9,6 @@ Nothing is fitted. `--plot` needs matplotlib.
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from provenance import provenance
+from experiment import options, provenance, save
 
 import accelsim
 from accelsim.accelerators.sat import PAPER, Sat, methods
@@ -27,7 +25,6 @@ from accelsim.models import network
 from accelsim.report import Report
 from accelsim.workload import Matmul, Workload
 
-RESULTS = Path(__file__).parent / "results" / "paper_sat.json"
 CLAIM = 1.75
 
 # The five networks as far as they are known, and the other reading of the two that are not.
@@ -56,13 +53,9 @@ TERMS: dict[str, Sat] = {
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("--plot", type=Path, help="draw the speed-ups and the band")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    parser.add_argument("--plot", type=Path, help="draw the speed-ups and the band")
+    given = parser.parse_args()
     results = {
         "command": "python benchmarks/paper_sat.py",
         **provenance(given.date, "numpy", "numba"),
@@ -78,7 +71,7 @@ def main() -> None:
         "share_by_batch": shares(),
         "assumptions": list(PAPER.assumptions()),
     }
-    given.output.write_text(json.dumps(results, indent=2) + "\n")
+    save(given.output, results)
     print(f"written: {given.output}")
     if given.plot:
         draw(results, given.plot)

@@ -9,18 +9,15 @@ is fitted. `docs/spatten.md` says what a token counts.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import operator
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import rivals
-from provenance import provenance
+from experiment import options, provenance, save
 
 import accelsim
 from accelsim.accelerators import SpAtten, find
@@ -33,7 +30,6 @@ from accelsim.synthetic import attention
 from accelsim.units.topk import TopK, published_cycles, selection_cycles
 from accelsim.workload import Attention, Workload
 
-RESULTS = Path(__file__).parent / "results" / "paper_spatten.json"
 PROMPT, GENERATED = 992, 32
 
 BERT = {"base": (12, 12), "large": (24, 16)}
@@ -81,12 +77,8 @@ class Row:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    given = parser.parse_args()
     warnings.simplefilter("ignore", SkippedLayersWarning)
     rows = []
     for row in figures():
@@ -98,7 +90,7 @@ def main() -> None:
         **provenance(given.date, "numpy", "numba"),
         "rows": [asdict(row) for row in rows],
     }
-    given.output.write_text(json.dumps(results, indent=1) + "\n")
+    save(given.output, results)
     print(f"written: {given.output}")
 
 

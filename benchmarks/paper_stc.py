@@ -14,8 +14,6 @@ that are not modelled, are left out.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -25,8 +23,8 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from experiment import options, provenance, save
 from gpu import Gpu, find_gpu
-from provenance import provenance
 
 import accelsim
 from accelsim.accelerators import find
@@ -35,7 +33,6 @@ from accelsim.report import LayerRow
 from accelsim.workload import Matmul, Workload
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "paper_stc.json"
 CLAIMS = HERE / "paper_stc.csv"
 WORSE = 0.4
 LEAST = 1024  # of the squares that errors are taken of, and that the factor is fitted to
@@ -111,15 +108,11 @@ class Row:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--fit", action="store_true", help="print the factors that fit best")
-    options.add_argument("--jobs", type=int, default=1, help="processes that simulate rows")
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("--plot", type=Path, help="draw speed-up against size, ours and measured")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    parser.add_argument("--fit", action="store_true", help="print the factors that fit best")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that simulate rows")
+    parser.add_argument("--plot", type=Path, help="draw speed-up against size, ours and measured")
+    given = parser.parse_args()
     with ProcessPoolExecutor(given.jobs) as pool:
         rows = list(pool.map(simulate, read_claims()))
     if given.fit:
@@ -136,7 +129,7 @@ def main() -> None:
         "does_it_pay": {"main": paying(rows, main=True), "all": paying(rows, main=False)},
         "gpu": gpu if isinstance(gpu, str) else gpu.device,
     }
-    given.output.write_text(json.dumps(results, indent=2) + "\n")
+    save(given.output, results)
     print(f"written: {given.output}")
     if given.plot:
         draw(rows, given.plot)

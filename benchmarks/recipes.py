@@ -14,7 +14,6 @@ is a test.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from experiment import options, some_of
 from recipes_book import Book, Row, told
 from recipes_dsnot import layer_errors
 from recipes_smollm2 import own_text, smollm2, table_smollm2
@@ -45,7 +45,6 @@ from accelsim.prune.matrices import matrices
 from accelsim.prune.network import Network
 from accelsim.prune.patterns.base import Amount
 
-RESULTS = Path(__file__).parent / "results" / "recipes.json"
 SEED = 0
 
 MACHINES = ("sat", "systolic:32")
@@ -55,17 +54,10 @@ TOKENS, PROBES, OTHERS = 128, 6, 6
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    parser.add_argument("parts", metavar="PART", **some_of(PARTS))
+    given = parser.parse_args()
     for part in given.parts:
-        if part not in PARTS:
-            options.error(f"PART must be one of {', '.join(PARTS)}, not {part!r}")
-    for part in given.parts or PARTS:
         PARTS[part](Book(given.output, part, given.date))
     print(f"\nwritten: {given.output}")
 

@@ -9,13 +9,11 @@ workloads whose pruning is not published; ours are of one recipe. GOP/s are thos
 
 from __future__ import annotations
 
-import argparse
-import json
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from provenance import provenance
+from experiment import options, provenance, save
 
 import accelsim
 from accelsim.accelerators import find
@@ -24,7 +22,6 @@ from accelsim.report import Report
 from accelsim.run import SkippedLayersWarning
 from accelsim.workload import Attention, Workload
 
-RESULTS = Path(__file__).parent / "results" / "rivals.json"
 SOURCE = "SpAtten, HPCA 2021, table of accelerators"
 TOKENS = 128
 TEXT = str(Path(__file__).parents[1] / "docs" / "engine.md")
@@ -90,12 +87,8 @@ class Row:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    given = parser.parse_args()
     found = rows({**shapes(), **real()})
     print(f"{'quantity':<52} {'work':<26} {'claim':>8} {'ours':>8} {'ratio':>6}  why different")
     for row in found:
@@ -109,7 +102,7 @@ def main() -> None:
         "recipe": RECIPE,
         "rows": [asdict(row) for row in found],
     }
-    given.output.write_text(json.dumps(results, indent=2) + "\n")
+    save(given.output, results)
     print(f"written: {given.output}")
 
 

@@ -9,16 +9,13 @@ probabilities and divides by the whole sum. Nothing is trained afterwards. Nothi
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from provenance import provenance
+from experiment import options, provenance, save
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
@@ -28,7 +25,6 @@ from accelsim.golden.approximate import above, greedy_candidates, post_scored
 from accelsim.models import load
 from accelsim.report import Accuracy
 
-RESULTS = Path(__file__).parent / "results" / "rivals_accuracy.json"
 MACHINES = ("a3:conservative", "a3:aggressive", "mnnfast")
 NAME = "accelsim_approximate"
 
@@ -37,13 +33,9 @@ Weights = Callable[[Any, Any, Any], Any]
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--samples", type=int, default=250, help="sentences that are tested")
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    parser.add_argument("--samples", type=int, default=250, help="sentences that are tested")
+    given = parser.parse_args()
     rows = []
     for name, found, used in measured(given.samples):
         spread = found.spread.difference if found.spread else None
@@ -69,7 +61,7 @@ def main() -> None:
         **provenance(given.date, "numpy", "torch", "transformers"),
         "rows": rows,
     }
-    given.output.write_text(json.dumps(results, indent=1) + "\n")
+    save(given.output, results)
     print(f"written: {given.output}")
 
 

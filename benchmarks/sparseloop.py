@@ -9,21 +9,16 @@ dual-side core (DSTC) is not modelled.
 
 from __future__ import annotations
 
-import argparse
-import json
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
-from provenance import provenance
+from experiment import options, provenance, save
 
 import accelsim
 from accelsim.accelerators import find
 from accelsim.accelerators.base import Accelerator
 from accelsim.report import Report
 from accelsim.synthetic import gemm
-
-RESULTS = Path(__file__).parent / "results" / "sparseloop.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +61,8 @@ MAPPING = "same mapping and table"
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    given = parser.parse_args()
     rows = compare()
     print(
         f"{'work':<18} {'machine':<30} {'quantity':<12} {'claim':>9} {'ours':>9} {'ratio':>6}  why different"
@@ -88,7 +79,7 @@ def main() -> None:
         "rows": [asdict(row) for row in rows],
         "assumptions": list(_core("sparseloop").assumptions()),
     }
-    given.output.write_text(json.dumps(results, indent=2) + "\n")
+    save(given.output, results)
     print(f"written: {given.output}")
 
 

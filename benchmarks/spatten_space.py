@@ -10,22 +10,18 @@ energy are beside those of the preset. The plots need matplotlib.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from provenance import provenance
+from experiment import options, provenance, save
 
 import accelsim
 from accelsim.accelerators.spatten import PRESETS
 from accelsim.synthetic import attention
 from accelsim.workload import Workload
-
-RESULTS = Path(__file__).parent / "results" / "spatten_space.json"
 
 # Keys that the published GPT-2-Small schedule keeps, layer by layer; a fifth of them keep their V.
 KEPT_KEYS = (921, 716, *[204] * 4, *[102] * 6)
@@ -59,13 +55,9 @@ class Point:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    options.add_argument("--no-plot", action="store_true", help="write no picture beside the results")
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    parser.add_argument("--no-plot", action="store_true", help="write no picture beside the results")
+    given = parser.parse_args()
     points = list(space())
     for point in points:
         shown = f"{1e6 * point.seconds:10.2f} us" if point.seconds else f"  refused: {point.reason}"
@@ -83,7 +75,7 @@ def main() -> None:
         "claims": rows,
         "points": [asdict(point) for point in points],
     }
-    given.output.write_text(json.dumps(results, indent=2) + "\n")
+    save(given.output, results)
     print(f"written: {given.output}")
     if not given.no_plot:
         plot(points, picture := given.output.with_suffix(".png"))

@@ -11,8 +11,6 @@ results in the file. About 10 CPU minutes for each part of SmolLM2. Nothing here
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from provenance import provenance
+from experiment import options, provenance, save, so_far, some_of
 
 import accelsim
 from accelsim.ablation import ablate, techniques
@@ -39,7 +37,6 @@ from accelsim.run import SkippedLayersWarning
 from accelsim.trace import trace
 from accelsim.workload import Attention, Workload
 
-RESULTS = Path(__file__).parent / "results" / "spatten_text.json"
 RECIPES = {
     "minilm": "spatten,tokens=0.5,heads=0.9,values=0.5,bits=8",
     "smollm2": "spatten,tokens=0.5,values=0.3,channels=0.8,bits=6+4",
@@ -78,19 +75,12 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
-    for part in given.parts:
-        if part not in PARTS:
-            options.error(f"PART must be one of {', '.join(PARTS)}, not {part!r}")
+    parser = options(__file__, __doc__)
+    parser.add_argument("parts", metavar="PART", **some_of(PARTS))
+    given = parser.parse_args()
     warnings.simplefilter("ignore", SkippedLayersWarning)
-    results = json.loads(given.output.read_text()) if given.output.is_file() else {}
-    for part in given.parts or PARTS:
+    results = so_far(given.output)
+    for part in given.parts:
         begin = time.process_time()
         found = PARTS[part]()
         results[part] = {
@@ -99,7 +89,7 @@ def main() -> None:
             "cpu_seconds": round(time.process_time() - begin),
             **found,
         }
-        given.output.write_text(json.dumps(results, indent=1) + "\n")
+        save(given.output, results)
     print(f"\nwritten: {given.output}")
 
 

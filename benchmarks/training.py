@@ -11,35 +11,29 @@ FILE.json a plot FILE.png is written. Checkpoints lie in --work; a second call g
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
-import platform
 import statistics
 import time
 from collections import Counter
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from experiment import options, provenance, save
 
 import accelsim
 from accelsim import plot
 from accelsim.prune.recipes import NmTraining, parse
-from accelsim.report import write_atomically
 from accelsim.training import checkpoint, loop, saving
 
-RESULTS = Path(__file__).parent / "results" / "training.json"
 METHODS = ("dense", "bdwp,2:8")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = options(__file__, __doc__)
     parser.add_argument("--samples", type=int, default=6000)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--work", default="build/training", help="folder of checkpoints")
-    parser.add_argument("--date", default=datetime.date.today().isoformat())
-    parser.add_argument("-o", "--output", default=str(RESULTS))
     given = parser.parse_args()
     # Seed by seed, so that a run that is cut short has compared both methods.
     runs = {(method, seed): trained(method, seed, given) for seed in given.seeds for method in METHODS}
@@ -47,12 +41,7 @@ def main() -> None:
     results = {
         "command": f"python benchmarks/training.py --samples {given.samples} --epochs {given.epochs} "
         f"--seeds {' '.join(map(str, given.seeds))}",
-        "date": given.date,
-        "versions": {
-            "accelsim": accelsim.__version__,
-            "torch": version("torch"),
-            "python": platform.python_version(),
-        },
+        **provenance(given.date, "torch"),
         "what": f"ResNet-9, quarter width, first {given.samples} of 60,000 training pictures, "
         f"{given.epochs} epochs, batch {runs['dense', given.seeds[0]].settings.batch}, 10,000 test pictures",
         "accuracy": {method: spread([runs[method, seed] for seed in given.seeds]) for method in METHODS},
@@ -62,10 +51,10 @@ def main() -> None:
             for (method, seed), run in runs.items()
         ],
     }
-    write_atomically(given.output, json.dumps(results, indent=2) + "\n")
+    save(given.output, results)
     curves = {f"{method} {seed}": [asdict(row) for row in run.rows] for (method, seed), run in runs.items()}
     title = f"ResNet-9, quarter width, Fashion-MNIST ({given.samples} pictures), seeds {given.seeds}"
-    plot.curves(Path(given.output).with_suffix(".png"), curves, title=title)
+    plot.curves(given.output.with_suffix(".png"), curves, title=title)
 
 
 def trained(method: str, seed: int, given: argparse.Namespace) -> loop.Run:

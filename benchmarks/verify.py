@@ -10,8 +10,6 @@ sinks, resets. Builds are kept from run to run. Without a name: all of FORMS.
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import json
 import os
 import sys
@@ -22,16 +20,15 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from experiment import options, save, so_far
 from hardware import chosen
 
 import accelsim
-from accelsim.report import write_atomically
 from accelsim_rtl.kit import synthesis
 from accelsim_rtl.kit.scenarios import Prepared
 from accelsim_rtl.kit.simulators import SIMULATORS
 from accelsim_rtl.kit.verify import Bench
 
-RESULTS = Path(__file__).parent / "results" / "verify.json"
 WIDTHS = (1, 4, 16)
 
 FORMS = (
@@ -46,13 +43,11 @@ SUMMED = ("checked", "mismatches", "model_cycles", "rtl_cycles", "cycle_differen
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = options(__file__, __doc__)
     parser.add_argument("forms", nargs="*", metavar="UNIT[:PRESET][,KEY=VALUE]...", default=FORMS)
     parser.add_argument("--seeds", default="1..20", metavar="N..M")
     parser.add_argument("--simulators", default=",".join(SIMULATORS))
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--date", default=datetime.date.today().isoformat())
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     given = parser.parse_args()
     first, last = map(int, given.seeds.split(".."))
     simulators = given.simulators.split(",")
@@ -122,7 +117,7 @@ def summed(verdicts: list[dict[str, Any]]) -> dict[str, Any]:
 
 def record(output: Path, row: dict[str, Any]) -> None:
     """Put a row into the results, in the place of one of its form and simulator; in the order of FORMS."""
-    rows = json.loads(output.read_text())["rows"] if output.exists() else []
+    rows = so_far(output).get("rows", [])
     rows = [other for other in rows if (other["form"], other["simulator"]) != (row["form"], row["simulator"])]
     rows.append(row)
     order = {form: number for number, form in enumerate(FORMS)}
@@ -131,7 +126,7 @@ def record(output: Path, row: dict[str, Any]) -> None:
         "command": "python benchmarks/verify.py",
         "versions": {"accelsim": accelsim.__version__} | synthesis.versions(route=False),
     }
-    write_atomically(str(output), json.dumps(results | {"rows": rows}, indent=1) + "\n")
+    save(output, results | {"rows": rows})
 
 
 if __name__ == "__main__":

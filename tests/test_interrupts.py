@@ -68,7 +68,7 @@ def test_an_interrupt_ends_it_at_once(work: str, tmp_path) -> None:
         "    return count\n"
         "def spin_in_a_file():\n"
         "    import os\n"
-        "    from accelsim.report import whole_file\n"
+        "    from accelsim.files import whole_file\n"
         "    with whole_file(os.environ['OUT']) as file:\n"
         "        file.write('begun')\n"
         "        spin()\n"

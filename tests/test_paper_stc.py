@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not BENCHMARKS.exists(), reason="needs the bench
 def paper(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield importlib.import_module("paper_stc")
-    for name in ("paper_stc", "gpu", "provenance"):
+    for name in ("paper_stc", "gpu", "experiment"):
         sys.modules.pop(name, None)
 
 

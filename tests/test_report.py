@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from accelsim import __version__
+from accelsim.files import as_json, write_atomically
 from accelsim.machine import CAUSES
-from accelsim.report import Accuracy, LayerRow, Report, Spread, StageRow, as_json, write_atomically
+from accelsim.report import Accuracy, LayerRow, Report, Spread, StageRow
 from accelsim.report.table import print_comparison, print_report, seconds, size
 
 KEYS = [

@@ -19,8 +19,8 @@ from accelsim.dram.presets import DEVICES, find, sentence
 from accelsim.dram.simulation import Totals, simulate
 from accelsim.dram.timing import Device
 from accelsim.dram.trace import blocks, read_trace
+from accelsim.files import as_json, whole_file, write_atomically
 from accelsim.parameters import parse_settings, replace_all
-from accelsim.report import as_json, whole_file, write_atomically
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -16,8 +16,8 @@ from accelsim.cli.options import seed as seed_of
 from accelsim.cli.output import check_destination, step, write_json
 from accelsim.cli.proofs import prove_unit
 from accelsim.extras import require
+from accelsim.files import write_atomically
 from accelsim.parameters import as_dict, parse_settings, replace_all
-from accelsim.report import write_atomically
 from accelsim.words import unknown
 from accelsim.workload import Workload
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from accelsim.compiled import in_compiled_code
-from accelsim.report import remove_drafts
+from accelsim.files import remove_drafts
 
 INTERRUPTED = 130
 PATIENCE_S = 0.3

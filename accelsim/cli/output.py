@@ -15,7 +15,8 @@ from typing import Any
 
 from accelsim import timeline
 from accelsim.accelerators.base import Accelerator
-from accelsim.report import Report, as_json, write_atomically
+from accelsim.files import as_json, write_atomically
+from accelsim.report import Report
 from accelsim.report.page import page, require_page
 from accelsim.report.table import print_comparison, print_report
 from accelsim.run import Progress

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accelsim.cli.output import progress, step
+from accelsim.foreign import foreign_code
 from accelsim.report import Accuracy
 from accelsim.workload import Workload
 
@@ -86,7 +85,7 @@ class Source:
 
         if self.is_workload or self.is_network or self.train:
             return parse_all(self.recipes)
-        with self._foreign_code(), progress(f"{self.model}: pruning") as told:
+        with foreign_code(self.model), progress(f"{self.model}: pruning") as told:
             model = self.loaded  # first: it says in one line that torch is missing
             from accelsim.accuracy.calibration import calibrated
 
@@ -106,7 +105,7 @@ class Source:
         return replace(made, layers=layers, notes=(*made.notes, "the pass over the prompt is left out"))
 
     def _traced(self, recipes: Sequence[str | Recipe] | None) -> Workload:
-        with self._foreign_code(), step(f"{self.model}: loading", lines=False):
+        with foreign_code(self.model), step(f"{self.model}: loading", lines=False):
             model = self.loaded
         return replace(self._recorded(model, recipes), words=model.words)
 
@@ -116,11 +115,11 @@ class Source:
         if self.train:
             from accelsim.training import trace_step
 
-            with self._foreign_code(), step(f"{self.model}: tracing a training step"):
+            with foreign_code(self.model), step(f"{self.model}: tracing a training step"):
                 return trace_step(
                     model.module, model.inputs, self.recipes or None, name=model.name, notes=model.notes
                 )
-        with self._foreign_code(), step(f"{self.model}: tracing"):
+        with foreign_code(self.model), step(f"{self.model}: tracing"):
             return trace(
                 model.module,
                 model.inputs,
@@ -133,7 +132,7 @@ class Source:
 
     def evaluation(self, samples: int | None) -> Evaluation:
         """How the accuracy will be measured, with the data for it. ValueError if it cannot be."""
-        with self._foreign_code(), step(f"{self.model}: fetching what it is evaluated on"):
+        with foreign_code(self.model), step(f"{self.model}: fetching what it is evaluated on"):
             model = self.loaded  # as above
             from accelsim.accuracy import prepare
 
@@ -146,19 +145,10 @@ class Source:
     def accuracies(self, evaluation: Evaluation, several: Sequence[Sequence[Recipe]]) -> list[Accuracy]:
         """Measure it, dense and under each set of recipes."""
         with (
-            self._foreign_code(),
+            foreign_code(self.model),
             progress(f"{self.model}: evaluating", what="samples") as advance,
         ):
             return evaluation.measure_each(several, advance)
-
-    @contextlib.contextmanager
-    def _foreign_code(self) -> Iterator[None]:
-        """While the model's own code runs: what it prints goes to stderr, and it cannot end the program."""
-        try:
-            with contextlib.redirect_stdout(sys.stderr):
-                yield
-        except SystemExit as error:
-            raise ValueError(f"model {self.model!r} must return, not exit with status {error.code}") from None
 
     def _drawn(self, recipes: Sequence[str | Recipe] | None) -> Workload:
         from accelsim.models import network

@@ -12,7 +12,7 @@ import typer
 
 from accelsim.cli.options import LARGEST_SEED, Json, count_option
 from accelsim.cli.output import check_destination, progress, write_json
-from accelsim.report import as_json, remove_left_drafts, write_atomically
+from accelsim.files import as_json, remove_left_drafts, write_atomically
 
 if TYPE_CHECKING:
     from accelsim.training.loop import Row, Run, Settings

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from accelsim import __version__
+from accelsim.files import as_json, write_atomically
 from accelsim.report.ablation import AblationStep, to_list
-from accelsim.report.files import as_json, write_atomically
 from accelsim.report.rows import Accuracy, LayerRow, ratio
 from accelsim.workload import Workload
 

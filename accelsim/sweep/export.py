@@ -12,8 +12,8 @@ import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
 
+from accelsim.files import as_json, replaced, write_atomically
 from accelsim.report import figures
-from accelsim.report.files import as_json, replaced, write_atomically
 from accelsim.sweep.figures import FIGURES
 from accelsim.sweep.running import Visited
 from accelsim.sweep.store import DONE

@@ -6,15 +6,12 @@ model is a name, which that computer must know.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import re
-import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +21,7 @@ import numpy as np
 from accelsim import synthetic
 from accelsim.accelerators import ACCELERATORS, find
 from accelsim.accelerators.base import Accelerator
+from accelsim.foreign import foreign_code
 from accelsim.parameters import as_dict, replace_all
 from accelsim.run import SkippedLayersWarning, run
 from accelsim.sweep.figures import figures_of
@@ -146,7 +144,7 @@ def measured(source: Source, samples: int | None) -> tuple[dict[str, Any], float
     from accelsim.accuracy import prepare
 
     started = time.monotonic()
-    with _foreign_code(source):
+    with foreign_code(source.model):
         model = _model(source)
         evaluation = prepare(model, _pruning(source, model), seed=source.seed, samples=samples)
         return asdict(evaluation.measure()), time.monotonic() - started
@@ -224,7 +222,7 @@ def _model_workload(source: Source) -> Workload:
             seed=source.seed,
             train=source.train,
         )
-    with _foreign_code(source):
+    with foreign_code(source.model):
         model = _model(source)
         if source.train:
             from accelsim.training import trace_step
@@ -248,16 +246,6 @@ def _pruning(source: Source, model: Model) -> tuple[Recipe, ...] | None:
     from accelsim.accuracy.calibration import calibrated
 
     return calibrated(model, source.recipes, seed=source.seed, text=source.text) or None
-
-
-@contextlib.contextmanager
-def _foreign_code(source: Source) -> Iterator[None]:
-    """While a model's own code runs: what it prints is not a result, and it cannot end the worker."""
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    except SystemExit as error:
-        raise ValueError(f"model {source.model!r} must return, not exit with status {error.code}") from None
 
 
 def _model(source: Source) -> Model:

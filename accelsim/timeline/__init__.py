@@ -15,7 +15,8 @@ from typing import Any
 
 from accelsim import __version__
 from accelsim.accelerators.base import Accelerator, memory_of
-from accelsim.report import Report, whole_file
+from accelsim.files import whole_file
+from accelsim.report import Report
 from accelsim.timeline.events import LAYERS, Budget, Tracks, layer_events
 from accelsim.timeline.layers import passes
 from accelsim.workload import Workload

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from accelsim.report import replaced
+from accelsim.files import replaced
 
 KEYS = {"settings", "epoch", "module", "optimiser", "scaler", "skipped_last", "rows", "course"}
 

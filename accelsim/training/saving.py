@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import save as as_safetensors
 from torch import nn
 
+from accelsim.files import remove_left_drafts, replaced, write_atomically
 from accelsim.models.trained import CONFIGURATION, MODEL_TYPE, WEIGHTS, network
 from accelsim.prune import NmTraining
-from accelsim.report import remove_left_drafts, replaced, write_atomically
 from accelsim.stages import Optimiser
 from accelsim.training.loop import Run, first_batch
 from accelsim.training.step import trace_step

@@ -103,6 +103,13 @@ def burst_beats(port: Port, address: int, beats: int, longest: int) -> int:
     return min(beats, longest, (PAGE_BYTES - address % PAGE_BYTES) // port.bytes)
 
 
+def rest_of(port: Port, transfer: Transfer, burst: int) -> Transfer | None:
+    """What is left of a transfer behind a burst of so many beats; None if nothing is."""
+    if burst == transfer.beats:
+        return None
+    return Transfer(transfer.address + burst * port.bytes, transfer.beats - burst)
+
+
 def check_burst(longest: int, data_bits: int) -> None:
     """Refuse bursts that AXI4 does not have, or that are longer than a page."""
     most = min(LONGEST_BURST, PAGE_BYTES * 8 // data_bits)

@@ -16,6 +16,7 @@ from accelsim.units.axi import (
     check_burst,
     check_count,
     check_port,
+    rest_of,
     unpack_transfer,
 )
 from accelsim.units.reorder import Reorder, check_bursts
@@ -104,9 +105,8 @@ class Model:
             row["m_axi_ar_payload"] = port.pack_address(left.address, order.next_number, burst)
             if inputs["m_axi_ar_ready"]:
                 reserves = burst
-                self._final[order.next_number] = burst == left.beats
-                behind = left.address + burst * port.bytes
-                self._left = Transfer(behind, left.beats - burst) if burst < left.beats else None
+                self._left = rest_of(port, left, burst)
+                self._final[order.next_number] = self._left is None
                 row["requests_ready"] = int(self._left is None)
         if row["requests_ready"] and inputs["requests_valid"]:
             self._left = unpack_transfer(port, inputs["requests_payload"])

@@ -15,6 +15,7 @@ from accelsim.units.axi import (
     check_burst,
     check_count,
     check_port,
+    rest_of,
     unpack_transfer,
 )
 from accelsim.units.reorder import check_bursts
@@ -114,9 +115,8 @@ class Model:
             row["m_axi_aw_payload"] = port.pack_address(left.address, 0, burst)
             if inputs["m_axi_aw_ready"]:
                 unsent.append(burst)
-                self._finals.append(burst == left.beats)
-                behind = left.address + burst * port.bytes
-                self._left = Transfer(behind, left.beats - burst) if burst < left.beats else None
+                self._left = rest_of(port, left, burst)
+                self._finals.append(self._left is None)
                 row["requests_ready"] = int(self._left is None)
         if row["requests_ready"] and inputs["requests_valid"]:
             self._left = unpack_transfer(port, inputs["requests_payload"])

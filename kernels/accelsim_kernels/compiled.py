@@ -48,10 +48,7 @@ def parallel(function: Function) -> Function:
 
 def inlined(function: Function) -> Function:
     """A part of kernels, inlined into each caller by LLVM. Python cannot call it while compiled."""
-    wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    compiled: Function = numba.njit(
-        forceinline=True, **wrappers, **{k: v for k, v in OPTIONS.items() if k not in wrappers}
-    )(function)
+    compiled: Function = numba.njit(forceinline=True, no_cpython_wrapper=True, **OPTIONS)(function)
     return compiled
 
 

@@ -91,13 +91,13 @@ MUTATIONS = [
         [
             Bug(
                 "accelsim_rtl.axi.cutter",
-                "self.behind.eq(self.address + Cat(Const(0, offset_bits), self.beats))",
-                "self.behind.eq(self.address + (self.beats << offset_bits + 1))",
+                "left.address + Cat(Const(0, offset_bits), burst.beats)",
+                "left.address + (burst.beats << offset_bits + 1)",
             ),
             Bug(
-                "accelsim.units.write_master",
-                "behind = left.address + burst * port.bytes",
-                "behind = left.address + burst * port.bytes * 2",
+                "accelsim.units.axi",
+                "transfer.address + burst * port.bytes",
+                "transfer.address + burst * port.bytes * 2",
             ),
         ],
         {"cycles", "memory"},

@@ -233,7 +233,7 @@ FLAWS = [
     (
         claims.WRITTEN,
         "lengths are overwritten",
-        Bug("accelsim_rtl.axi.write_master", "& (self.level != parameters.outstanding)", ""),
+        Bug("accelsim_rtl.axi.write_master", "room.eq(self.level != parameters.outstanding)", "room.eq(1)"),
     ),
     (
         claims.WRITTEN,

@@ -53,7 +53,9 @@ def test_an_ecp5_s_multipliers_keep_their_operands_and_products_themselves(name:
     assert "MULT18X18D" not in verilog(unit.instance(unit.presets["tiny"]), unit.top)
 
 
-def benchmark() -> ModuleType:
+@pytest.fixture
+def hardware(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARK.parent))
     spec = importlib.util.spec_from_file_location("hardware", BENCHMARK)
     assert spec is not None
     assert spec.loader is not None
@@ -62,7 +64,9 @@ def benchmark() -> ModuleType:
     return module
 
 
-def test_cells_are_kept_only_if_they_are_of_the_same_verilog(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cells_are_kept_only_if_they_are_of_the_same_verilog(
+    hardware: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counted: list[str] = []
 
     def synthesise(text: str, top: str, target: str) -> dict[str, Any]:
@@ -70,7 +74,6 @@ def test_cells_are_kept_only_if_they_are_of_the_same_verilog(monkeypatch: pytest
         return {"lut": len(counted)}
 
     monkeypatch.setattr(synthesis, "synthesise", synthesise)
-    hardware = benchmark()
     first = hardware.measure(*hardware.chosen("kit.fifo:tiny"), seeds=0, cells={})
     again = hardware.measure(*hardware.chosen("kit.fifo:tiny"), seeds=0, cells=first)
     assert counted == ["xilinx", "ecp5"]

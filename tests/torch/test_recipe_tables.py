@@ -20,7 +20,7 @@ MODULES = (
     "recipes_dsnot",
     "recipes_smollm2",
     "recipes_table",
-    "provenance",
+    "experiment",
 )
 pytestmark = [
     pytest.mark.torch,
@@ -78,13 +78,13 @@ def test_allocations_that_are_there_are_neither_measured_nor_written_again(
     ]
     path.write_text(json.dumps({"allocation-minilm": {"rows": rows}}))
     before = path.read_bytes()
-    recipes.allocation(recipes.Book(path, "allocation-minilm", None), "minilm")
+    recipes.allocation(recipes.Book(path, "allocation-minilm", "2026-01-01"), "minilm")
     assert path.read_bytes() == before
     assert "sat, distortion 0.50 of uniform 2:8: +0.0% cycles by the simulator" in capsys.readouterr().out
     assert (tmp_path / "recipes_minilm.png").is_file()
     path.write_text(json.dumps({"allocation-minilm": {"rows": rows[1:]}}))
     with pytest.raises(AssertionError, match="measured again"):
-        recipes.allocation(recipes.Book(path, "allocation-minilm", None), "minilm")
+        recipes.allocation(recipes.Book(path, "allocation-minilm", "2026-01-01"), "minilm")
 
 
 def test_a_front_holds_what_no_other_recipe_beats_in_both(recipes: Any) -> None:
@@ -116,10 +116,10 @@ def test_rows_of_a_table_that_are_there_need_no_model(recipes: Any, tmp_path: Pa
     def made() -> Any:
         raise AssertionError("the model is loaded")
 
-    table.table(recipes.Book(path, "table-smollm2", None), ["wanda,2:4"], made)
+    table.table(recipes.Book(path, "table-smollm2", "2026-01-01"), ["wanda,2:4"], made)
     assert (tmp_path / "recipes_table.png").is_file()
     with pytest.raises(AssertionError, match="loaded"):
-        table.table(recipes.Book(path, "table-smollm2", None), ["wanda,2:4", "gblm,2:4"], made)
+        table.table(recipes.Book(path, "table-smollm2", "2026-01-01"), ["wanda,2:4", "gblm,2:4"], made)
 
 
 def test_recipes_are_ranked_on_the_same_windows(recipes: Any) -> None:

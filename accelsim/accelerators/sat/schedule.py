@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from accelsim.accelerators.products import Pattern
+from accelsim.files import write_atomically
 
 KIND, VERSION = "sat schedule", 1
 FLOWS = ("os", "ws")
@@ -112,9 +113,7 @@ def save(path: str | os.PathLike[str], array: Shape, reports: Sequence[Rows]) ->
             if row.facts.get("word"):
                 layers.setdefault(row.name, {})[str(row.facts["pattern"])] = str(row.facts["word"])
     content = {"kind": KIND, "version": VERSION, "rows": array.rows, "cols": array.cols, "layers": layers}
-    unfinished = Path(f"{path}.part")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n")
-    unfinished.replace(path)
+    write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
 def load(path: str, rows: int, cols: int) -> Schedule:

@@ -19,7 +19,7 @@ from typing import Any
 
 from accelsim import __version__
 from accelsim.extras import require
-from accelsim.report.files import plain_number
+from accelsim.files import plain_number
 from accelsim.report.page.sections import Section, interval, section
 from accelsim.report.page.workloads import pictures
 from accelsim.report.quantities import figure, joules, seconds, size, times

@@ -3,7 +3,7 @@
 """AXI4 read master: transfers of any length in, their beats in order out."""
 
 from amaranth.hdl import Array, Module, Signal
-from amaranth.lib import data, stream
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import Component, In, Out
 
 from accelsim.units.read_master import ReadMaster as Parameters
@@ -39,38 +39,27 @@ class ReadMaster(Component):
         parameters, address, received = self.parameters, self.m_axi_ar.payload, self.m_axi_r.payload
         m.submodules.order = order = self.order
 
-        # What is left of the transfer, and of it the next burst.
-        left = Signal(transfer_layout(parameters), reset_less=True)
-        there = Signal()
-        beats = Signal(range(parameters.burst_beats + 1))
-        moves = Signal()
-        ends = Signal()
         m.submodules.cutter = cutter = Cutter(parameters)
+        wiring.connect(m, wiring.flipped(self.requests), cutter.requests)
+        burst = cutter.bursts.payload
+        moves = Signal()
         m.d.comb += [
-            cutter.address.eq(left.address),
-            cutter.left.eq(left.beats),
-            beats.eq(cutter.beats),
-            ends.eq(moves & cutter.last),
+            self.m_axi_ar.valid.eq(cutter.bursts.valid & order.room),
+            cutter.bursts.ready.eq(self.m_axi_ar.ready & order.room),
             moves.eq(self.m_axi_ar.valid & self.m_axi_ar.ready),
-            self.m_axi_ar.valid.eq(there & order.room),
-            address.addr.eq(left.address),
+            address.addr.eq(burst.address),
             address.id.eq(order.number),
-            address.len.eq(beats - 1),
-            self.requests.ready.eq(~there | ends),
+            address.len.eq(burst.beats - 1),
         ]
-        with m.If(self.requests.ready):
-            m.d.sync += [there.eq(self.requests.valid), left.eq(self.requests.payload)]
-        with m.Elif(moves):
-            m.d.sync += [left.address.eq(cutter.behind), left.beats.eq(left.beats - beats)]
 
         # Data into its place, and out in order.
         finals = [Signal(name=f"final_{burst}") for burst in range(parameters.outstanding)]
-        for burst, final in enumerate(finals):
-            with m.If(moves & (order.number == burst)):
-                m.d.sync += final.eq(cutter.last)
+        for number, final in enumerate(finals):
+            with m.If(moves & (order.number == number)):
+                m.d.sync += final.eq(burst.last)
         m.d.comb += [
             order.reserves.eq(moves),
-            order.length.eq(beats - 1),
+            order.length.eq(burst.beats - 1),
             self.m_axi_r.ready.eq(1),
             order.arrives.eq(self.m_axi_r.valid),
             order.burst.eq(received.id),

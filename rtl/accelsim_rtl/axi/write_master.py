@@ -1,7 +1,7 @@
 """AXI4 write master: transfers of any length and their beats in, an answer to each transfer out."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream
+from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
@@ -34,26 +34,19 @@ class WriteMaster(Component):
         parameters, address = self.parameters, self.m_axi_aw.payload
         bursts = range(parameters.outstanding)
 
-        # What is left of the transfer, and of it the next burst.
-        left = Signal(transfer_layout(parameters), reset_less=True)
-        there = Signal()
-        asks = Signal()
-        ends = Signal()
         m.submodules.cutter = cutter = Cutter(parameters)
+        wiring.connect(m, wiring.flipped(self.requests), cutter.requests)
+        burst = cutter.bursts.payload
+        room = Signal()
+        asks = Signal()
         m.d.comb += [
-            cutter.address.eq(left.address),
-            cutter.left.eq(left.beats),
-            self.m_axi_aw.valid.eq(there & (self.level != parameters.outstanding)),
-            address.addr.eq(left.address),
-            address.len.eq(cutter.beats - 1),
+            room.eq(self.level != parameters.outstanding),
+            self.m_axi_aw.valid.eq(cutter.bursts.valid & room),
+            cutter.bursts.ready.eq(self.m_axi_aw.ready & room),
             asks.eq(self.m_axi_aw.valid & self.m_axi_aw.ready),
-            ends.eq(asks & cutter.last),
-            self.requests.ready.eq(~there | ends),
+            address.addr.eq(burst.address),
+            address.len.eq(burst.beats - 1),
         ]
-        with m.If(self.requests.ready):
-            m.d.sync += [there.eq(self.requests.valid), left.eq(self.requests.payload)]
-        with m.Elif(asks):
-            m.d.sync += [left.address.eq(cutter.behind), left.beats.eq(left.beats - cutter.beats)]
 
         # Of bursts under way their lengths, for their data, and which of them end a transfer.
         newest = Signal(bursts)
@@ -68,10 +61,10 @@ class WriteMaster(Component):
         m.d.comb += [
             length.en.eq(asks),
             length.addr.eq(newest),
-            length.data.eq(cutter.beats - 1),
+            length.data.eq(burst.beats - 1),
             final.en.eq(asks),
             final.addr.eq(newest),
-            final.data.eq(cutter.last),
+            final.data.eq(burst.last),
             wanted.addr.eq(sending),
             answered.addr.eq(oldest),
         ]

@@ -139,8 +139,9 @@ class WrittenBursts(Harness):
         bursts = range(master.parameters.outstanding)
         taps = {name: (name, bursts) for name in ("newest", "sending", "oldest")}
         taps |= {"unsent": ("unsent", range(len(bursts) + 1))}
-        taps |= {"sent": ("sent", range(master.parameters.burst_beats)), "there": ("there", 1)}
-        taps |= {"left": ("left", len(master.requests.payload.as_value()))}
+        taps |= {"sent": ("sent", range(master.parameters.burst_beats))}
+        taps |= {"there": ("cutter.bursts__valid", 1)}
+        taps |= {"left": ("cutter.left", len(master.requests.payload.as_value()))}
         for burst in bursts:
             taps[f"length_{burst}"] = (f"lengths[{burst}]", range(master.parameters.burst_beats))
         super().__init__(master, drawn={"watch": 1}, taps=taps)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import secrets
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from glob import escape
@@ -39,33 +38,25 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[TextIO]:
         with path.open("w", encoding="utf-8") as file:
             yield file
         return
-    path = Path(os.path.realpath(path))
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    draft = Path(name)
-    _DRAFTS.add(draft)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            yield file
-        # A draft is private; the file must have the rights that any new file has.
-        umask = os.umask(0)
-        os.umask(umask)
-        draft.chmod(0o666 & ~umask)
-        draft.replace(path)
-    except BaseException:
-        draft.unlink()
-        raise
-    finally:
-        _DRAFTS.discard(draft)
+    with _draft_of(Path(os.path.realpath(path))) as draft, draft.open("x", encoding="utf-8") as file:
+        yield file
 
 
 def replaced(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a draft beside `path`, and put it there whole."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    _DRAFTS.add(draft)
-    try:
+    """Let `write` fill a draft beside `path`, and put it there whole, also if the power fails."""
+    with _draft_of(path) as draft:
         write(draft)
         with draft.open("rb") as file:
             os.fsync(file.fileno())
+
+
+@contextmanager
+def _draft_of(path: Path) -> Iterator[Path]:
+    """A name beside `path` for what takes its place; taken away if anything is raised."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    _DRAFTS.add(draft)
+    try:
+        yield draft
         # Some writers make private files; these have the rights that any new file has.
         umask = os.umask(0)
         os.umask(umask)
@@ -96,4 +87,4 @@ def plain_number(value: Any) -> Any:
     """The value of a numpy scalar, for `json`. TypeError for anything else."""
     if hasattr(value, "item"):
         return value.item()
-    raise TypeError(f"a report holds plain values, not {type(value).__name__}")
+    raise TypeError(f"JSON holds plain values, not {type(value).__name__}")
