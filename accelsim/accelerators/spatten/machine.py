@@ -144,8 +144,9 @@ class SpAtten(Parameters):
 
     def _terms(self) -> tuple[str, ...]:
         """The terms of `terms`, by name."""
+        held = " with the first row of its head (hold_queries)" * self.hold_queries
         return (
-            "each row fetches its Q, as wide as K (fetch_queries)"
+            f"each row fetches its Q, as wide as K (fetch_queries){held}"
             if self.fetch_queries
             else "Q is on chip when its row begins (fetch_queries is off, as in the artefact)",
             "in generation the newest token's K and V are written (write_newest)"

@@ -104,9 +104,10 @@ class Parameters:
     `address_ports`: of the fetcher (Table I: a 32 x 16 crossbar, FIFOs of 64), to which bursts are dealt.
     `share_kv`: query heads of one KV head use one fetch.
     `fetch_queries`: each row brings its Q, as wide as K; `hold_queries`: those of a head come with its first
-    row, into a store of their own. `write_newest`: in generation the token's own K and V go to memory. `store_scores`: tokens' cumulative scores are read before a layer and written behind it.
-    `write_back`: outputs go to memory. The artefact counts none of the four. `clear_stores`: the lines of K
-    and V are cleared once before the first layer, in both halves of a store at once, as in the artefact.
+    row, into a store of their own. `write_newest`: in generation the token's own K and V go to memory.
+    `store_scores`: tokens' cumulative scores are read before a layer and written behind it. `write_back`:
+    outputs go to memory. The artefact counts none of these. `clear_stores`: the lines of K and V are cleared
+    once before the first layer, in both halves of a store at once, as in the artefact.
     `spilled_bits`: of an exponent that waits in memory, where a row is longer than the stores (a choice).
     `published_model`: cycles are the sums of the artefact's bert.cpp, and memory is one of its terms.
     `launch_seconds`: of each layer.
