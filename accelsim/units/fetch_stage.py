@@ -15,10 +15,15 @@ __all__ = ["PRESETS", "FetchStage", "Model"]
 class FetchStage(Fetcher):
     """A fetcher whose clock is that of `device`, of which it has one channel; a beat is a burst of it.
 
-    outstanding: bursts of the channel that are accepted and not back. The fetcher sends an address a clock
-    and the channel takes one, so nothing is between them that the engine does not know, as long as `slots`
-    suffice for what waits for its turn. Found, not proven: twice `outstanding` are too few for one drawn list
-    in 20, four times for none of 190.
+    outstanding: bursts of the channel that are accepted and not back. slots: bursts whose address is sent and
+    whose turn has not come, in the engine a buffer that sending takes from and taking gives back to. Nothing
+    else is between fetcher and channel that a plan does not say: an address is sent a clock and the channel
+    takes one. Data of both pseudo-channels may be back in one clock and the bus carries a beat: the younger
+    comes later, whose turn is later too, and neither brings another before the next clock.
+
+    No number of slots that there can be suffices for every list: while a row has hits, a burst of another row
+    of its bank waits (`docs/dram.md`, Which command, 3), until the next refresh closes all rows, and what was
+    asked for after it holds its slots.
     """
 
     channels: int = 1

@@ -112,9 +112,15 @@ MUTATIONS = [
     ),
     (
         "spatten.fetch_stage",
-        ["slots=2"],
-        "too few slots: the engine knows of none that a burst must wait for",
-        [],
+        ["slots=8"],
+        "slots: the engine gives one back a clock before its beat has left",
+        [
+            Bug(
+                "accelsim.accelerators.spatten.fetch_stage",
+                "plan.drain[:, 3] = data_cycles",
+                "plan.drain[:, 3] = data_cycles - 1",
+            )
+        ],
         {"cycles"},
     ),
     (

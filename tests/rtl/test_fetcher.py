@@ -91,13 +91,20 @@ def test_the_store_is_its_model_at_every_shape(changes):
     assert_passes("spatten.vector_store", replace(STORES["tiny"], **changes), [3])
 
 
-@pytest.mark.parametrize(("preset", "seeds"), [("tiny", [17, 29, 47]), ("hbm2", [4, 25, 32])])
-def test_slots_suffice_on_lists_that_keep_many_bursts_waiting_for_their_turn(preset: str, seeds: list[int]):
+@pytest.mark.parametrize("slots", [2, 8, 16, 64, 256])
+@pytest.mark.parametrize(("preset", "seed"), [("tiny", 17), ("hbm2", 4), ("ddr4", 3)])
+def test_the_engine_waits_for_slots_as_the_fetcher_does(preset: str, seed: int, slots: int):
     unit = find("spatten.fetch_stage")
-    parameters = unit.presets[preset]
-    for seed in seeds:
-        prepared = prepare(unit, parameters, ports(unit.instance(parameters)), seed)
-        assert not prepared.complaints, (seed, prepared.complaints)
+    parameters = replace(unit.presets[preset], slots=slots)
+    prepared = prepare(unit, parameters, ports(unit.instance(parameters)), seed)
+    assert not prepared.complaints, prepared.complaints
+
+
+@pytest.mark.parametrize("slots", [8, 64])
+def test_rtl_of_the_fetch_stage_takes_as_long_as_the_engine_says(slots: int):
+    few = {"position_bits": 6, "burst_bits": 2}
+    parameters = replace(find("spatten.fetch_stage").presets["tiny"], slots=slots, **few)
+    assert_passes("spatten.fetch_stage", parameters, [29])
 
 
 def test_fetches_of_a_workload_take_as_long_as_the_engine_says(

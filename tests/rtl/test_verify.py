@@ -181,3 +181,14 @@ def test_a_long_run_alone_is_built_for_speed(monkeypatch: pytest.MonkeyPatch, tm
     ]
     assert folders[0] != folders[1]
     assert ["'-O0'" in action for action in asked] == [True, False]
+
+
+def test_verilator_keeps_no_signal_that_the_bench_does_not_look_at(tmp_path: Path) -> None:
+    """The runner makes all signals public before our arguments take that back."""
+    unit = find("kit.fifo")
+    (tmp_path / "kit_fifo.v").write_text(verilog(unit.instance(unit.presets["distributed"]), unit.top))
+    words = ["--cc", "--vpi", "--public-flat-rw", "--Mdir", ".", "--prefix", "Vtop"]
+    simulators.verilate([*words, *simulators.BUILD_ARGUMENTS["verilator"], "kit_fifo.v"], tmp_path)
+    scopes = "".join(file.read_text() for file in tmp_path.glob("Vtop__Syms*.cpp"))
+    assert '"level"' in scopes
+    assert '"produce"' not in scopes

@@ -33,7 +33,13 @@ MOST_FETCHES = 8
 def cycles(parameters: Parameters, transactions: list[Transaction]) -> int:
     """Clocks until the last burst is on the bus, by the engine."""
     requests = [addresses_of(parameters, each) for each in transactions]
-    return fetched_cycle(parameters.memory, requests, first_cycle=FIRST_CYCLE) + 1
+    return 1 + fetched_cycle(
+        parameters.memory,
+        requests,
+        first_cycle=FIRST_CYCLE,
+        slots=parameters.slots,
+        data_cycles=parameters.data_cycles,
+    )
 
 
 def took(drive: Drive) -> int | None:
