@@ -321,6 +321,7 @@ def test_another_seed_gives_other_scores(capsys: pytest.CaptureFixture[str]) -> 
         ("gemm 1 2 3 --on sat --set rows=0", "rows must be > 0, not 0"),
         ("gemm 1 2 3 --on sat --set rows=x", "rows must be an integer, not 'x'"),
         ("gemm 1 2 3 --on sat --set dram.channel=1", "did you mean 'dram.channels'?"),
+        ("gemm 1 2 3 --on sat --set dram.tCCDL=3", "did you mean 'dram.tCCD_L'?"),
         ("gemm 1 2 3 --on sat --seed -1", "'--seed': must be >= 0, not -1"),
         ("gemm 1 2 3 --on sat --json /no/such/folder/file.json", "not '/no/such/folder/file.json'"),
         ("attention --on spatten --keys 8 --values 9", "values must be <= keys (8), not 9"),
