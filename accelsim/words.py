@@ -1,9 +1,9 @@
-"""The message for a word that is not known: what was expected, and the nearest word that is."""
+"""Words of messages: what was expected beside a word that is not known, and reasons that many names share."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 LONGEST_LIST = 12
 
@@ -20,6 +20,17 @@ def unknown(what: str, word: str, known: Iterable[str]) -> str:
     line = f"{what} must be one of {', '.join(listed)}, not {word!r}"
     nearest = _nearest(word, words, n=1, cutoff=0.5)
     return f"{line}; did you mean {nearest[0]!r}?" if nearest else line
+
+
+def by_reason(reasons: Mapping[str, str]) -> str:
+    """Names with their reasons, as in "a and 2 more: too small; b: too large": each reason once."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    return "; ".join(
+        f"{found[0]}{f' and {len(found) - 1} more' if len(found) > 1 else ''}: {reason}"
+        for reason, found in names.items()
+    )
 
 
 def _nearest(word: str, words: list[str], *, n: int, cutoff: float) -> list[str]:
