@@ -63,3 +63,21 @@ def test_a_folder_that_takes_no_file_is_refused_before_the_work(flag: str) -> No
     done = accelsim(*GEMM, flag, "/proc/report")
     assert is_one_line(done), done.stderr
     assert "/proc/report" in done.stderr
+
+
+@pytest.mark.parametrize("json", [[], ["--json", "-"]])
+def test_a_full_disk_behind_stdout_is_told_as_such(json: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "accelsim", "devices" if not json else "units", *json]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "accelsim: stdout cannot be written: No space left on device\n"
+
+
+def test_commands_of_the_memory_that_find_no_room_name_their_flag(tmp_path: Path) -> None:
+    trace = tmp_path / "loads.trace"
+    trace.write_text("LD 0x40\n")
+    words = ["--device", "DDR4-2400", "--trace", str(trace), "--commands", "/dev/full"]
+    done = accelsim("dram", *words)
+    assert is_one_line(done), done.stderr
+    assert "--commands '/dev/full' cannot be written: No space left on device" in done.stderr

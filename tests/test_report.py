@@ -272,6 +272,13 @@ def test_every_layer_is_printed_once_even_in_a_long_model() -> None:
     assert max(len(line) for line in lines) <= 100
 
 
+def test_a_block_that_is_itself_a_layer_stands_once_in_the_table() -> None:
+    attention = replace(layer("0", 10), op="attention")
+    lines = str(report(layer("0.qkv", 10), attention, layer("0.out", 10), layer("1", 10))).splitlines()
+    names = [line[:14].rstrip() for line in lines[3:8]]
+    assert names == ["0", "  qkv", "  (attention)", "  out", "1"]
+
+
 def test_refused_layers_of_a_block_share_a_line() -> None:
     refused = [LayerRow(name=f"block.0.{name}", op="scan", macs_dense=5, reason="no scan") for name in "abc"]
     lines = str(report(*refused[:2], layer("block.0.up", 10), refused[2])).splitlines()

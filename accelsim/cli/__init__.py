@@ -5,6 +5,7 @@ Exit status 0 on success and 2 on a user's mistake, which is answered by one lin
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -60,11 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (KeyboardInterrupt, typer.Abort):
             return INTERRUPTED
         except BrokenPipeError:
-            # The reader went away (`| head`): say nothing, and keep the interpreter from trying again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return PIPE_CLOSED
+            return _pipe_closed()
+        except SystemExit as leaving:
+            # The parser turns a closed pipe into status 1, which here is a failed check.
+            if isinstance(leaving.__context__, BrokenPipeError):
+                return _pipe_closed()
+            raise
         except OSError as error:
-            return _mistake(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+            # Files say their names or flags: where there is none, it is what is printed that finds no room.
+            where = error.filename or ("stdout cannot be written" if error.errno == errno.ENOSPC else "")
+            return _mistake(f"{where}: {error.strerror}" if where else str(error))
         except ValueError as error:
             return _mistake(str(error))
         except MemoryError as error:
@@ -103,6 +109,12 @@ def _spelled_out(error: Any, arguments: Sequence[str]) -> str:
         return f"a size must be a whole number >= 1, not {word}"
     near = ", ".join(error.possibilities or ())
     return f"No such option: {name}" + (f"; did you mean {near}?" if near else "")
+
+
+def _pipe_closed() -> int:
+    """The reader went away (`| head`): say nothing, and keep the interpreter from trying again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return PIPE_CLOSED
 
 
 def _mistake(message: str) -> int:

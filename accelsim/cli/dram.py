@@ -13,7 +13,7 @@ from typing import Annotated, TextIO
 import typer
 
 from accelsim.cli.options import Json, Settings, whole
-from accelsim.cli.output import SECONDS_BETWEEN_LINES, check_destination
+from accelsim.cli.output import SECONDS_BETWEEN_LINES, check_destination, destination, write_json
 from accelsim.dram.banks import COMMANDS, Integers
 from accelsim.dram.presets import DEVICES, find, sentence
 from accelsim.dram.simulation import Totals, simulate
@@ -57,7 +57,8 @@ def dram(
     check_destination(json)
     check_destination(commands, flag="--commands")
     memory = _memory(device, channels, ranks, mapping, settings)
-    if not Path(trace).is_file():
+    # A pipe is read as well as a file.
+    if not Path(trace).exists() or Path(trace).is_dir():
         raise ValueError(f"--trace must be a file, and there is no {trace!r}")
     with (
         Path(trace).open("rb") as file,
@@ -127,7 +128,7 @@ def _commands(path: str | None) -> Iterator[Callable[[Integers], None] | None]:
     if path is None:
         yield None
         return
-    with whole_file(path) as file:
+    with destination("--commands", path), whole_file(path) as file:
         file.write("# clock channel command rank bank row_or_column\n")
         yield lambda rows: _write_commands(file, rows)
 
@@ -167,11 +168,8 @@ def _show(totals: Totals, json: str | None) -> None:
         "energy_pj": energy.total if energy else None,
         "energy_by_cause_pj": energy._asdict() if energy else None,
     }
-    if json == "-":
-        sys.stdout.write(as_json(values))
+    if write_json(values, json):
         return
-    if json is not None:
-        write_atomically(json, as_json(values))
     for name, value in values.items():
         rows = value.items() if isinstance(value, dict) else [("", value)]
         for part, figure in rows:

@@ -121,7 +121,7 @@ def verify(
       accelsim verify spatten.zero_eliminator --set lanes=4 --seed 1..20 --simulator all
     """
     check_destination(json)
-    check_destination(waves, flag="--waves")
+    _check_waves(waves, simulator)
     traced = None if workload is None else Workload.load(workload)
     # The rows of a real workload are longer than what `tiny` takes.
     chosen = _unit("accelsim verify", unit, preset or ("tiny" if traced is None else None), settings)
@@ -156,6 +156,17 @@ def verify(
             print(f"{verdict.simulator} seed {verdict.seed}: {line}", file=sys.stderr)
     if failed:
         raise typer.Exit(CHECK_FAILED)
+
+
+def _check_waves(waves: str | None, simulator: str) -> None:
+    """Raise ValueError now for a file that no simulator would write, or no viewer read by its name."""
+    check_destination(waves, flag="--waves")
+    if waves is None:
+        return
+    if Path(waves).exists() and not Path(waves).is_file():
+        raise ValueError(f"--waves must be a plain file, not {waves!r}")
+    if simulator == "icarus" and waves.endswith(".vcd"):
+        raise ValueError(f"--waves must be called .fst, which Icarus writes, not {waves!r}")
 
 
 def synth(

@@ -33,6 +33,8 @@ def check_destination(path: str | None, *, flag: str = "--json") -> None:
     """Raise ValueError now, not after the work, if the file cannot be written."""
     if path is None or (path == "-" and flag == "--json"):
         return
+    if path == "-":
+        raise ValueError(f"{flag} must be a file, not '-': only --json may go to stdout")
     file = Path(path)
     if not path or file.is_dir() or not file.parent.is_dir():
         raise ValueError(f"{flag} must be a file in a folder that exists, not {path!r}")
@@ -69,11 +71,8 @@ def write_timeline(
     """The timeline of a run, if one is wanted."""
     if path is None:
         return
-    try:
-        with step(f"{workload.model}: writing the timeline"):
-            timeline.save(path, workload, accelerator, report, window=window)
-    except OSError as error:
-        raise ValueError(f"--timeline {path!r} cannot be written: {error.strerror or error}") from None
+    with destination("--timeline", path), step(f"{workload.model}: writing the timeline"):
+        timeline.save(path, workload, accelerator, report, window=window)
 
 
 def _command(arguments: Sequence[str]) -> str:
@@ -88,8 +87,15 @@ def _command(arguments: Sequence[str]) -> str:
 
 
 def _write(flag: str, path: str, text: str) -> None:
-    try:
+    with destination(flag, path):
         write_atomically(path, text)
+
+
+@contextmanager
+def destination(flag: str, path: str) -> Iterator[None]:
+    """Raise ValueError, which names the flag and the file, if what is done here cannot write."""
+    try:
+        yield
     except OSError as error:
         raise ValueError(f"{flag} {path!r} cannot be written: {error.strerror or error}") from None
 

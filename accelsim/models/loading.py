@@ -117,6 +117,10 @@ def _drawn_from(seed: int) -> Iterator[None]:
 def _stored(spec: str) -> tuple[Checkpoint, Path | None]:
     """Weights from a file, a folder or a hub, and where their tokenizer lies."""
     require(f"model {spec!r}", "transformers")
+    if not spec:
+        raise ValueError("model must be a name, a folder or a file, not ''")
+    if spec.endswith(".py"):
+        raise ValueError(f"model must name a function of the file, such as {spec}:factory, not {spec!r}")
     path = file_of(spec) if spec in known() else Path(spec)
     if spec == "efficientnet-lite0":
         return _efficientnet(path), None
@@ -151,7 +155,7 @@ def _from_file(path: Path) -> tuple[Checkpoint, Path]:
         raise ValueError(
             f"a model file must be .safetensors or .gguf, not {str(path)!r}: a pickle may hold code"
         )
-    raise ValueError(refusal(str(path)))
+    raise ValueError(f"a model file must be .safetensors, .gguf or .npz, not {str(path)!r}")
 
 
 def _efficientnet(path: Path) -> Checkpoint:

@@ -24,6 +24,7 @@ from accelsim.prune.of_loss import OF_LOSS
 from accelsim.prune.patterns.base import Amount
 from accelsim.prune.statistics import Seen, watching
 from accelsim.prune.word import Allocation, Refinement, Score
+from accelsim.words import by_reason
 
 
 def fit(module: nn.Module, recipe: Composed, samples: Sequence[Any], told: Told | None = None) -> Fitted:
@@ -79,7 +80,7 @@ def _chosen(module: nn.Module, recipe: Composed, left_dense: dict[str, str]) -> 
         else:
             chosen.append(matrix)
     if not chosen:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_dense.items())
+        reasons = by_reason(left_dense)
         raise ValueError(
             f"{recipe} must fit at least one linear or convolution layer ({reasons or 'none here'})"
         )

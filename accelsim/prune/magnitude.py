@@ -19,6 +19,7 @@ from accelsim.golden.attention import keep_count
 from accelsim.golden.formats import select_nm
 from accelsim.golden.topk import top_k_mask
 from accelsim.prune.recipes import Magnitude
+from accelsim.words import by_reason
 
 FORWARD = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -67,7 +68,7 @@ def prune_weights(module: nn.Module, recipe: Magnitude) -> Zeroed:
             layer.weight.masked_fill_(torch.from_numpy(dropped).to(layer.weight.device), 0)
         names.append(layer.name)
     if not names:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_dense.items())
+        reasons = by_reason(left_dense)
         words = f"{recipe.n}:{recipe.m}" if recipe.m else f"{recipe.keep:g}"
         raise ValueError(
             f"magnitude,{words} must fit at least one linear or convolution layer ({reasons or 'none here'})"

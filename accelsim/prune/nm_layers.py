@@ -10,6 +10,7 @@ from torch import nn
 from accelsim.prune.magnitude import FORWARD, Zeroed, prunable
 from accelsim.prune.nm_masks import forward_mask, transposable_mask
 from accelsim.prune.recipes import NmTraining
+from accelsim.words import by_reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ def choose(module: nn.Module, recipe: NmTraining) -> Chosen:
         else:
             layers[candidate.name] = layer
     if not layers:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_dense.items())
+        reasons = by_reason(left_dense)
         must = f"{recipe.words} must fit at least one linear or convolution layer"
         raise ValueError(f"{must} ({reasons or 'none here'})")
     return Chosen(layers=layers, left_dense=left_dense)

@@ -227,6 +227,8 @@ def known() -> dict[str, str]:
 def parse(recipe: str) -> Recipe:
     """The recipe that the words say; ValueError names a word that is not understood."""
     name, *words = (word.strip() for word in recipe.split(","))
+    if not name:
+        raise ValueError(f"a recipe must be words such as magnitude,2:4, not {recipe!r}")
     if name == "spatten":
         return _spatten(recipe, words)
     if name == "depth":
@@ -262,10 +264,15 @@ def parse_all(recipes: str | Recipe | Sequence[str | Recipe] | None) -> tuple[Re
     """Any number of recipes, in words or parsed already, in the order given; at most one of a kind."""
     several = [recipes] if isinstance(recipes, (str, Recipe)) else recipes or ()
     parsed = tuple(parse(recipe) if isinstance(recipe, str) else recipe for recipe in several)
-    kinds = [_kind(each) for each in parsed]
-    for kind in kinds:
-        if kinds.count(kind) > 1:
-            raise ValueError(f"recipes must differ in kind, not twice {kind!r}")
+    said: dict[str, str | Recipe] = {}
+    for given, recipe in zip(several, parsed, strict=True):
+        kind = _kind(recipe)
+        if kind in said:
+            first, second = (
+                each if isinstance(each, str) else first_word(each) for each in (said[kind], given)
+            )
+            raise ValueError(f"one recipe at most may be for {kind}, not both {first!r} and {second!r}")
+        said[kind] = given
     return parsed
 
 
@@ -277,12 +284,12 @@ def first_word(recipe: Recipe) -> str:
 
 
 def _kind(recipe: Recipe) -> str:
-    """What may be said once."""
+    """What it acts on, which one recipe may."""
     if isinstance(recipe, (Magnitude, Composed, Fitted)):
-        return "magnitude"
+        return "weights"
     if isinstance(recipe, (Depth, Shallow)):
-        return "depth"
-    return "training" if isinstance(recipe, (NmTraining, Precrop)) else "spatten"
+        return "whole blocks"
+    return "training" if isinstance(recipe, (NmTraining, Precrop)) else "attention"
 
 
 def _pairs(recipe: str, amount: str) -> Magnitude:

@@ -189,7 +189,7 @@ def _layers(console: Console, report: Report) -> Table:
             table.add_row(_short(heading), *_cells(pairs), style="bold" if console.is_terminal else "")
         shown, refused = _shown(pairs)
         for row, dense in shown:
-            name = row.name[len(heading) :].lstrip(".") or row.name
+            name = row.name[len(heading) :].lstrip(".") or f"({row.op})"
             table.add_row(f"  {_short(name)}" if heading else _short(name), *_cells([(row, dense)]))
         if refused:
             table.add_row(f"  {refused} layers not simulated")
@@ -357,5 +357,5 @@ def _short(name: str) -> str:
 
 def _block(name: str) -> str:
     """What comes up to the first number in a dotted name: layers of one block of a model share it."""
-    found = re.match(r"(.*?\.)?\d+(?=\.)", name)
+    found = re.match(r"(.*?\.)?\d+(?=\.|$)", name)
     return found.group() if found else ""

@@ -149,13 +149,14 @@ def convolution(call: Bound, output: torch.Tensor) -> Lowered:
 
 
 def recurrent(call: Bound) -> list[Lowered]:
-    """One direction of one fused recurrent layer: all inputs at once, then one product a step."""
-    steps, batch, _ = call["input"].shape
+    """One direction of one fused recurrent layer: all inputs at once, then one product a step.
+
+    Each step is a product of its own, as where torch runs them one by one: it waits for the state before.
+    """
+    steps, batch, _ = (int(size) for size in call["input"].shape)
     from_input, from_state = call["weight0"], call["weight1"]
-    return [
-        Lowered(weight=from_input, kernel=from_input, m=int(steps * batch)),
-        Lowered(weight=from_state, kernel=from_state, m=int(batch), count=int(steps)),
-    ]
+    step = Lowered(weight=from_state, kernel=from_state, m=batch)
+    return [Lowered(weight=from_input, kernel=from_input, m=steps * batch), *[step] * steps]
 
 
 def bilinear(call: Bound) -> tuple[Lowered, Product] | None:

@@ -15,7 +15,7 @@ from torch import nn
 
 from accelsim.prune.magnitude import prunable
 from accelsim.prune.nm_masks import keep_largest
-from accelsim.words import unknown
+from accelsim.words import by_reason, unknown
 
 BITS = {"fp32": 0, "int8": 8, "int4": 4}
 MOMENTUM = 0.9  # of the largest activation seen
@@ -91,7 +91,7 @@ class Compression:
                 found.mask = two_four(layer.weight, pairs=pairs)
             self.layers.append(found)
         if not any(found.bits or found.mask is not None for found in self.layers):
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.left_dense.items())
+            reasons = by_reason(self.left_dense)
             raise ValueError(f"compression must fit at least one layer ({reasons or 'none here'})")
 
     def __enter__(self) -> Compression:

@@ -3,6 +3,8 @@
 import io
 import itertools
 import json
+import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,7 +171,8 @@ def test_addresses_inside_bursts_are_warned_of_once(
         (["--device", "DDR4-2400", "--set", "rows=3"], "rows must be a power of two, not 3"),
         (["--device", "DDR4-2400", "--ranks", "0"], "--ranks must be >= 1, not 0"),
         (["--device", "HBM2-2000", "--ranks", "2"], "ranks must be 1 with pseudo-channels"),
-        (["--device", "DDR4-2400", "--set", "tCCDL=2"], "parameter must be one of"),
+        (["--device", "DDR4-2400", "--set", "tCCDL=2"], "did you mean 'tCCD_L'?"),
+        (["--device", "DDR4-2400", "--commands", "-"], "--commands must be a file, not '-': only --json"),
         (["--device", "GDDR6-14000", "--ranks", "2"], "ranks must be <= 1, not 2"),
         (
             ["--device", "DDR4-2400", "--set", "refresh=per-bank"],
@@ -187,6 +190,16 @@ def test_a_mistake_is_one_line_and_status_2(
     err = capsys.readouterr().err
     assert words in err
     assert err.count("\n") == 1
+
+
+def test_a_trace_may_come_through_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    writer = threading.Thread(target=pipe.write_text, args=("LD 0x40\nST 0x80\n",))
+    writer.start()
+    assert main(["dram", "--device", "DDR4-2400", "--trace", str(pipe), "--json", "-"]) == 0
+    writer.join()
+    found = json.loads(capsys.readouterr().out)
+    assert (found["reads"], found["writes"]) == (1, 1)
 
 
 def test_devices_are_plain_lines_with_the_name_first(capsys: pytest.CaptureFixture[str]) -> None:

@@ -174,6 +174,8 @@ def test_synth_counts_resources(capsys: pytest.CaptureFixture[str], target: str)
         (["verify", "spatten.score_accumulator", "--set", "width=3"], "width must be a power of two"),
         ([*VERIFY[:2], "--simulator", "all", "--waves", "w.vcd"], "--waves needs one simulator"),
         ([*VERIFY, "--waves", "no/such/folder.vcd"], "--waves must be a file in a folder that exists"),
+        ([*VERIFY, "--waves", "/dev/full"], "--waves must be a plain file, not '/dev/full'"),
+        ([*VERIFY[:2], "--waves", "w.vcd"], "--waves must be called .fst, which Icarus writes, not 'w.vcd'"),
         (["verilog", "spatten.prefix_sum", "-o", "no/such/folder"], "-o must be a folder"),
         (["synth", "spatten.prefix_sum", "--target", "asic"], "--target must be one of ecp5, xilinx, ice40"),
         (["synth", "spatten.prefix_sum", "--target", "xilinx", "--route"], "--route needs --target ecp5"),

@@ -122,7 +122,7 @@ def test_a_shape_that_is_none_is_refused(word: str) -> None:
 
 def test_code_runs_only_when_it_is_named(factories: Path) -> None:
     factories.write_text("raise SystemExit")
-    with pytest.raises(ValueError, match="model must be one of"):
+    with pytest.raises(ValueError, match=r"must name a function of the file, such as .*\.py:factory"):
         load(str(factories))
 
 

@@ -375,3 +375,6 @@ def test_columns_and_heads_go_whole_and_a_network_without_heads_says_so() -> Non
     with pytest.raises(ValueError, match=r"must fit at least one .* heads how wide") as refusal:
         fit(nn.Sequential(nn.Conv2d(3, 8, 3)), parse("flap,0.5,heads"), [torch.randn(1, 3, 9, 9)])  # type: ignore[arg-type]
     assert "\n" not in str(refusal.value)
+    with pytest.raises(ValueError, match="at least one") as refusal:
+        fit(nn.Sequential(*[nn.Linear(6, 6) for _ in range(9)]), parse("wanda,2:4"), [torch.randn(9, 6)])  # type: ignore[arg-type]
+    assert str(refusal.value).endswith("(0 and 8 more: 6 weights along the reduction are no multiple of 4)")

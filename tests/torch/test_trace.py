@@ -130,6 +130,14 @@ def test_products_add_up_to_what_torch_counts(case: str) -> None:
     assert len({layer.name for layer in workload.layers}) == len(workload.layers)
 
 
+@pytest.mark.parametrize(("make", "gates"), [(nn.LSTM, 4), (nn.GRU, 3)])
+def test_a_recurrent_step_is_a_product_of_its_own(make: Any, gates: int) -> None:
+    """A step waits for the state before it, whether torch runs it fused or not: five are not one of five."""
+    layers = trace(make(16, 8), (drawn(5, 2, 16),)).layers
+    shapes = [(layer.m, layer.n, layer.k, layer.count) for layer in layers if isinstance(layer, Matmul)]
+    assert shapes == [(10, gates * 8, 16, 1)] + 5 * [(2, gates * 8, 8, 1)]
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad])
 def test_the_traced_pass_gives_the_plain_output_bit_for_bit(case: str, mode: Callable[[], Any]) -> None:
