@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from accelsim.units.checks import require_range
 from accelsim.units.step import Row
 
 LARGEST_SOURCES = 64
@@ -19,10 +20,8 @@ class Arbiter:
     bits: int = 32
 
     def __post_init__(self) -> None:
-        if not 2 <= self.sources <= LARGEST_SOURCES:
-            raise ValueError(f"sources must be from 2 to {LARGEST_SOURCES}, not {self.sources}")
-        if not 1 <= self.bits <= LARGEST_BITS:
-            raise ValueError(f"bits must be from 1 to {LARGEST_BITS}, not {self.bits}")
+        require_range("sources", self.sources, 2, LARGEST_SOURCES)
+        require_range("bits", self.bits, 1, LARGEST_BITS)
 
 
 PRESETS = {"four": Arbiter(), "tiny": Arbiter(sources=3, bits=8)}

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from accelsim.units.checks import require_power_of_two, require_range
+
 PAGE_BYTES = 4096
 """No burst crosses a multiple of it (A3.4.1)."""
 LONGEST_BURST = 256
@@ -86,16 +88,13 @@ def unpack_transfer(port: Port, payload: int) -> Transfer:
 
 def check_count(count_bits: int) -> None:
     """Refuse a number of beats that has no bits, or more than anybody asks for."""
-    if not 1 <= count_bits <= LARGEST_COUNT_BITS:
-        raise ValueError(f"count_bits must be from 1 to {LARGEST_COUNT_BITS}, not {count_bits}")
+    require_range("count_bits", count_bits, 1, LARGEST_COUNT_BITS)
 
 
 def check_port(address_bits: int, data_bits: int) -> None:
     """Refuse widths that AXI4 does not have, and addresses that hold no page."""
-    if not 12 <= address_bits <= LARGEST_ADDRESS_BITS:
-        raise ValueError(f"address_bits must be from 12 to {LARGEST_ADDRESS_BITS}, not {address_bits}")
-    if not 8 <= data_bits <= LARGEST_DATA_BITS or data_bits & (data_bits - 1):
-        raise ValueError(f"data_bits must be a power of two from 8 to {LARGEST_DATA_BITS}, not {data_bits}")
+    require_range("address_bits", address_bits, 12, LARGEST_ADDRESS_BITS)
+    require_power_of_two("data_bits", data_bits, 8, LARGEST_DATA_BITS)
 
 
 def burst_beats(port: Port, address: int, beats: int, longest: int) -> int:
@@ -113,5 +112,4 @@ def rest_of(port: Port, transfer: Transfer, burst: int) -> Transfer | None:
 def check_burst(longest: int, data_bits: int) -> None:
     """Refuse bursts that AXI4 does not have, or that are longer than a page."""
     most = min(LONGEST_BURST, PAGE_BYTES * 8 // data_bits)
-    if not 1 <= longest <= most or longest & (longest - 1):
-        raise ValueError(f"burst_beats must be a power of two from 1 to {most}, not {longest}")
+    require_power_of_two("burst_beats", longest, 1, most)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from math import gcd
 from typing import Any
 
-from accelsim.units.checks import check_lanes
+from accelsim.units.checks import check_lanes, require_range
 from accelsim.units.step import Row, pack, unpack
 
 COUNT_BITS = 12
@@ -38,13 +38,9 @@ class BitWidthConverter:
 
     def __post_init__(self) -> None:
         check_lanes(self.lanes)
-        for name, value, low, high in (
-            ("beat_bits", self.beat_bits, 1, 1024),
-            ("operand_bits", self.operand_bits, 1, 32),
-            ("lsb_bits", self.lsb_bits, 0, (1 << SHIFT_BITS) - 1),
-        ):
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+        require_range("beat_bits", self.beat_bits, 1, 1024)
+        require_range("operand_bits", self.operand_bits, 1, 32)
+        require_range("lsb_bits", self.lsb_bits, 0, (1 << SHIFT_BITS) - 1)
         if list(self.widths) != sorted(set(self.widths)) or not self.widths:
             raise ValueError(f"widths must be ascending, one at least, not {self.widths}")
         if self.widths[0] < 1 or self.widths[-1] > min(self.operand_bits, 31):

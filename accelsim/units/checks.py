@@ -12,8 +12,7 @@ Registers = Literal["low_latency", "max_frequency"]
 
 def check_lanes(lanes: int, name: str = "lanes") -> None:
     """Refuse a width that is not a power of two from 1 to LARGEST_LANES: the networks halve it."""
-    if not 1 <= lanes <= LARGEST_LANES or lanes & (lanes - 1):
-        raise ValueError(f"{name} must be a power of two from 1 to {LARGEST_LANES}, not {lanes}")
+    require_power_of_two(name, lanes, 1, LARGEST_LANES)
 
 
 def check_registers(registers: str) -> None:
@@ -26,3 +25,9 @@ def require_range(name: str, value: int, low: int, high: int) -> None:
     """Refuse a number outside low..high, by its name."""
     if not low <= value <= high:
         raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+
+
+def require_power_of_two(name: str, value: int, low: int, high: int) -> None:
+    """Refuse what is no power of two, or outside low..high, by its name."""
+    if not low <= value <= high or value & (value - 1):
+        raise ValueError(f"{name} must be a power of two from {low} to {high}, not {value}")

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.compiled import kernel
+from accelsim.units.checks import require_range
 from accelsim.units.step import Row
 
 LARGEST_PORTS = 64
@@ -38,16 +39,12 @@ class Crossbar:
     output_depth: int = 0
 
     def __post_init__(self) -> None:
-        for name, least, most in (
-            ("inputs", 1, LARGEST_PORTS),
-            ("outputs", 1, LARGEST_PORTS),
-            ("bits", 1, LARGEST_BITS),
-            ("position", 0, self.bits),
-            ("input_depth", 0, LARGEST_DEPTH),
-            ("output_depth", 0, LARGEST_DEPTH),
-        ):
-            if not least <= getattr(self, name) <= most:
-                raise ValueError(f"{name} must be from {least} to {most}, not {getattr(self, name)}")
+        require_range("inputs", self.inputs, 1, LARGEST_PORTS)
+        require_range("outputs", self.outputs, 1, LARGEST_PORTS)
+        require_range("bits", self.bits, 1, LARGEST_BITS)
+        require_range("position", self.position, 0, self.bits)
+        require_range("input_depth", self.input_depth, 0, LARGEST_DEPTH)
+        require_range("output_depth", self.output_depth, 0, LARGEST_DEPTH)
 
     def output_of(self, payload: int) -> int:
         """Where a beat goes."""

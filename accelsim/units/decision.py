@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from accelsim.units.checks import check_lanes
+from accelsim.units.checks import check_lanes, require_power_of_two, require_range
 from accelsim.units.promises import Promises, behind, store_depth
 from accelsim.units.softmax import LARGEST_LINES, READ_CYCLES, ROWS
 from accelsim.units.step import Row, pack, unpack
@@ -40,20 +40,12 @@ class Decision:
 
     def __post_init__(self) -> None:
         check_lanes(self.lanes)
-        for name, value, most in (
-            ("row_lines", self.row_lines, LARGEST_LINES),
-            ("store_rows", self.store_rows, 8),
-        ):
-            if not 1 <= value <= most or value & (value - 1):
-                raise ValueError(f"{name} must be a power of two from 1 to {most}, not {value}")
+        require_power_of_two("row_lines", self.row_lines, 1, LARGEST_LINES)
+        require_power_of_two("store_rows", self.store_rows, 1, 8)
         if self.store_lines < 2:
             raise ValueError("row_lines x store_rows must be 2 or more, not 1")
-        for name, value, most in (
-            ("probability_bits", self.probability_bits, 32),
-            ("tag_bits", self.tag_bits, MOST_TAG_BITS),
-        ):
-            if not 1 <= value <= most:
-                raise ValueError(f"{name} must be from 1 to {most}, not {value}")
+        require_range("probability_bits", self.probability_bits, 1, 32)
+        require_range("tag_bits", self.tag_bits, 1, MOST_TAG_BITS)
 
     @property
     def store_lines(self) -> int:

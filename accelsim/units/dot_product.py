@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accelsim.golden.matmul import matmul_integer
+from accelsim.units.checks import require_power_of_two, require_range
 from accelsim.units.products import PRODUCT_CYCLES
 from accelsim.units.promises import Promises, store_depth
 from accelsim.units.step import Row, pack, unpack
@@ -33,14 +34,9 @@ class DotProduct:
     tree_outputs: int = 8
 
     def __post_init__(self) -> None:
-        for name, value, most in (
-            ("multipliers", self.multipliers, LARGEST_MULTIPLIERS),
-            ("tree_outputs", self.tree_outputs, self.multipliers),
-        ):
-            if not 1 <= value <= most or value & (value - 1):
-                raise ValueError(f"{name} must be a power of two from 1 to {most}, not {value}")
-        if not 2 <= self.operand_bits <= 18:
-            raise ValueError(f"operand_bits must be from 2 to 18, not {self.operand_bits}")
+        require_power_of_two("multipliers", self.multipliers, 1, LARGEST_MULTIPLIERS)
+        require_power_of_two("tree_outputs", self.tree_outputs, 1, self.multipliers)
+        require_range("operand_bits", self.operand_bits, 2, 18)
 
     @property
     def levels(self) -> int:
@@ -106,8 +102,7 @@ def pack_query(parameters: DotProduct, query: Query) -> int:
 def unpack_query(parameters: DotProduct, payload: int) -> Query:
     """The fields of a payload of `queries`. ValueError for a level that the tree does not give."""
     level = payload >> parameters.multipliers * parameters.operand_bits
-    if not parameters.least_level <= level <= parameters.levels:
-        raise ValueError(f"level must be from {parameters.least_level} to {parameters.levels}, not {level}")
+    require_range("level", level, parameters.least_level, parameters.levels)
     return Query(operands=tuple(unpack_signed(payload, parameters.operand_bits, 1 << level)), level=level)
 
 

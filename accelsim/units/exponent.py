@@ -13,7 +13,7 @@ from math import log
 import numpy as np
 
 from accelsim.golden.softmax import SoftmaxFormat, exp_negative
-from accelsim.units.checks import check_lanes
+from accelsim.units.checks import check_lanes, require_range
 from accelsim.units.products import multiply_cycles
 from accelsim.units.promises import Promises, store_depth
 from accelsim.units.step import Row, pack, unpack
@@ -29,8 +29,7 @@ class Exponent:
 
     def __post_init__(self) -> None:
         check_lanes(self.lanes)
-        if not 1 <= self.distance_bits <= 32:
-            raise ValueError(f"distance_bits must be from 1 to 32, not {self.distance_bits}")
+        require_range("distance_bits", self.distance_bits, 1, 32)
 
     @property
     def power_bits(self) -> int:

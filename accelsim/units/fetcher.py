@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from accelsim.units import crossbar
 from accelsim.units.axi import Port, check_port
+from accelsim.units.checks import require_power_of_two, require_range
 from accelsim.units.crossbar import Crossbar
 from accelsim.units.reorder import Reorder, check_bursts
 from accelsim.units.step import Row
@@ -41,13 +42,11 @@ class Fetcher:
     def __post_init__(self) -> None:
         check_port(self.address_bits, self.beat_bits)
         check_bursts(self.slots, "slots")
-        for name in ("channels", "ports"):
-            value = getattr(self, name)
-            if not 1 <= value <= LARGEST_CHANNELS or value & (value - 1):
-                raise ValueError(f"{name} must be a power of two from 1 to {LARGEST_CHANNELS}, not {value}")
-        for name, low, high in (("fifo_depth", 2, 64), ("position_bits", 1, 20), ("burst_bits", 1, 6)):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must be from {low} to {high}, not {getattr(self, name)}")
+        require_power_of_two("channels", self.channels, 1, LARGEST_CHANNELS)
+        require_power_of_two("ports", self.ports, 1, LARGEST_CHANNELS)
+        require_range("fifo_depth", self.fifo_depth, 2, 64)
+        require_range("position_bits", self.position_bits, 1, 20)
+        require_range("burst_bits", self.burst_bits, 1, 6)
 
     @property
     def crossed(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from accelsim.units.checks import require_range
 from accelsim.units.step import Row
 
 LARGEST_DEPTH = 1 << 16
@@ -28,10 +29,8 @@ class Fifo:
     memory: Literal["distributed", "block"] = "distributed"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.depth <= LARGEST_DEPTH:
-            raise ValueError(f"depth must be from 1 to {LARGEST_DEPTH}, not {self.depth}")
-        if not 1 <= self.bits <= LARGEST_BITS:
-            raise ValueError(f"bits must be from 1 to {LARGEST_BITS}, not {self.bits}")
+        require_range("depth", self.depth, 1, LARGEST_DEPTH)
+        require_range("bits", self.bits, 1, LARGEST_BITS)
         if self.memory not in ("distributed", "block"):
             raise ValueError(f"memory must be distributed or block, not {self.memory!r}")
 

@@ -174,8 +174,8 @@ class MultiplyAdd(Operation):
     adder_latency: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("multiplier_latency", "adder_latency"):
-            require_range(name, getattr(self, name), 0, LARGEST_LATENCY)
+        require_range("multiplier_latency", self.multiplier_latency, 0, LARGEST_LATENCY)
+        require_range("adder_latency", self.adder_latency, 0, LARGEST_LATENCY)
 
     @property
     def clocks(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from accelsim.units.checks import require_range
 from accelsim.units.registers import Field, Register, RegisterMap, Slave
 from accelsim.units.step import Row
 
@@ -22,9 +23,8 @@ class RegisterBench:
     count_bits: int = 32
 
     def __post_init__(self) -> None:
-        for name, value, most in (("extra", self.extra, 64), ("count_bits", self.count_bits, 64)):
-            if not 1 <= value <= most:
-                raise ValueError(f"{name} must be from 1 to {most}, not {value}")
+        require_range("extra", self.extra, 1, 64)
+        require_range("count_bits", self.count_bits, 1, 64)
 
     @property
     def map(self) -> RegisterMap:

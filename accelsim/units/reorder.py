@@ -6,13 +6,14 @@ in any order; beats leave in the order in which numbers were given away.
 
 from __future__ import annotations
 
+from accelsim.units.checks import require_power_of_two
+
 LARGEST_BURSTS = 256
 
 
 def check_bursts(bursts: int, name: str = "outstanding") -> None:
     """Refuse a ring that is no power of two, by the name of its parameter."""
-    if not 2 <= bursts <= LARGEST_BURSTS or bursts & (bursts - 1):
-        raise ValueError(f"{name} must be a power of two from 2 to {LARGEST_BURSTS}, not {bursts}")
+    require_power_of_two(name, bursts, 2, LARGEST_BURSTS)
 
 
 class Reorder:

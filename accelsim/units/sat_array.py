@@ -34,16 +34,13 @@ class SatArray:
     longest: int = 4096
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("rows", 1, 256),
-            ("cols", 1, 256),
-            ("group", 1, 32),
-            ("multiplier_latency", 0, 16),
-            ("adder_latency", 1, 32),
-            ("interleave", 1, 32),
-            ("longest", 1, 1 << 20),
-        ):
-            require_range(name, getattr(self, name), low, high)
+        require_range("rows", self.rows, 1, 256)
+        require_range("cols", self.cols, 1, 256)
+        require_range("group", self.group, 1, 32)
+        require_range("multiplier_latency", self.multiplier_latency, 0, 16)
+        require_range("adder_latency", self.adder_latency, 1, 32)
+        require_range("interleave", self.interleave, 1, 32)
+        require_range("longest", self.longest, 1, 1 << 20)
 
     @property
     def index_bits(self) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 
 from accelsim.golden.fixed import Fixed, Rounding, check_rounding
 from accelsim.golden.integer_attention import MOST_SHIFT, SCALE_BITS, scaled_scores
-from accelsim.units.checks import check_lanes
+from accelsim.units.checks import check_lanes, require_range
 from accelsim.units.products import multiply_cycles
 from accelsim.units.promises import Promises, store_depth
 from accelsim.units.record import Field, Record, bits_for
@@ -43,13 +43,9 @@ class ScoreScale:
     def __post_init__(self) -> None:
         check_lanes(self.lanes)
         check_rounding(self.rounding)
-        for name, value, least, most in (
-            ("sum_bits", self.sum_bits, 2, MOST_SUM_BITS),
-            ("score_bits", self.score_bits, 2, 32),
-            ("keys", self.keys, 1, 1 << 20),
-        ):
-            if not least <= value <= most:
-                raise ValueError(f"{name} must be from {least} to {most}, not {value}")
+        require_range("sum_bits", self.sum_bits, 2, MOST_SUM_BITS)
+        require_range("score_bits", self.score_bits, 2, 32)
+        require_range("keys", self.keys, 1, 1 << 20)
 
     @property
     def score(self) -> Fixed:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from accelsim.golden.softmax import SoftmaxFormat, softmax
-from accelsim.units.checks import check_lanes
+from accelsim.units.checks import check_lanes, require_power_of_two, require_range
 from accelsim.units.exponent import NARROW, Exponent
 from accelsim.units.promises import Promises, behind, store_depth
 from accelsim.units.step import Row, pack, unpack
@@ -45,16 +45,11 @@ class Softmax:
 
     def __post_init__(self) -> None:
         check_lanes(self.lanes)
-        for name, value, most in (
-            ("row_lines", self.row_lines, LARGEST_LINES),
-            ("store_rows", self.store_rows, 8),
-        ):
-            if not 1 <= value <= most or value & (value - 1):
-                raise ValueError(f"{name} must be a power of two from 1 to {most}, not {value}")
+        require_power_of_two("row_lines", self.row_lines, 1, LARGEST_LINES)
+        require_power_of_two("store_rows", self.store_rows, 1, 8)
         if self.store_lines < 2:
             raise ValueError("row_lines x store_rows must be 2 or more, not 1")
-        if not 2 <= self.score_bits <= 32:
-            raise ValueError(f"score_bits must be from 2 to 32, not {self.score_bits}")
+        require_range("score_bits", self.score_bits, 2, 32)
         if self.form.reciprocal_bits is not None:
             raise ValueError(
                 f"form.reciprocal_bits must be none: the unit divides, not {self.form.reciprocal_bits}"

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from accelsim.units.checks import require_range
 from accelsim.units.step import Row, pack, unpack
 
 
@@ -25,14 +26,10 @@ class Sore:
     value_bits: int = 16
 
     def __post_init__(self) -> None:
-        for name, value, low, high in (
-            ("m", self.m, 2, 32),
-            ("n", self.n, 1, self.m),
-            ("lanes", self.lanes, 1, 256),
-            ("value_bits", self.value_bits, 2, 64),
-        ):
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+        require_range("m", self.m, 2, 32)
+        require_range("n", self.n, 1, self.m)
+        require_range("lanes", self.lanes, 1, 256)
+        require_range("value_bits", self.value_bits, 2, 64)
 
     @property
     def index_bits(self) -> int:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from accelsim.golden.fixed import Raw, Rounding, check_rounding, shift_right
 from accelsim.golden.topk import LFSR_BITS
+from accelsim.units.checks import require_power_of_two, require_range
 from accelsim.units.dot_product import LARGEST_MULTIPLIERS
 from accelsim.units.products import PRODUCT_CYCLES, tree_cycles
 from accelsim.units.promises import Promises, behind, store_depth
@@ -47,21 +48,13 @@ class ValueProduct:
 
     def __post_init__(self) -> None:
         check_rounding(self.rounding)
-        for name, value, most in (
-            ("multipliers", self.multipliers, LARGEST_MULTIPLIERS),
-            ("vectors", self.vectors, self.multipliers),
-            ("output_lanes", self.output_lanes, self.multipliers // self.vectors),
-        ):
-            if not 1 <= value <= most or value & (value - 1):
-                raise ValueError(f"{name} must be a power of two from 1 to {most}, not {value}")
-        for name, value, least, most in (
-            ("operand_bits", self.operand_bits, 2, 18),
-            ("keys", self.keys, 1, 1 << 20),
-            ("probability_fraction_bits", self.probability_fraction_bits, 1, 16),
-            ("output_fraction_bits", self.output_fraction_bits, 0, self.probability_fraction_bits),
-        ):
-            if not least <= value <= most:
-                raise ValueError(f"{name} must be from {least} to {most}, not {value}")
+        require_power_of_two("multipliers", self.multipliers, 1, LARGEST_MULTIPLIERS)
+        require_power_of_two("vectors", self.vectors, 1, self.multipliers)
+        require_power_of_two("output_lanes", self.output_lanes, 1, self.multipliers // self.vectors)
+        require_range("operand_bits", self.operand_bits, 2, 18)
+        require_range("keys", self.keys, 1, 1 << 20)
+        require_range("probability_fraction_bits", self.probability_fraction_bits, 1, 16)
+        require_range("output_fraction_bits", self.output_fraction_bits, 0, self.probability_fraction_bits)
 
     @property
     def levels(self) -> int:

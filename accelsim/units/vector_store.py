@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from accelsim.units.checks import check_lanes
+from accelsim.units.checks import check_lanes, require_power_of_two, require_range
 from accelsim.units.step import Row, pack, unpack
 
 LARGEST_LINES = 1 << 14
@@ -34,12 +34,10 @@ class VectorStore:
     def __post_init__(self) -> None:
         check_lanes(self.banks, "banks")
         check_lanes(self.lanes)
-        if not 2 <= self.operand_bits <= 32:
-            raise ValueError(f"operand_bits must be from 2 to 32, not {self.operand_bits}")
+        require_range("operand_bits", self.operand_bits, 2, 32)
         if not 1 <= self.lsb_bits < self.operand_bits:
             raise ValueError(f"lsb_bits must be from 1 to {self.operand_bits - 1}, not {self.lsb_bits}")
-        if not 2 <= self.lines <= LARGEST_LINES or self.lines & (self.lines - 1):
-            raise ValueError(f"lines must be a power of two from 2 to {LARGEST_LINES}, not {self.lines}")
+        require_power_of_two("lines", self.lines, 2, LARGEST_LINES)
 
     @property
     def piece_bits(self) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 
 from accelsim.golden.floating import canonical
 from accelsim.golden.momentum import Momentum, is_finite, step
+from accelsim.units.checks import require_range
 from accelsim.units.step import Row, pack, unpack
 
 WORD = 32
@@ -30,13 +31,9 @@ class Wuve:
     constants: Momentum = field(default_factory=Momentum)
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("lanes", 1, 1024),
-            ("multiplier_latency", 1, 64),
-            ("adder_latency", 1, 64),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must be from {low} to {high}, not {getattr(self, name)}")
+        require_range("lanes", self.lanes, 1, 1024)
+        require_range("multiplier_latency", self.multiplier_latency, 1, 64)
+        require_range("adder_latency", self.adder_latency, 1, 64)
 
     @property
     def latency(self) -> int:

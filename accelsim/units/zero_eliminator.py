@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from accelsim.units.checks import Registers, check_lanes, check_registers
+from accelsim.units.checks import Registers, check_lanes, check_registers, require_range
 from accelsim.units.step import Row, pack, unpack
 
 LARGEST_BITS = 64
@@ -35,8 +35,7 @@ class ZeroEliminator:
 
     def __post_init__(self) -> None:
         check_lanes(self.lanes)
-        if not 1 <= self.bits <= LARGEST_BITS:
-            raise ValueError(f"bits must be from 1 to {LARGEST_BITS}, not {self.bits}")
+        require_range("bits", self.bits, 1, LARGEST_BITS)
         check_registers(self.registers)
 
     @property

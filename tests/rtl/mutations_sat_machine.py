@@ -29,7 +29,7 @@ MUTATIONS = [
         [],
         "wrong side: the same in RTL and step model: every tile reads the first tile's activations",
         [
-            Bug("accelsim_rtl.sat.products", "(job.row_tiles, job.west_row)", "(job.row_tiles, 0)"),
+            Bug("accelsim_rtl.sat.reads", "(job.row_tiles, job.west_row)", "(job.row_tiles, 0)"),
             Bug("accelsim.units.sat.jobs", "(job.row_tiles, job.west_row)", "(job.row_tiles, 0)"),
         ],
         {"memory"},

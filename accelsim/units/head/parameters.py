@@ -12,6 +12,7 @@ from accelsim.golden.fixed import Fixed
 from accelsim.golden.integer_attention import AttentionFormat
 from accelsim.golden.softmax import SoftmaxFormat
 from accelsim.golden.topk import LFSR_BITS
+from accelsim.units.checks import require_range
 from accelsim.units.decision import DECISION_CYCLES, KEPT_CYCLES, Decision
 from accelsim.units.dot_product import DotProduct
 from accelsim.units.fifo import Fifo
@@ -67,8 +68,7 @@ class Head:
         # Each refuses what it cannot be built of.
         for unit in ("dot", "scale", "softmax", "decision", "selection", "product", "accumulator"):
             getattr(self, unit)
-        if not 1 <= self.requests <= 1 << 10:
-            raise ValueError(f"requests must be from 1 to {1 << 10}, not {self.requests}")
+        require_range("requests", self.requests, 1, 1 << 10)
 
     @property
     def keys(self) -> int:

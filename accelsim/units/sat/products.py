@@ -34,6 +34,8 @@ class Products:
         self._job: Product | None = None
         self._walks: dict[str, list[int]] = {"west": [], "north": [], "out": []}
         self._slot = self._folds = self._fold_chunk = 0
+        # A request of weights that was not taken: it stays, whatever has room meanwhile.
+        self._north_waits = False
         self._sum_beat = self._sum_chunk = self._sum_line = 0
 
     def begin(self, job: Product) -> None:
@@ -56,7 +58,7 @@ class Products:
         job = self._job
         if job is None:
             return None
-        if self._walks["west"] and self._west.halves.room:
+        if self._walks["west"] and self._west.halves.room and not self._north_waits:
             return Request(WEST, Transfer(self._walks["west"][-1], job.west_lines))
         if self._walks["north"] and (self._slot or self._north.halves.room):
             return Request(NORTH, Transfer(self._walks["north"][-1], job.north_lines))
@@ -158,6 +160,8 @@ class Products:
             fills_west = self._west.take(arrival.line, arrival.last)
         elif arrival is not None:
             fills_north = self._north.take(job, arrival.line, arrival.last)
+        request = self.request
+        self._north_waits = asked is None and request is not None and request.target == NORTH
         asks_west = asked is not None and asked.target == WEST
         asks_north = asked is not None and asked.target == NORTH
         self._west.halves.step(

@@ -13,6 +13,7 @@ from typing import Any
 from accelsim.dram import DEVICES
 from accelsim.golden.topk import LFSR_BITS
 from accelsim.units.bit_width_converter import FIELDS, BitWidthConverter
+from accelsim.units.checks import require_range
 from accelsim.units.fetcher import Fetcher
 from accelsim.units.fifo import Fifo
 from accelsim.units.head import PRESETS as HEADS
@@ -79,9 +80,8 @@ class Machine:
                 f"lanes must be at most half of head.multipliers ({multipliers}) and divide them, "
                 f"not {self.lanes}"
             )
-        for name, low, high in (("heads", 1, 256), ("rows", 1, 256)):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must be from {low} to {high}, not {getattr(self, name)}")
+        require_range("heads", self.heads, 1, 256)
+        require_range("rows", self.rows, 1, 256)
         for name, bits in (
             ("head.output_lanes x their words", self.head.output_lanes * self.output_word_bits),
             ("head.tree_outputs x words of their sums", self.head.tree_outputs * self.sum_word_bits),

@@ -14,6 +14,7 @@ import numpy as np
 
 from accelsim.golden.tensor_lane import accumulate, picked_positions
 from accelsim.golden.two_four import BITS_OF_A_CODE
+from accelsim.units.checks import require_power_of_two, require_range
 from accelsim.units.promises import Promises, store_depth
 from accelsim.units.stc.lane import ACCUMULATOR_BITS, CodeForm, Types, check_codes
 from accelsim.units.stc.selector import GROUP, KEPT
@@ -34,12 +35,8 @@ class DotProduct(Types):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 2 <= self.multipliers <= LARGEST_MULTIPLIERS or self.multipliers & (self.multipliers - 1):
-            raise ValueError(
-                f"multipliers must be a power of two from 2 to {LARGEST_MULTIPLIERS}, not {self.multipliers}"
-            )
-        if not 1 <= self.sums <= LARGEST_SUMS:
-            raise ValueError(f"sums must be from 1 to {LARGEST_SUMS}, not {self.sums}")
+        require_power_of_two("multipliers", self.multipliers, 2, LARGEST_MULTIPLIERS)
+        require_range("sums", self.sums, 1, LARGEST_SUMS)
         if self.sums <= self.accumulate_cycles:
             raise ValueError(f"sums must be more than the {self.accumulate_cycles} clocks of an adder")
         check_codes(self.codes)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from accelsim.golden.fragments import COLUMNS, ROWS
+from accelsim.units.checks import require_range
 from accelsim.units.stc.lane import ACCUMULATOR_BITS
 from accelsim.units.stc.tile import BEAT_BITS, KEPT, QUADS, ZERO, Pass, Tile, pack_pass
 from accelsim.units.stc.tile_model import Model as TileModel
@@ -35,12 +36,8 @@ class Gemm(Tile):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, value, low, high in (
-            ("count_bits", self.count_bits, 2, 24),
-            ("address_bits", self.address_bits, self.count_bits + 7, 60),
-        ):
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+        require_range("count_bits", self.count_bits, 2, 24)
+        require_range("address_bits", self.address_bits, self.count_bits + 7, 60)
 
     @property
     def operands(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from accelsim.golden.tensor_lane import picked_positions, undefined
 from accelsim.golden.two_four import BITS_OF_A_CODE
+from accelsim.units.checks import require_range
 from accelsim.units.stc.lane import CodeForm, check_codes
 from accelsim.units.stc.stage import StageModel
 from accelsim.units.step import pack, unpack
@@ -31,12 +32,8 @@ class Selector:
     codes: CodeForm = "ordered"
 
     def __post_init__(self) -> None:
-        for name, value, most in (
-            ("operand_bits", self.operand_bits, 64),
-            ("groups", self.groups, LARGEST_GROUPS),
-        ):
-            if not 1 <= value <= most:
-                raise ValueError(f"{name} must be from 1 to {most}, not {value}")
+        require_range("operand_bits", self.operand_bits, 1, 64)
+        require_range("groups", self.groups, 1, LARGEST_GROUPS)
         check_codes(self.codes)
 
 

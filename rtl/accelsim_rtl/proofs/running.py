@@ -2,14 +2,14 @@
 # The registers' values are drawn by the prover, and nobody elaborates their file.
 """The parts of `spatten` while a layer runs: what software has set holds, and streams keep their rule."""
 
-from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Assume, Cat, Module, Mux
 from amaranth.lib.wiring import Component, In
 
 from accelsim.units.spatten.gather import STEPS
 from accelsim.units.spatten.parameters import BEATS
 from accelsim.units.spatten.parameters import Machine as Parameters
 from accelsim_rtl.axi.registers import RegisterFile
-from accelsim_rtl.proofs.watching import Harness
+from accelsim_rtl.proofs.watching import Harness, stays
 from accelsim_rtl.spatten.gather import Gather
 from accelsim_rtl.spatten.jobs import Jobs, Tokens
 from accelsim_rtl.spatten.results import Results
@@ -158,11 +158,3 @@ class RunningResults(Running):
             Assume(~self.error | ~self.done.valid),
             Assert(~self.owes | ~self.written),
         ]
-
-
-def stays(m: Module, value) -> Value:
-    """Whether it is as it was a clock before; before the first clock it may have been anything."""
-    value = Value.cast(value)
-    before = Signal(value.shape(), reset_less=True)
-    m.d.sync += before.eq(value)
-    return value == before

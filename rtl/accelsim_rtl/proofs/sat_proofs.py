@@ -9,11 +9,13 @@ from accelsim_rtl.proofs.array_sums import ArraySums
 from accelsim_rtl.proofs.claims import ARRAY, LIST, SORE, STREAM_RULE, TRANSPOSE
 from accelsim_rtl.proofs.prover import Proof
 from accelsim_rtl.proofs.sat_progress import ListEnds
+from accelsim_rtl.proofs.sat_requests import SteadyRequests
 from accelsim_rtl.proofs.sore_groups import SoreGroups
 from accelsim_rtl.proofs.transpose_tiles import TransposeTiles
 from accelsim_rtl.proofs.watching import Harness
 from accelsim_rtl.sat.array import SatArray
 from accelsim_rtl.sat.controller import Controller
+from accelsim_rtl.sat.reads import Reads
 from accelsim_rtl.sat.transpose import Transpose
 from accelsim_rtl.sat.wuve import Wuve
 from accelsim_rtl.sore import Sore
@@ -74,5 +76,11 @@ PROOFS = (
         claim=LIST,
         bounds="its controller alone, 16-bit counts, jobs of 16 lines",
         harness=lambda: ListEnds(Controller(MACHINES["least"])),
+    ),
+    Proof(
+        unit="sat",
+        claim=STREAM_RULE,
+        bounds="the reads of a product alone, 2 sums an element, 16-bit counts, 32-bit addresses",
+        harness=lambda: SteadyRequests(Reads(MACHINES["least"])),
     ),
 )

@@ -50,6 +50,14 @@ def holds(m: Module, port: stream.Interface) -> Value:
     return ~waits | (port.valid & (payload == before))
 
 
+def stays(m: Module, value) -> Value:
+    """Whether it is as it was a clock before; before the first clock it may have been anything."""
+    value = Value.cast(value)
+    before = Signal(value.shape(), reset_less=True)
+    m.d.sync += before.eq(value)
+    return value == before
+
+
 def _lead(m: Module, member, source, destination):
     if member.is_signature:
         wiring.connect(m, source, destination)

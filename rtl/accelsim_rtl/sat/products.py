@@ -3,7 +3,7 @@
 """Products: the array, what feeds it, and where its sums go."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Component, Out
 
 from accelsim.golden.floating import FP16, FP32
@@ -16,6 +16,7 @@ from accelsim_rtl.float.converter import FloatConverter
 from accelsim_rtl.sat.array import SatArray
 from accelsim_rtl.sat.engine import engine_members, walker
 from accelsim_rtl.sat.operands import Activations, Feeder, Weights
+from accelsim_rtl.sat.reads import Reads
 
 
 class Products(Component):
@@ -37,8 +38,16 @@ class Products(Component):
         m.submodules.west = west = Activations(parameters)
         m.submodules.north = north = Weights(parameters)
         m.submodules.feeder = feeder = Feeder(parameters, len(west.read), len(north.read))
-        self._reads(m, job, stationary, west, north)
+        m.submodules.reads = reads = Reads(parameters)
+        wiring.connect(m, reads.requests, wiring.flipped(self.requests))
         m.d.comb += [
+            reads.begins.eq(self.begins),
+            reads.job.eq(job),
+            reads.west_room.eq(west.room),
+            reads.north_room.eq(north.room),
+            west.reserves.eq(reads.west_reserves),
+            north.reserves.eq(reads.north_reserves),
+            north.slots.eq(Mux(stationary, 0, parameters.interleave - 1)),
             west.arrives.eq(self.arrives & (self.target == WEST)),
             north.arrives.eq(self.arrives & (self.target == NORTH)),
             north.dense.eq(job.dense),
@@ -71,40 +80,6 @@ class Products(Component):
         self._folds(m, job, stationary, array)
         self._sums(m, job, stationary, array)
         return m
-
-    def _reads(self, m, job, stationary, west, north):
-        """Lines are asked for when a half has room for them, activations first."""
-        slots = self.parameters.interleave
-        column = Mux(stationary, job.north_slot, job.north_slot * slots)
-        count = Mux(stationary, 1, slots)
-        repeats = Mux(job.uses == 1, job.column_tiles, 1)
-        levels = [(job.chunks, job.west_lines), (repeats, 0), (job.row_tiles, job.west_row)]
-        wests = walker(m, "west", job.west, levels, self.begins)
-        levels = [
-            (count, job.north_slot),
-            (job.chunks, job.north_lines),
-            (job.column_tiles, column),
-            (job.row_tiles, 0),
-        ]
-        norths = walker(m, "north", job.north, levels, self.begins)
-        slot = Signal.like(north.slots)
-        asks_west, asks_north = Signal(), Signal()
-        request = self.requests.payload
-        m.d.comb += [
-            north.slots.eq(count - 1),
-            asks_west.eq(wests.active & west.room),
-            asks_north.eq(~asks_west & norths.active & ((slot != 0) | north.room)),
-            self.requests.valid.eq(asks_west | asks_north),
-            request.target.eq(Mux(asks_west, WEST, NORTH)),
-            request.lines.first.eq(Mux(asks_west, wests.addresses.payload, norths.addresses.payload)),
-            request.lines.count.eq(Mux(asks_west, job.west_lines, job.north_lines)),
-            wests.addresses.ready.eq(asks_west & self.requests.ready),
-            norths.addresses.ready.eq(asks_north & self.requests.ready),
-            west.reserves.eq(wests.addresses.ready),
-            north.reserves.eq(norths.addresses.ready & (slot == 0)),
-        ]
-        with m.If(norths.addresses.ready):
-            m.d.sync += slot.eq(Mux(slot == north.slots, 0, slot + 1))
 
     def _folds(self, m, job, stationary, array):
         """Folds are offered to the array one after the other."""
