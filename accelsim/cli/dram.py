@@ -19,7 +19,7 @@ from accelsim.dram.presets import DEVICES, find, sentence
 from accelsim.dram.simulation import Totals, simulate
 from accelsim.dram.timing import Device
 from accelsim.dram.trace import blocks, read_trace
-from accelsim.files import as_json, whole_file, write_atomically
+from accelsim.files import whole_file
 from accelsim.parameters import parse_settings, replace_all
 
 
