@@ -21,7 +21,7 @@ from pathlib import Path
 
 TIMESCALE = ("1ns", "1ps")
 PORTS_ALONE = ["--no-public-flat-rw", "--public-depth", "1"]
-"""The runner makes every signal public, and Verilator keeps what is; the bench looks at the top's ports alone.
+"""The runner makes all signals public, and Verilator keeps what is; the bench looks at the top's ports alone.
 
 The C++ of `spatten` at `tiny` is 2.3 MB, not 9.7.
 """
