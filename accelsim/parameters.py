@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar, Union
 
 from accelsim import dram
+from accelsim.plain import is_whole
 from accelsim.words import unknown
 
 Parameters = TypeVar("Parameters")
@@ -84,6 +85,23 @@ def changes(parameters: object, preset: object) -> list[str]:
     """`["rows=16"]`: the parameters whose values are not those of `preset`."""
     before = dict(_leaves(preset))
     return [f"{path}={value}" for path, value in _leaves(parameters) if before.get(path) != value]
+
+
+def check_types(parameters: object, prefix: str = "") -> None:
+    """Refuse what Python lets a caller put into a field: "rows must be an integer, not 2.5"."""
+    kinds = typing.get_type_hints(type(parameters))
+    for name, value in _fields(parameters):
+        kind, path = kinds[name], prefix + name
+        if kind is int and not is_whole(value):
+            raise ValueError(f"{path} must be an integer, not {value!r}")
+        if kind is float and not (is_whole(value) or isinstance(value, float)):
+            raise ValueError(f"{path} must be a number, not {value!r}")
+        if kind in (bool, str) and not isinstance(value, kind):
+            raise ValueError(f"{path} must be {'text' if kind is str else 'True or False'}, not {value!r}")
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+            if not isinstance(value, kind):
+                raise ValueError(f"{path} must be a {kind.__name__}, not {value!r}")
+            check_types(value, f"{path}.")
 
 
 def convert(text: str, kind: Any, path: str) -> Any:

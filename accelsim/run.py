@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,7 +23,7 @@ from accelsim.energy import area_mm2, energy_pj
 from accelsim.golden.formats import Bitmap
 from accelsim.layer_times import BooksError, Times, layer_times
 from accelsim.machine import Traffic
-from accelsim.parameters import as_dict, changes
+from accelsim.parameters import as_dict, changes, check_types
 from accelsim.plan import Integers, Layout, Plan
 from accelsim.report import LayerRow, Report
 from accelsim.workload import Layer, Workload
@@ -51,6 +51,7 @@ def run(
     `progress(layer, done, total)` is called before each layer. Layers that the machine refuses are
     listed, stay out of the totals, and give one SkippedLayersWarning. Raises machine.Deadlock and BooksError.
     """
+    _check(workload, accelerator)
     if isinstance(accelerator, Scheduled):
         accelerator.require_layers(workload.layers)
     dense = workload.dense() if baseline else None
@@ -70,6 +71,17 @@ def run(
         report = replace(report, baseline=base)
     _warn_of_skipped(report)
     return report
+
+
+def _check(workload: object, accelerator: object) -> None:
+    """Refuse what is no workload, no accelerator, or has parameters of other types than it says."""
+    if not isinstance(workload, Workload):
+        given = type(workload).__name__
+        raise ValueError(f"workload must be a Workload, as accelsim.trace makes one, not {given}")
+    if isinstance(accelerator, type) or not hasattr(accelerator, "plan"):
+        raise ValueError(f"accelerator must be one such as accelsim.Sat(), not {accelerator!r}")
+    if is_dataclass(accelerator):
+        check_types(accelerator)
 
 
 @dataclass

@@ -1,12 +1,22 @@
 """`--set`: texts become values of the field's type, and unknown names meet the nearest known one."""
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import numpy as np
 import pytest
 
 from accelsim.dram import DDR4_2400, DEVICES, Dram
-from accelsim.parameters import as_dict, changes, parse_settings, paths, replace_all, replace_by_path
+from accelsim.parameters import (
+    as_dict,
+    changes,
+    check_types,
+    parse_settings,
+    paths,
+    replace_all,
+    replace_by_path,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,3 +130,24 @@ def test_changes_name_what_differs_from_the_preset() -> None:
     assert changes(Machine(), Machine()) == []
     changed = replace_all(Machine(), {"rows": "8", "dram.channels": "2"})
     assert changes(changed, Machine()) == ["rows=8", "dram.channels=2"]
+
+
+@pytest.mark.parametrize(
+    ("machine", "said"),
+    [
+        (Machine(rows=2.5), "rows must be an integer, not 2.5"),  # type: ignore[arg-type]
+        (Machine(rows=True), "rows must be an integer, not True"),
+        (Machine(clock_hz="fast"), "clock_hz must be a number, not 'fast'"),  # type: ignore[arg-type]
+        (Machine(overlapped=1), "overlapped must be True or False, not 1"),  # type: ignore[arg-type]
+        (Machine(label=3), "label must be text, not 3"),  # type: ignore[arg-type]
+        (Machine(engine=Engine(width=2.0)), "engine.width must be an integer, not 2.0"),  # type: ignore[arg-type]
+        (Machine(dram="HBM2"), "dram must be a Device, not 'HBM2'"),  # type: ignore[arg-type]
+    ],
+)
+def test_values_of_another_type_than_the_field_says_are_refused(machine: Machine, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        check_types(machine)
+
+
+def test_numbers_of_numpy_and_whole_numbers_for_real_ones_are_taken() -> None:
+    check_types(Machine(rows=np.int64(3), clock_hz=10**9, limit=None))  # type: ignore[arg-type]

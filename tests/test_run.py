@@ -1,6 +1,7 @@
 """`run`: totals, baseline, refusals, and books that close, on a machine small enough to reckon by hand."""
 
 import importlib
+import re
 import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ import pytest
 
 from accelsim.accelerators import ACCELERATORS, AcceleratorKind
 from accelsim.accelerators.base import LayerPlan
+from accelsim.accelerators.sat import Sat
 from accelsim.dram import DDR4_2400, Cache, Dram, Memory
 from accelsim.energy import Energy, Part
 from accelsim.golden.formats import Bitmap
@@ -329,3 +331,19 @@ def test_a_machine_without_area_has_none() -> None:
     report = run(workload(matmul("a")), Toy(energy=Energy(fabric="fpga")), baseline=False)
     assert report.area_mm2 is None
     assert report.logic_pj == pytest.approx(4 * 8 * 32 * 0.2 * 7.1)
+
+
+@pytest.mark.parametrize(
+    ("workload", "machine", "said"),
+    [
+        ("minilm", Sat(), "workload must be a Workload, as accelsim.trace makes one, not str"),
+        (Workload(model="m", layers=()), "sat", "accelerator must be one such as accelsim.Sat(), not 'sat'"),
+        (Workload(model="m", layers=()), Sat, "accelerator must be one such as accelsim.Sat(), not <class"),
+        (Workload(model="m", layers=()), Sat(rows=2.5), "rows must be an integer, not 2.5"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_workload_or_accelerator_is_told_in_one_line(
+    workload: Any, machine: Any, said: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        run(workload, machine)

@@ -61,7 +61,11 @@ def verilog(
     settings: Settings = None,
     board: Annotated[
         str | None,
-        typer.Option("--board", metavar="B", help="Write a project for a board: kcu105."),
+        typer.Option(
+            "--board",
+            metavar="B",
+            help="Clock of a board: arty_a7, ecp5_evn, u200; with a project: kcu105, ulx3s, vcu1525.",
+        ),
     ] = None,
     seed: Seed = 0,
 ) -> None:

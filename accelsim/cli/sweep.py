@@ -115,7 +115,7 @@ def _left(seconds: float) -> str:
 
 
 def _print(table: Sequence[Row], words: Sequence[str], objectives: Mapping[str, str], database: Path) -> None:
-    """The Pareto front by the words that tell its points apart, and how many points gave none."""
+    """The Pareto front, each point with all that varies in the space, and how many points gave none."""
     from rich.console import Console
     from rich.table import Table
 
@@ -125,7 +125,7 @@ def _print(table: Sequence[Row], words: Sequence[str], objectives: Mapping[str, 
     best = sorted(
         (row for row in table if row["pareto"]), key=lambda row: (models.index(row["model"]), row[first])
     )
-    names = [name for name in words if name in WORDS or len({row[name] for row in best}) > 1]
+    names = [name for name in words if name in WORDS or len({row[name] for row in table}) > 1]
     shown = Table(*names, *objectives, box=None, pad_edge=False)
     for row in best[:FRONT_SHOWN]:
         shown.add_row(*(_cell(row[name]) for name in names), *(figure(row[name]) for name in objectives))

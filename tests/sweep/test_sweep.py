@@ -82,7 +82,9 @@ def test_every_point_is_what_run_says(written, tmp_path: Path) -> None:
 def test_the_second_time_nothing_is_simulated(written, tmp_path: Path, capsys, monkeypatch) -> None:
     file = written(SMALL)
     assert main(["sweep", str(file), "--workers", "1"]) == 0
-    assert "8 points; Pareto front" in capsys.readouterr().out
+    printed = capsys.readouterr().out.splitlines()
+    assert "8 points; Pareto front" in printed[0]
+    assert printed[1].split() == ["model", "recipe", "machine", "rows", "cols", "seconds", "dram_bytes"]
     assert main(["sweep", str(file)]) == 2
     assert "holds 8 finished points: go on with --resume" in capsys.readouterr().err
     monkeypatch.setattr("accelsim.sweep.running.LocalCluster", None)
