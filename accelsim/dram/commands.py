@@ -80,23 +80,9 @@ from accelsim.dram.banks import (
     WRITE_TO,
     WRITING,
 )
-from accelsim.dram.books import (
-    CONFLICT,
-    HIT,
-    MISS,
-    bus_of,
-    end_wait,
-)
-from accelsim.dram.queue import (
-    next_column,
-    next_row,
-    no_next,
-    place_of,
-    remove,
-)
-from accelsim.dram.timing import (
-    UNIT_MASK,
-)
+from accelsim.dram.books import CONFLICT, HIT, MISS, bus_of, end_wait
+from accelsim.dram.queue import next_column, next_row, no_next, place_of, remove
+from accelsim.dram.timing import UNIT_MASK
 
 
 @inlined
