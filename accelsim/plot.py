@@ -26,9 +26,7 @@ from accelsim.report.figures import (
     stage_cycles,
     tokens,
 )
-from accelsim.report.figures import (
-    roofline as roofline_of,
-)
+from accelsim.report.figures import roofline as roofline_of
 from accelsim.workload import Workload
 
 File = str | os.PathLike[str]

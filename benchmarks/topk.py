@@ -18,24 +18,11 @@ from experiment import options, provenance, save
 
 import accelsim
 from accelsim.units.topk import TopK, published_cycles, selection_cycles
+from accelsim.units.topk.published import MEAN_CYCLES, WIDTHS
 
 ROOT = Path(__file__).parents[1]
 OVERHEAD = 3
 TOKENS = 512
-WIDTHS = (1, 4, 8, 16, 32)
-
-# n and 0-based target; mean cycles at WIDTHS.
-PUBLISHED = {
-    (64, 32): (210, 74, 49, 37, 31),
-    (128, 64): (427, 131, 80, 56, 43),
-    (256, 32): (722, 198, 116, 75, 53),
-    (512, 64): (1430, 374, 207, 123, 81),
-    (1024, 512): (3502, 908, 465, 262, 154),
-    (1024, 307): (3349, 860, 454, 244, 146),
-    (1024, 102): (2765, 708, 380, 201, 123),
-    (2048, 64): (4525, 1233, 631, 327, 188),
-    (4096, 32): (8528, 2160, 1102, 587, 307),
-}
 
 ENGINES = {
     "quick published": TopK(pivot="published", capacity=4096),
@@ -100,7 +87,7 @@ def main() -> None:
 def published_table(rows: int) -> list[Cell]:
     """Permutations, as the published model draws them: its own rule at all widths, then the engines."""
     cells = []
-    for (count, target), claims in PUBLISHED.items():
+    for (count, target), claims in MEAN_CYCLES.items():
         rng = np.random.default_rng(count + target)
         scores = rng.permuted(np.tile(np.arange(count, dtype=np.uint16), (rows, 1)), axis=1)
         keep, row_ids = np.full(rows, target + 1), np.arange(rows)

@@ -17,14 +17,7 @@ import torch
 from accelsim.accuracy.agreement import drawn_crops
 from accelsim.accuracy.classes import DATASET, as_taken, dataset_of
 from accelsim.accuracy.perplexity import LONGEST_TEXT, is_causal
-from accelsim.accuracy.pictures import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    fed,
-    normalisation,
-    normalised,
-    shape_of,
-)
+from accelsim.accuracy.pictures import IMAGENET_MEAN, IMAGENET_STD, fed, normalisation, normalised, shape_of
 from accelsim.accuracy.task import tokenizer_of
 from accelsim.datasets import brown, fashion_mnist, shakespeare
 from accelsim.models.candidates import maximum_tokens

@@ -80,23 +80,9 @@ from accelsim.dram.banks import (
     WRITE_TO,
     WRITING,
 )
-from accelsim.dram.books import (
-    CONFLICT,
-    HIT,
-    MISS,
-    bus_of,
-    end_wait,
-)
-from accelsim.dram.queue import (
-    next_column,
-    next_row,
-    no_next,
-    place_of,
-    remove,
-)
-from accelsim.dram.timing import (
-    UNIT_MASK,
-)
+from accelsim.dram.books import CONFLICT, HIT, MISS, bus_of, end_wait
+from accelsim.dram.queue import next_column, next_row, no_next, place_of, remove
+from accelsim.dram.timing import UNIT_MASK
 
 
 @inlined
@@ -198,7 +184,7 @@ def _send_activate(m, c, channel, clock, bank, slot):
     bank, slot = bank & BANK_MASK, slot & PLACE_MASK
     unit, row = bank >> m.shape.unit_bits & UNIT_MASK, c[slot + SLOT_ROW]
     _make_active(c, bank, slot)
-    _activates_wait(m, c, clock, bank, unit, clock)
+    _activates_wait(m, c, bank, unit, clock)
     c[DUE_ACTIVATE + bank] = max(c[DUE_ACTIVATE + bank], clock + m.gaps.activate_activate_bank)
     c[DUE_READ + bank] = max(c[DUE_READ + bank], clock + m.gaps.activate_read)
     c[DUE_WRITE + bank] = max(c[DUE_WRITE + bank], clock + m.gaps.activate_write)
@@ -242,7 +228,7 @@ def _make_active(c, bank, slot):
 
 
 @inlined
-def _activates_wait(m, c, clock, bank, unit, counted_at):
+def _activates_wait(m, c, bank, unit, counted_at):
     """What an activate (or the refresh of a bank) means for the activates of its rank."""
     recent, first = RECENT + 4 * unit, unit << m.shape.unit_bits & BANK_MASK
     c[recent], c[recent + 1], c[recent + 2] = c[recent + 1], c[recent + 2], c[recent + 3]
@@ -293,7 +279,7 @@ def in_turn(m, c):
 @inlined
 def _refresh_bank(m, c, clock, bank, unit):
     """Refresh one bank; from now on it may be asked again."""
-    _activates_wait(m, c, clock, bank, unit, clock + m.shape.refresh_clocks - m.shape.activate_clocks)
+    _activates_wait(m, c, bank, unit, clock + m.shape.refresh_clocks - m.shape.activate_clocks)
     first = unit << m.shape.unit_bits & BANK_MASK
     for i in range(m.shape.unit_banks):
         c[DUE_ACTIVATE + first + i] = max(c[DUE_ACTIVATE + first + i], clock + m.gaps.refresh_bank_other)

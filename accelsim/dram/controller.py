@@ -42,10 +42,7 @@ from accelsim.dram.banks import (
     WRITE,
     WRITING,
 )
-from accelsim.dram.books import (
-    begin_wait,
-    bus_of,
-)
+from accelsim.dram.books import begin_wait, bus_of
 from accelsim.dram.commands import (
     choose_mode,
     give_back,
@@ -56,16 +53,8 @@ from accelsim.dram.commands import (
     send_refresh,
     send_row,
 )
-from accelsim.dram.queue import (
-    append,
-    no_next,
-    place_of,
-    waits,
-)
-from accelsim.dram.timing import (
-    MOST_BANKS,
-    UNIT_MASK,
-)
+from accelsim.dram.queue import append, no_next, place_of, waits
+from accelsim.dram.timing import MOST_BANKS, UNIT_MASK
 
 
 @inlined

@@ -90,7 +90,7 @@ def describe(m: Banks, turns: Turns, c: Integers, clock: int, steps: int, out: I
     renumber(c, WRITE)
     c[ACTIVE_DUE] = c[BEST_COLUMN] = c[BEST_ROW] = c[HEAD] = c[TAIL] = c[NEXT] = 0
     over = clock_of(c)
-    length: int = _describe_channel(m, turns, c, clock, steps, over, out)
+    length: int = _describe_channel(turns, c, clock, steps, out)
     for unit in range(m.shape.units):
         length = _describe_unit(m, c, clock, unit, over, out, length)
     for place in range(m.shape.banks):
@@ -102,7 +102,7 @@ def describe(m: Banks, turns: Turns, c: Integers, clock: int, steps: int, out: I
 
 
 @inlined
-def _describe_channel(m, turns, c, clock, steps, over, out):
+def _describe_channel(turns, c, clock, steps, out):
     out[0], out[1], out[2] = c[COLUMN_BUS] - clock, c[ROW_BUS] - clock, c[WRITING]
     out[3], out[4], out[5] = c[NEXT_REFRESH] - clock, c[NEXT_BANK], c[LAST_DONE] - clock
     length = 6

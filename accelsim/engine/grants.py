@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from accelsim.compiled import inlined
 from accelsim.engine.moves import room, start
-from accelsim.engine.state import (
-    CANDIDATE,
-    DIRTY,
-    ENDING,
-    FREE_LANES,
-    GROUP,
-    JOB,
-    KNOWN,
-    LAST,
-    look_again,
-)
+from accelsim.engine.state import CANDIDATE, DIRTY, ENDING, FREE_LANES, GROUP, JOB, KNOWN, LAST, look_again
 
 
 @inlined

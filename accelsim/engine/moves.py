@@ -63,10 +63,10 @@ def move(rows, wiring, state, station, cycle, has_memory):
             _free(rows, wiring, state, station, op, cycle)
             continue
         # Start.
-        due = _ready(rows, wiring, state, station, op, cycle)
+        due = _ready(rows, state, station, op, cycle)
         if due != cycle:
             return min(wake, due)
-        if _arbitrated(rows, wiring, state, station, op):
+        if _arbitrated(rows, wiring, station, op):
             if not stations[station, CANDIDATE]:
                 stand(wiring, state, station)
             return wake
@@ -76,7 +76,7 @@ def move(rows, wiring, state, station, cycle, has_memory):
 
 
 @inlined
-def _ready(rows, wiring, state, station, op, cycle):
+def _ready(rows, state, station, op, cycle):
     """This cycle if order, input and after hold; a later one to look again; NEVER if something must end."""
     due = _input_cycle(rows, state, op)
     if due > cycle:
@@ -121,7 +121,7 @@ def _after_cycle(rows, state, op):
 
 
 @inlined
-def _arbitrated(rows, wiring, state, station, op):
+def _arbitrated(rows, wiring, station, op):
     """Must this start be granted?"""
     if not rows.skip[op]:
         return wiring.unit_arbitrated[wiring.unit[station]]

@@ -30,7 +30,19 @@ from accelsim.dram.seat import (
     line_of,
     put,
 )
-from accelsim.engine.state import FREE_NODE, JOB, SEEN, STARTED, look_again, look_later, touch
+from accelsim.engine.state import (
+    ACCESS,
+    FREE_NODE,
+    JOB,
+    NEXT_NODE,
+    NOT_BEFORE,
+    OPERATION,
+    SEEN,
+    STARTED,
+    look_again,
+    look_later,
+    touch,
+)
 
 AHEAD = 16  # as many accesses of an operation as are looked for
 
@@ -60,17 +72,17 @@ def offer(rows, wiring, memory, state, cycle):
 
 @inlined
 def _enqueue(memory, state, port, op, access, since, cycle):
-    """Append one access to its (port, channel) queue. A node is (line << 1 | write, operation, next)."""
+    """Append one access to its (port, channel) queue."""
     nodes, channel = state.nodes, channel_of(memory, access >> 1)
     node = state.counters[FREE_NODE]
-    state.counters[FREE_NODE] = nodes[node, 2]
-    nodes[node, 0], nodes[node, 1], nodes[node, 2] = access, op, -1
+    state.counters[FREE_NODE] = nodes[node, NEXT_NODE]
+    nodes[node, ACCESS], nodes[node, OPERATION], nodes[node, NEXT_NODE] = access, op, -1
     if state.queue_head[channel, port] < 0:
         state.queue_head[channel, port] = node
         _present(state, channel, port, since)
         touch(state, channel, cycle)
     else:
-        nodes[state.queue_tail[channel, port], 2] = node
+        nodes[state.queue_tail[channel, port], NEXT_NODE] = node
     state.queue_tail[channel, port] = node
 
 
@@ -109,7 +121,7 @@ def serve(rows, memory, state, channel, cycle, horizon):
             if bound == FAR and is_idle(c):
                 break
         elif clock < limit:
-            if stuck and not has_room(m, c, state.nodes[_on_offer(state, channel), 0] & 1):
+            if stuck and not has_room(m, c, state.nodes[_on_offer(state, channel), ACCESS] & 1):
                 refused, doors[channel, FULL] = True, 1
             else:
                 refused, told, floor = _accept(rows, memory, state, channel, cycle, clock)
@@ -140,10 +152,11 @@ def serve(rows, memory, state, channel, cycle, horizon):
                 if floor >= 0:
                     listed, told = 1, cache.asked[channel, owner, WAITERS]
         while told >= 0:
-            behind = state.nodes[told, 2]
+            behind = state.nodes[told, NEXT_NODE]
             cache.waiting[channel] -= listed
-            _back(rows, memory, state, state.nodes[told, 1], max(state.nodes[told, 0], floor), cycle)
-            state.nodes[told, 2] = state.counters[FREE_NODE]
+            done = max(state.nodes[told, NOT_BEFORE], floor)
+            _back(rows, memory, state, state.nodes[told, OPERATION], done, cycle)
+            state.nodes[told, NEXT_NODE] = state.counters[FREE_NODE]
             state.counters[FREE_NODE] = told
             told = behind
     return _next_cycle(memory, state, channel)
@@ -168,10 +181,10 @@ def _next_cycle(memory, state, channel):
         if state.offer_count[channel] == 1 and c[SIZE + WRITE] == 0 and memory.cache.sets == 0:
             # Reads that no write can answer: nobody sees one accepted before the last of its operation.
             node = _on_offer(state, channel)
-            op, ahead = state.nodes[node, 1], 0
-            if state.nodes[node, 0] & 1 == 0:
-                while ahead < AHEAD and node >= 0 and state.nodes[node, 1] == op:
-                    node, ahead = state.nodes[node, 2], ahead + 1
+            op, ahead = state.nodes[node, OPERATION], 0
+            if state.nodes[node, ACCESS] & 1 == 0:
+                while ahead < AHEAD and node >= 0 and state.nodes[node, OPERATION] == op:
+                    node, ahead = state.nodes[node, NEXT_NODE], ahead + 1
                 wake = cycle_after(memory, clock + min(ahead - 1, memory.soonest))
     if not is_idle(c):
         wake = min(wake, cycle_after(memory, command + memory.soonest))
@@ -189,8 +202,8 @@ def _accept(rows, memory, state, channel, cycle, clock):
     c = memory.banks.memory[channel]
     port = state.offer_port[channel, 0]
     node = state.queue_head[channel, port]
-    write, line = nodes[node, 0] & 1, nodes[node, 0] >> 1
-    op, behind, put_now = nodes[node, 1], nodes[node, 2], True
+    write, line = nodes[node, ACCESS] & 1, nodes[node, ACCESS] >> 1
+    op, behind, put_now = nodes[node, OPERATION], nodes[node, NEXT_NODE], True
     tick = max(state.offer_since[channel, 0], doors[channel, OPEN])
     told, floor, since, list_of = -1, 0, 0, -1
     if doors[channel, PUT] == 0:
@@ -227,9 +240,9 @@ def _accept(rows, memory, state, channel, cycle, clock):
         doors[channel, PUT] = 0
         if cache.sets > 0:
             list_of = doors[channel, ASKING]
-    nodes[node, 0], nodes[node, 2] = since, -1
+    nodes[node, NOT_BEFORE], nodes[node, NEXT_NODE] = since, -1
     if list_of >= 0:
-        nodes[node, 2] = cache.asked[channel, list_of, WAITERS]
+        nodes[node, NEXT_NODE] = cache.asked[channel, list_of, WAITERS]
         cache.asked[channel, list_of, WAITERS] = node
         cache.waiting[channel] += 1
     _leave(rows, memory, state, channel, port, behind, tick, op, clock, cycle)

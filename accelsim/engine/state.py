@@ -14,16 +14,25 @@ import numpy.typing as npt
 from accelsim.compiled import inlined
 from accelsim.engine.heap import schedule
 
+CAUSES = ("input", "after", "buffer", "unit", "upstream", "memory")
 INPUT, AFTER, BUFFER, UNIT, UPSTREAM, MEMORY = range(6)
 
 # Columns of `stations`: next job to start (or the one that holds the unit), whether it holds it, next job
 # to end, end of the group, first cycle in which the job was next, on the worklist, and whether the
 # station waits in its unit's list of candidates.
-JOB, HOLDS, ENDING, LAST, KNOWN, LISTED, CANDIDATE = range(7)
+STATION_COLUMNS = 7
+JOB, HOLDS, ENDING, LAST, KNOWN, LISTED, CANDIDATE = range(STATION_COLUMNS)
 
-# Rows of `counters`: how much of each list is in use, the next group, and the first cycle in which something
-# is seen that a channel has settled.
-WORK, TOUCHED, STARTED, DIRTY, GROUP, FREE_LANES, ENDED, CYCLES, FREE_NODE, SEEN = range(10)
+# Places of `counters`: how much of each list is in use, the next group, and the first cycle in which
+# something is seen that a channel has settled.
+COUNTERS = 10
+WORK, TOUCHED, STARTED, DIRTY, GROUP, FREE_LANES, ENDED, CYCLES, FREE_NODE, SEEN = range(COUNTERS)
+
+# Columns of `nodes`, the accesses that are queued or on their way, in linked lists: what is asked
+# (line << 1 | write), or of an accepted one the clock before which it is not back; its operation; the next.
+NODE_COLUMNS = 3
+ACCESS, OPERATION, NEXT_NODE = range(NODE_COLUMNS)
+NOT_BEFORE = ACCESS
 
 I64 = npt.NDArray[np.int64]
 

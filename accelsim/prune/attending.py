@@ -14,12 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from accelsim.golden.attention import (
-    head_importance,
-    local_values,
-    needs_lsb,
-    token_importance,
-)
+from accelsim.golden.attention import head_importance, local_values, needs_lsb, token_importance
 from accelsim.golden.fixed import join_lsb, split_lsb, symmetric_quantise
 from accelsim.layers import SCORE_ONE
 from accelsim.prune.recipes import Spatten

@@ -164,11 +164,6 @@ class Model:
         """What is offered on `lines` in this clock."""
         return self._shown
 
-    @property
-    def takes_pieces(self) -> bool:
-        """Whether a piece is taken in this clock, if there is one."""
-        return self._fill is not None
-
     def _take_line(self, left: int, ends: bool) -> int:
         """A payload of `lines`."""
         parameters = self.parameters

@@ -9,12 +9,7 @@ import pytest
 
 from accelsim.accelerators.base import memory_of
 from accelsim.accelerators.sparse_tensor_core import PRESETS, SparseTensorCore
-from accelsim.accelerators.sparse_tensor_core.presets import (
-    A100,
-    A100_PCIE,
-    H100,
-    TINY,
-)
+from accelsim.accelerators.sparse_tensor_core.presets import A100, A100_PCIE, H100, TINY
 from accelsim.golden.formats import Bitmap, select_nm
 from accelsim.machine import simulate
 from accelsim.run import run

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import spatten_layers
 
 from accelsim.accelerators.base import memory_of
 from accelsim.accelerators.spatten import PRESETS, SpAtten, TopK
@@ -20,14 +21,9 @@ FULL, EIGHTH, E2E, TINY = (PRESETS[name] for name in ("full", "eighth", "e2e", "
 SMALL = replace(FULL, sram_bytes=2 * 128 * 64 * 12 // 8)
 
 
-def attention(
-    *, heads: int = 2, queries: int = 1, keys: int = 300, kept: int | None = None, **more: Any
-) -> Attention:
-    shape = (more.get("batch", 1), heads, queries)
-    scores = np.random.default_rng(keys).integers(0, 4097, (*shape, keys)).astype(np.uint16)
-    values = None if kept is None else np.full(shape, kept, np.int32)
-    given = {"kv_heads": heads, "dim": 64, "value_dim": 64, "scores": scores, "values": values}
-    return Attention(name="attention", heads=heads, queries=queries, keys=keys, **(given | more))
+def attention(*, keys: int, **more: Any) -> Attention:
+    """Other scores for every length."""
+    return spatten_layers.attention(keys=keys, seed=keys, **more)
 
 
 def run(machine: SpAtten, layer: Attention) -> Timeline:

@@ -12,6 +12,7 @@ from accelsim.machine import simulate
 from accelsim.parameters import replace_by_path
 from accelsim.units.topk import cycles as unit_cycles
 from accelsim.units.topk import published_cycles, schedule
+from accelsim.units.topk.published import MEAN_CYCLES, WIDTHS
 
 COMPILED = not numba.config.DISABLE_JIT
 
@@ -106,26 +107,16 @@ def test_cumulative_scores_take_the_radix_engine_more_passes() -> None:
     assert compute_cycles(machine, ranked) == compute_cycles(machine, layer) + expected
 
 
-# Mean cycles at widths 1, 4, 8, 16, 32: 400 trials of the authors' latency model, 0-based target.
-PUBLISHED = {
-    (64, 32): (210, 74, 49, 37, 31),
-    (128, 64): (427, 131, 80, 56, 43),
-    (256, 32): (722, 198, 116, 75, 53),
-    (512, 64): (1430, 374, 207, 123, 81),
-    (1024, 512): (3502, 908, 465, 262, 154),
-    (1024, 307): (3349, 860, 454, 244, 146),
-    (1024, 102): (2765, 708, 380, 201, 123),
-    (2048, 64): (4525, 1233, 631, 327, 188),
-}
+POINTS = [point for point in MEAN_CYCLES if point[0] <= 2048]
 
 
-@pytest.mark.parametrize(("elements", "target"), list(PUBLISHED)[: None if COMPILED else 1])
+@pytest.mark.parametrize(("elements", "target"), POINTS[: None if COMPILED else 1])
 def test_mean_selection_cycles_are_those_of_the_published_latency_model(elements: int, target: int) -> None:
     rng = np.random.default_rng(elements + target)
     trials = 3000 if COMPILED else 300
     scores = rng.permuted(np.tile(np.arange(elements, dtype=np.uint16), (trials, 1)), axis=1)
     keep, row_ids = np.full(trials, target + 1), np.arange(trials)
-    for width, published in zip((1, 4, 8, 16, 32), PUBLISHED[elements, target], strict=True):
+    for width, published in zip(WIDTHS, MEAN_CYCLES[elements, target], strict=True):
         cycles, _ = published_cycles(width, 3, scores, keep, row_ids)
         assert cycles.mean() == pytest.approx(published, rel=0.05)
 

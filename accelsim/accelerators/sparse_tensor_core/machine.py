@@ -15,13 +15,7 @@ from accelsim.accelerators.base import LayerPlan, Timed, require
 from accelsim.accelerators.products import ELEMENT_BITS, products, refuse
 from accelsim.accelerators.sparse_tensor_core import verdicts
 from accelsim.accelerators.sparse_tensor_core.boards import A100_HBM2, A100_L2
-from accelsim.accelerators.sparse_tensor_core.costs import (
-    A100_LAUNCH,
-    NARROW,
-    UNLIMITED,
-    Launch,
-    Power,
-)
+from accelsim.accelerators.sparse_tensor_core.costs import A100_LAUNCH, NARROW, UNLIMITED, Launch, Power
 from accelsim.accelerators.sparse_tensor_core.events import asked_lines, events, macs_done
 from accelsim.accelerators.sparse_tensor_core.kernels import AMPERE_TILE, Kernel, Tile
 from accelsim.accelerators.sparse_tensor_core.sampling import samples

@@ -7,13 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelsim.report.ablation import columns
-from accelsim.report.figures import (
-    StageCycles,
-    energy_parts,
-    operand_bytes,
-    roofline,
-    stage_cycles,
-)
+from accelsim.report.figures import StageCycles, energy_parts, operand_bytes, roofline, stage_cycles
 from accelsim.report.page.roofline import Drawing, draw
 from accelsim.report.page.savings import Savings, savings
 from accelsim.report.quantities import figure, joules, seconds, size

@@ -7,15 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accelsim.report.figures import (
-    Survival,
-    heads,
-    last_pass,
-    mask_corner,
-    mask_density,
-    masked,
-    tokens,
-)
+from accelsim.report.figures import Survival, heads, last_pass, mask_corner, mask_density, masked, tokens
 from accelsim.report.page.picture import shaded
 from accelsim.workload import Matmul, Workload
 

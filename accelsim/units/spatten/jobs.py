@@ -13,17 +13,7 @@ from typing import NamedTuple
 from accelsim.units.bit_width_converter import Request as Conversion
 from accelsim.units.bit_width_converter import pack_request as pack_conversion
 from accelsim.units.fetcher import Request, pack_request
-from accelsim.units.spatten.parameters import (
-    ASKED,
-    COUNTED,
-    KEY,
-    KINDS,
-    LEAST,
-    LISTED,
-    QUERY,
-    VALUE,
-    Machine,
-)
+from accelsim.units.spatten.parameters import ASKED, COUNTED, KEY, KINDS, LEAST, LISTED, QUERY, VALUE, Machine
 
 HALVES = 2
 

@@ -7,14 +7,7 @@ import numpy as np
 from accelsim.golden.matmul import matmul_integer
 from accelsim.units import dot_product as unit
 from accelsim.units.dot_product import DotProduct as Parameters
-from accelsim.units.dot_product import (
-    Query,
-    pack_keys,
-    pack_query,
-    pack_scores,
-    unpack_keys,
-    unpack_query,
-)
+from accelsim.units.dot_product import Query, pack_keys, pack_query, pack_scores, unpack_keys, unpack_query
 from accelsim_rtl.dot_product import DotProduct
 from accelsim_rtl.kit.unit import Transaction, Unit
 
