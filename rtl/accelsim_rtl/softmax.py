@@ -54,7 +54,7 @@ class Softmax(Component):
         payload = self.scores.payload
         enters = Signal()
         m.d.comb += [
-            self.scores.ready.eq((scored.level != parameters.store_lines) & (scored.rows != ROWS)),
+            self.scores.ready.eq(scored.room),
             enters.eq(self.scores.valid & self.scores.ready),
             scored.promises.eq(enters),
             scored.ends.eq(payload.last),
@@ -65,9 +65,7 @@ class Softmax(Component):
 
         # The first pass: exponents of the distances, and their sum.
         m.d.comb += [
-            scored.passes.eq(
-                scored.passable & (powered.level != parameters.store_lines) & (powered.rows != ROWS)
-            ),
+            scored.passes.eq(scored.passable & powered.room),
             powered.promises.eq(scored.passes),
             powered.ends.eq(scored.closes),
         ]

@@ -172,13 +172,14 @@ MUTATIONS = [
         "spatten.softmax",
         [],
         "dropped beat: exponents come without room for them",
-        [
-            Bug(
-                "accelsim_rtl.softmax",
-                "& (powered.level != parameters.store_lines)",
-                "",
-            )
-        ],
+        [Bug("accelsim_rtl.softmax", "scored.passable & powered.room", "scored.passable")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.softmax",
+        [],
+        "wrong side: a line that comes into an empty store leaves with the last one's word of its row",
+        [Bug("accelsim_rtl.front_queue", "Mux(self.level < 2, self.word, read.data)", "read.data")],
         {"rows", "beats"},
     ),
     (
