@@ -49,7 +49,10 @@ class FrontQueue(Component):
             write.data.eq(self.word),
             read.addr.eq(follows),
         ]
-        m.d.sync += [produce.eq(produce + self.puts), follows.eq(follows + self.takes)]
+        with m.If(self.puts):
+            m.d.sync += produce.eq(produce + 1)
+        with m.If(self.takes):
+            m.d.sync += follows.eq(follows + 1)
 
         # The next to leave is in the memory, or comes in this clock if no other word is behind the oldest.
         with m.If(self.takes | ~self.some):

@@ -1,6 +1,6 @@
 """How many are inside, and in registers what is asked most: whether one is there, whether one fits."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux
 from amaranth.lib.wiring import Component, In, Out
 
 
@@ -23,8 +23,10 @@ class Level(Component):
         m = Module()
         empty, single = self.level == 0, self.level == 1
         full, filled = self.level == self.most, self.level == self.most - 1
+        # One carry chain, that of whichever happens alone.
+        with m.If(self.rises ^ self.falls):
+            m.d.sync += self.level.eq(self.level + Mux(self.falls, -1, 1))
         m.d.sync += [
-            self.level.eq(self.level + self.rises - self.falls),
             self.some.eq(self.rises | ~(empty | (single & self.falls))),
             self.room.eq(self.falls | ~(full | (filled & self.rises))),
         ]

@@ -66,7 +66,10 @@ class RowStore(Component):
             memory.read_line.eq(consume),
             self.passed.eq(memory.read_bits),
         ]
-        m.d.sync += [produce.eq(produce + self.writes), consume.eq(consume + self.passes)]
+        with m.If(self.writes):
+            m.d.sync += produce.eq(produce + 1)
+        with m.If(self.passes):
+            m.d.sync += consume.eq(consume + 1)
 
         # Rows, and the numbers of those that have one.
         m.d.comb += [

@@ -155,10 +155,17 @@ MUTATIONS = [
         [
             Bug(
                 "accelsim_rtl.softmax",
-                "Mux(payload.valid[lane], payload.scores[lane], lowest)",
-                "payload.scores[lane]",
+                "Cat(score[:-1], ~score[-1], counts)",
+                "Cat(score[:-1], ~score[-1], 1)",
             )
         ],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.softmax",
+        [],
+        "wrong side: the largest score of a row stands before the next one",
+        [Bug("accelsim_rtl.softmax", "(begins | (level[0] > largest))", "(level[0] > largest)")],
         {"rows", "beats"},
     ),
     (

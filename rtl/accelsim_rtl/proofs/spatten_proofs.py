@@ -235,7 +235,7 @@ PROOFS = (
     Proof(
         unit="spatten.softmax",
         claim=QUEUE,
-        bounds="the queues of its stores, 4 words of 2 bits",
+        bounds="the queues of its row stores, 4 words of 2 bits",
         harness=lambda: FrontQueueOrder(FrontQueue(bits=2, depth=4)),
     ),
     Proof(
