@@ -82,8 +82,8 @@ class Softmax:
 
     @property
     def largest_cycles(self) -> int:
-        """From a row's last line to the first pass over it: the tree, and what came before."""
-        return self.tree_cycles + 1
+        """From a row's last line to the first pass over it: the tree, what came before, the row's number."""
+        return self.tree_cycles + 2
 
     @property
     def power_cycles(self) -> int:
@@ -99,9 +99,10 @@ class Softmax:
     def divide_cycles(self) -> int:
         """From a line's number in the second pass to its probabilities at the output.
 
-        The store; a clock for each bit of the quotient, two for its rounding; the store of the output.
+        The store and the way from it; a clock for each bit of the quotient, two for its rounding; the store
+        of the output.
         """
-        return READ_CYCLES + self.probability_bits + 2 + 1
+        return READ_CYCLES + 1 + self.probability_bits + 2 + 1
 
 
 PRESETS = {

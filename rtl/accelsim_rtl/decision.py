@@ -57,9 +57,7 @@ class Decision(Component):
         ends = Signal()
         m.d.comb += [
             self.stored.eq(stored.level),
-            self.probabilities.ready.eq(
-                requested & (stored.level != parameters.store_lines) & (stored.rows != ROWS)
-            ),
+            self.probabilities.ready.eq(requested & stored.room),
             enters.eq(self.probabilities.valid & self.probabilities.ready),
             ends.eq(enters & line.last),
             self.rows.ready.eq(~requested | ends),

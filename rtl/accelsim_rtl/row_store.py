@@ -1,26 +1,34 @@
+# amaranth: UnusedElaboratable=no
+# A component whose ports alone are wanted holds queues that nobody elaborates.
 """A store of rows that wait until a number of each row is known: their largest score, or their sum."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
+from accelsim_rtl.front_queue import FrontQueue
+from accelsim_rtl.level import Level
 from accelsim_rtl.topk.memory import LineMemory
 
 
 class RowStore(Component):
-    """promises, ends: a line, a row's last or not, gets a place; writes, line: it comes, then or later.
+    """promises, ends: a line, a row's last or not, gets a place, if there is `room` for it and for a row.
 
-    knows, key: the number of the oldest row that has none. passable: the oldest row has its number, `known`.
-    passes: a line of it leaves, the row's last if `closes`; it is on `passed` READ_LATENCY clocks later.
-    level: lines with a place; rows: those of which a line has one and that are not closed, complete ones.
+    writes, line: it comes, then or later. knows, key: the number of the oldest row that has none.
+    passable: the oldest row has its number, `known`. passes: a line of it leaves, the row's last if `closes`;
+    it is on `passed` READ_LATENCY clocks later. level: lines with a place.
+    Rows inside, at most `rows`: those whose last line has a place and has not left.
     """
 
     def __init__(self, *, lines, bits, key_bits, rows, target=None):
-        self.lines, self.rows_held, self.target = lines, rows, target
+        self.lines, self.target = lines, target
+        self.places = FrontQueue(bits=1, depth=lines)
+        self.keys = FrontQueue(bits=key_bits, depth=rows)
+        self.rows = Level(rows)
         super().__init__(
             {
                 "promises": In(1),
                 "ends": In(1),
+                "room": Out(1),
                 "writes": In(1),
                 "line": In(bits),
                 "knows": In(1),
@@ -31,57 +39,47 @@ class RowStore(Component):
                 "closes": Out(1),
                 "passed": Out(bits),
                 "level": Out(range(lines + 1)),
-                "rows": Out(range(rows + 1)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.memory = memory = LineMemory(lines=self.lines, bits=len(self.line), target=self.target)
-        m.submodules.flags = flags = Memory(shape=1, depth=self.lines, init=[])
-        m.submodules.keys = keys = Memory(shape=len(self.key), depth=self.rows_held, init=[])
+        m.submodules.places, m.submodules.keys, m.submodules.rows = places, keys, rows = (
+            self.places,
+            self.keys,
+            self.rows,
+        )
 
-        # Lines by their places.
-        place = Signal(range(self.lines))
+        # Lines: of each with a place, whether its row ends.
         produce = Signal(range(self.lines))
         consume = Signal(range(self.lines))
-        mark, marked = flags.write_port(), flags.read_port(domain="comb")
         m.d.comb += [
-            mark.en.eq(self.promises),
-            mark.addr.eq(place),
-            mark.data.eq(self.ends),
-            marked.addr.eq(consume),
+            places.puts.eq(self.promises),
+            places.word.eq(self.ends),
+            places.takes.eq(self.passes),
+            self.closes.eq(self.passes & places.oldest),
+            self.level.eq(places.level),
             memory.write_enable.eq(self.writes),
             memory.write_line.eq(produce),
             memory.write_bits.eq(self.line),
             memory.read_line.eq(consume),
             self.passed.eq(memory.read_bits),
-            self.closes.eq(self.passes & marked.data),
         ]
-        m.d.sync += [
-            place.eq(place + self.promises),
-            produce.eq(produce + self.writes),
-            consume.eq(consume + self.passes),
-            self.level.eq(self.level + self.promises - self.passes),
-            self.rows.eq(self.rows + (self.promises & self.ends) - self.closes),
-        ]
+        with m.If(self.writes):
+            m.d.sync += produce.eq(produce + 1)
+        with m.If(self.passes):
+            m.d.sync += consume.eq(consume + 1)
 
-        # Rows by their numbers.
-        newest = Signal(range(self.rows_held))
-        oldest = Signal(range(self.rows_held))
-        complete = Signal(range(self.rows_held + 1))
-        know, known = keys.write_port(), keys.read_port(domain="comb")
+        # Rows, and the numbers of those that have one.
         m.d.comb += [
-            know.en.eq(self.knows),
-            know.addr.eq(newest),
-            know.data.eq(self.key),
-            known.addr.eq(oldest),
-            self.known.eq(known.data),
-            self.passable.eq(complete != 0),
-        ]
-        m.d.sync += [
-            newest.eq(newest + self.knows),
-            oldest.eq(oldest + self.closes),
-            complete.eq(complete + self.knows - self.closes),
+            rows.rises.eq(self.promises & self.ends),
+            rows.falls.eq(self.closes),
+            self.room.eq(places.room & rows.room),
+            keys.puts.eq(self.knows),
+            keys.word.eq(self.key),
+            keys.takes.eq(self.closes),
+            self.passable.eq(keys.some),
+            self.known.eq(keys.oldest),
         ]
         return m

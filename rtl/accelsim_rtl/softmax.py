@@ -54,7 +54,7 @@ class Softmax(Component):
         payload = self.scores.payload
         enters = Signal()
         m.d.comb += [
-            self.scores.ready.eq((scored.level != parameters.store_lines) & (scored.rows != ROWS)),
+            self.scores.ready.eq(scored.room),
             enters.eq(self.scores.valid & self.scores.ready),
             scored.promises.eq(enters),
             scored.ends.eq(payload.last),
@@ -65,9 +65,7 @@ class Softmax(Component):
 
         # The first pass: exponents of the distances, and their sum.
         m.d.comb += [
-            scored.passes.eq(
-                scored.passable & (powered.level != parameters.store_lines) & (powered.rows != ROWS)
-            ),
+            scored.passes.eq(scored.passable & powered.room),
             powered.promises.eq(scored.passes),
             powered.ends.eq(scored.closes),
         ]
@@ -81,30 +79,33 @@ class Softmax(Component):
         return m
 
     def _largest(self, m, enters, scored):
-        """The largest score of a row that counts, when its last line is through the tree."""
+        """The largest score of a row that counts, in a register when its last line is through the tree."""
         parameters, payload = self.parameters, self.scores.payload
-        lowest = -(1 << (parameters.score_bits - 1))
-        level = [Mux(payload.valid[lane], payload.scores[lane], lowest) for lane in range(parameters.lanes)]
+        # As natural numbers: a score that does not count is below all that do.
+        level = [
+            Cat(score[:-1], ~score[-1], counts)
+            for score, counts in zip(payload.scores, payload.valid, strict=True)
+        ]
         for depth in range(parameters.tree_cycles):
             halves = zip(level[::2], level[1::2], strict=True)
             level = []
             for number, (one, other) in enumerate(halves):
-                larger = Signal(
-                    signed(parameters.score_bits), name=f"larger_{depth}_{number}", reset_less=True
-                )
+                larger = Signal(parameters.score_bits + 1, name=f"larger_{depth}_{number}", reset_less=True)
                 m.d.sync += larger.eq(Mux(one > other, one, other))
                 level.append(larger)
         there = delayed(m, enters, parameters.tree_cycles, name="there", resets=True)
         last = delayed(m, payload.last, parameters.tree_cycles, name="last")
-        before = Signal(signed(parameters.score_bits), init=lowest)
-        largest = Signal(signed(parameters.score_bits))
-        m.d.comb += [
-            largest.eq(Mux(level[0] > before, level[0], before)),
-            scored.knows.eq(there & last),
-            scored.key.eq(largest),
-        ]
+        begins = Signal(init=1)
+        largest = Signal(parameters.score_bits + 1)
         with m.If(there):
-            m.d.sync += before.eq(Mux(last, lowest, largest))
+            m.d.sync += begins.eq(last)
+        # Only whether it is loaded waits for the comparison.
+        with m.If(there & (begins | (level[0] > largest))):
+            m.d.sync += largest.eq(level[0])
+        m.d.comb += [
+            scored.knows.eq(delayed(m, there & last, 1, name="knows", resets=True)),
+            scored.key.eq(Cat(largest[:-2], ~largest[-2])),
+        ]
 
     def _powers(self, m, scored):
         """exp(score - largest) of a line, 0 for those that do not count; and which do."""
@@ -157,10 +158,12 @@ class Softmax(Component):
         m.submodules.store = store = self.store
         wiring.connect(m, store.given, wiring.flipped(self.probabilities))
         valid = delayed(m, powered.passed[lanes * power_bits :], latency - READ_CYCLES, name="counts")
+        # A clock for the way from the blocks of the store to the lanes.
+        numerators = delayed(m, powered.passed[: lanes * power_bits], 1, name="numerators")
         m.d.comb += [
             powered.passes.eq(powered.passable & store.room),
-            divider.numerators.eq(powered.passed[: lanes * power_bits]),
-            divider.denominator.eq(delayed(m, powered.known, READ_CYCLES, name="total")),
+            divider.numerators.eq(numerators),
+            divider.denominator.eq(delayed(m, powered.known, READ_CYCLES + 1, name="total")),
             store.issued.eq(powered.passes),
             store.arrives.eq(delayed(m, powered.passes, latency, name="divided", resets=True)),
             store.beat.probabilities.eq(divider.quotients),

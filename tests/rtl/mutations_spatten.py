@@ -155,10 +155,17 @@ MUTATIONS = [
         [
             Bug(
                 "accelsim_rtl.softmax",
-                "Mux(payload.valid[lane], payload.scores[lane], lowest)",
-                "payload.scores[lane]",
+                "Cat(score[:-1], ~score[-1], counts)",
+                "Cat(score[:-1], ~score[-1], 1)",
             )
         ],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.softmax",
+        [],
+        "wrong side: the largest score of a row stands before the next one",
+        [Bug("accelsim_rtl.softmax", "(begins | (level[0] > largest))", "(level[0] > largest)")],
         {"rows", "beats"},
     ),
     (
@@ -172,13 +179,14 @@ MUTATIONS = [
         "spatten.softmax",
         [],
         "dropped beat: exponents come without room for them",
-        [
-            Bug(
-                "accelsim_rtl.softmax",
-                "& (powered.level != parameters.store_lines)",
-                "",
-            )
-        ],
+        [Bug("accelsim_rtl.softmax", "scored.passable & powered.room", "scored.passable")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.softmax",
+        [],
+        "wrong side: a line that comes into an empty store leaves with the last one's word of its row",
+        [Bug("accelsim_rtl.front_queue", "Mux(self.level < 2, self.word, read.data)", "read.data")],
         {"rows", "beats"},
     ),
     (

@@ -146,6 +146,26 @@ FLAWS = [
         ),
     ),
     (
+        claims.QUEUE,
+        "the word that comes in is passed by",
+        Bug("accelsim_rtl.front_queue", "Mux(self.level < 2, self.word, read.data)", "read.data"),
+    ),
+    (
+        claims.QUEUE,
+        "a word that comes in overtakes those that wait",
+        Bug("accelsim_rtl.front_queue", "self.level < 2", "self.level < 3"),
+    ),
+    (
+        claims.QUEUE,
+        "a queue is said to have room while it is full",
+        Bug("accelsim_rtl.level", "self.falls | ~(full | (filled & self.rises))", "1"),
+    ),
+    (
+        claims.QUEUE,
+        "a queue is said to hold a word when its only one has left",
+        Bug("accelsim_rtl.level", "(empty | (single & self.falls))", "empty"),
+    ),
+    (
         claims.PRODUCT,
         "a row's outputs are overwritten by those of the next one",
         Bug("accelsim_rtl.value_product", "((busy == 0) & fits)", "fits"),

@@ -6,6 +6,7 @@ TOPK_STORE = "room is promised before a line is issued, so that the stream rule 
 TOPK_THRESHOLD = "the stream rule holds for the threshold"
 SORE = "every group's result holds its N strongest numbers, their indices ascending"
 ZERO_ELIMINATOR = "kept elements leave complete and in order, and a group's last row with its last element"
+QUEUE = "words leave as they came and in order, and its registers say whether one is there and one fits"
 FIFO = "nothing is lost, overtaken or changed, and no more than the depth is inside"
 CROSSBAR = "a beat is offered by the output that it names, as it came, and stays there until it is taken"
 CONVERTER = "a record takes as many beats as its request says, and none without room for it"

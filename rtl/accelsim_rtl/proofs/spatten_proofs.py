@@ -26,6 +26,7 @@ from accelsim_rtl.decision import Decision
 from accelsim_rtl.dot_product import DotProduct
 from accelsim_rtl.exponent import Exponent
 from accelsim_rtl.fetcher import Fetcher
+from accelsim_rtl.front_queue import FrontQueue
 from accelsim_rtl.prefix_sum import PrefixSum
 from accelsim_rtl.proofs.claims import (
     CONVERTER,
@@ -33,6 +34,7 @@ from accelsim_rtl.proofs.claims import (
     HALVES,
     PRODUCT,
     PROMISED,
+    QUEUE,
     SCORE_ACCUMULATOR,
     STREAM_RULE,
     TOPK_STORE,
@@ -42,6 +44,7 @@ from accelsim_rtl.proofs.claims import (
 from accelsim_rtl.proofs.converter_beats import ConverterBeats
 from accelsim_rtl.proofs.crossbar_beats import CrossbarBeats
 from accelsim_rtl.proofs.fetched import FetchedBeats, StoreHalves
+from accelsim_rtl.proofs.front_queue_order import FrontQueueOrder
 from accelsim_rtl.proofs.product_beats import ProductBeats
 from accelsim_rtl.proofs.promised_lines import PromisedLines, ShortPipeline
 from accelsim_rtl.proofs.prover import Proof
@@ -228,6 +231,12 @@ PROOFS = (
         claim=PROMISED,
         bounds="1 lane, rows of 2 lines, scores and probabilities of 3 bits",
         harness=_softmax,
+    ),
+    Proof(
+        unit="spatten.softmax",
+        claim=QUEUE,
+        bounds="the queues of its row stores, 4 words of 2 bits",
+        harness=lambda: FrontQueueOrder(FrontQueue(bits=2, depth=4)),
     ),
     Proof(
         unit="spatten.decision",
