@@ -31,7 +31,7 @@ def test_a_machine_may_be_its_name_alone(written) -> None:
 MISTAKES = {
     "models: [a]\n": "machines: field required",
     "models: [a]\nmachines: [{on: sat, set: {rows: []}}]\n": "set.rows: must be a value, a list of",
-    "models: [a]\nmachines: [{on: sat, set: {rows: {low: 1, high: 2}}}]\n": "rows: a range in a grid must say",
+    "models: [a]\nmachines: [{on: sat, set: {rows: {low: 1, high: 2}}}]\n": "rows: a range in a grid must",
     "models: [a]\nmachines: [sot]\n": "machines.0: accelerator must be one of",
     "models: [a]\nmachines: [{on: sat, set: {rosw: 4}}]\n": "did you mean 'rows'?",
     "models: [a]\nmachine: [sat]\n": "did you mean 'machines'?",
