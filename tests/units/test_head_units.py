@@ -128,6 +128,7 @@ def test_a_row_that_keeps_all_takes_no_selection() -> None:
         (lambda: ValueProduct(output_fraction_bits=13), "output_fraction_bits must be from 0 to 12, not 13"),
         (lambda: ValueSelection(lanes=32), r"lanes must be topk.width \(16\) or less, not 32"),
         (lambda: ValueSelection(vectors=16), r"vectors must be lanes \(8\) or less, not 16"),
+        (lambda: Head(tree_outputs=32), r"tree_outputs must be topk.width \(16\) or less, not 32"),
         (lambda: Head(row_lines=2), r"must be two lines of topk.width \(16\) or more, not 16"),
         (lambda: Head(requests=0), "requests must be from 1 to 1024, not 0"),
         (lambda: Head(multipliers=96), "multipliers must be a power of two"),

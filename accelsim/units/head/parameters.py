@@ -60,6 +60,10 @@ class Head:
     requests: int = 64
 
     def __post_init__(self) -> None:
+        if self.tree_outputs > self.topk.width:
+            raise ValueError(
+                f"tree_outputs must be topk.width ({self.topk.width}) or less, not {self.tree_outputs}"
+            )
         if self.keys < 2 * self.topk.width:
             raise ValueError(
                 f"row_lines x tree_outputs must be two lines of topk.width ({self.topk.width}) or more, "
