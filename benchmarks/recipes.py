@@ -2,13 +2,14 @@
 
     python benchmarks/recipes.py [PART]... [--date YYYY-MM-DD] [-o benchmarks/results/recipes.json]
 
-Parts: smollm2 (2:4 and half of all weights, one-shot; Brown after calibration on Shakespeare);
-allocation-minilm and allocation-efficientnet (N:8 of layers by the simulator beside the same N:8 everywhere,
-and whether distortions add up); dsnot (what its swaps change in layers of SmolLM2); table-smollm2 (behind
-smollm2), table-minilm, table-efficientnet and table-vit (recipe x machine). Every row is written as it is
-found, and a run that is started again goes on behind the rows that are there. SmolLM2's forward passes have
-products in bfloat16, as the papers' are in half precision; norms, losses, statistics and all that is done to
-weights are in float32 or float64. Nothing here is a test.
+Parts: smollm2 (2:4 and half of all weights, one-shot; Brown after calibration on Shakespeare); own-text
+(behind smollm2: some of them calibrated on Brown as well); allocation-minilm and allocation-efficientnet (N:8
+of layers by the simulator beside the same N:8 everywhere, and whether distortions add up); dsnot (what its
+swaps change in layers of SmolLM2); table-smollm2 (behind smollm2), table-minilm, table-efficientnet and
+table-vit (recipe x machine). Every row is written as it is found, and a run that is started again goes on
+behind the rows that are there. SmolLM2's forward passes have products in bfloat16, as the papers' are in half
+precision; norms, losses, statistics and all that is done to weights are in float32 or float64. Nothing here
+is a test.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import torch
 from experiment import options, some_of
 from recipes_book import Book, Row, told
 from recipes_dsnot import layer_errors
-from recipes_smollm2 import smollm2, table_smollm2
+from recipes_smollm2 import own_text, smollm2, table_smollm2
 from recipes_table import table_of
 
 from accelsim.accelerators import find
@@ -221,6 +222,7 @@ def crops() -> tuple[list[torch.Tensor], list[torch.Tensor], str]:
 
 PARTS: dict[str, Callable[[Book], None]] = {
     "smollm2": smollm2,
+    "own-text": own_text,
     "allocation-minilm": partial(allocation, model="minilm"),
     "allocation-efficientnet": partial(allocation, model="efficientnet-lite0"),
     "dsnot": layer_errors,

@@ -1,11 +1,12 @@
 """Perplexity of SmolLM2, recipe by recipe, and the machines that run what the recipes left.
 
-Run by `python benchmarks/recipes.py smollm2 table-smollm2`.
+Run by `python benchmarks/recipes.py smollm2 own-text table-smollm2`.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -42,16 +43,29 @@ SMOLLM2 = (
 )
 """In the order in which they run; the first is the dense model."""
 
+OWN_TEXT = ("wanda,0.5", "sparsegpt,0.5", "wanda,2:4", "sparsegpt,2:4")
+"""Those that are fitted once more, to text of the kind that is evaluated."""
+
 
 def smollm2(book: Book) -> None:
+    """Perplexity of each recipe, calibrated on other text than that which is evaluated."""
+    perplexities(book, SMOLLM2, "Shakespeare")
+
+
+def own_text(book: Book) -> None:
+    """The same of some, calibrated on other windows of the corpus that is evaluated."""
+    perplexities(book, OWN_TEXT, "Brown")
+
+
+def perplexities(book: Book, recipes: Sequence[str], corpus: str) -> None:
     """Perplexity of each recipe on the same windows of Brown, with its spread over windows."""
     print(f"{'recipe':<24} {'perplexity':>10}  95 % interval      fit, evaluation (CPU s)")
-    for recipe in SMOLLM2:
+    for recipe in recipes:
         if book.has(recipe=recipe):
             continue
         model = decoder()
         begin = time.process_time()
-        found = fit(recipe)
+        found = fit(recipe, corpus)
         fit_seconds = time.process_time() - begin
         begin = time.process_time()
         if found:
@@ -67,13 +81,14 @@ def smollm2(book: Book) -> None:
             "fit_cpu_seconds": round(fit_seconds, 1),
             "evaluation_cpu_seconds": round(time.process_time() - begin, 1),
         }
-        dense = next((each["losses"] for each in book.rows if not each["recipe"]), row["losses"])
+        known = book.of("smollm2").rows
+        dense = next((each["losses"] for each in known if not each["recipe"]), row["losses"])
         spread = bootstrap(np.array(dense), losses, seed=SEED, of="windows", figure=np.exp)
         row["interval"] = spread.pruned
         book.add(
             row,
             metric=f"perplexity on {WINDOWS} windows of 1,024 tokens of the Brown corpus, seed {SEED}",
-            calibrated_on=f"Shakespeare, {CALIBRATION['samples']} windows of {CALIBRATION['length']} tokens, "
+            calibrated_on=f"{corpus}, {CALIBRATION['samples']} windows of {CALIBRATION['length']} tokens, "
             f"seed {SEED}",
             precision="bfloat16 products in forward passes, else float32",
             spread=spread.method,
@@ -105,10 +120,10 @@ def ranked(rows: list[Row]) -> list[tuple[str, str, float, float, float]]:
     return found
 
 
-def fit(recipe: str) -> tuple[Recipe, ...]:
+def fit(recipe: str, corpus: str = "Shakespeare") -> tuple[Recipe, ...]:
     """The recipe with the weights that it leaves; nothing for the dense model."""
     with torch.autocast("cpu", torch.bfloat16):
-        return fitted(decoder().module, words(recipe) or None, calibration(), told)
+        return fitted(decoder().module, words(recipe) or None, calibration(corpus), told)
 
 
 def words(recipe: str) -> str:
@@ -125,9 +140,11 @@ def decoder() -> Model:
 
 
 @cache
-def calibration() -> tuple[Row, ...]:
-    """Windows of text that is not evaluated."""
-    drawn = drawn_windows(decoder(), list(shakespeare().values()), seed=SEED, count=CALIBRATION["samples"])
+def calibration(corpus: str) -> tuple[Row, ...]:
+    """Windows of text that is not evaluated: of Brown those that are drawn next."""
+    texts, before = {"Shakespeare": (shakespeare, 0), "Brown": (brown, WINDOWS)}[corpus]
+    count = before + CALIBRATION["samples"]
+    drawn = drawn_windows(decoder(), list(texts().values()), seed=SEED, count=count)[before:]
     return tuple({"input_ids": torch.from_numpy(each[: CALIBRATION["length"]])[None]} for each in drawn)
 
 
