@@ -56,13 +56,8 @@ def counted(packet: Any, call: Bound, result: Any) -> int:
     return 0
 
 
-def _rows_by_weight(call: Bound, result: torch.Tensor) -> int:
-    """Every row of the first tensor by one weight."""
-    return int(result.numel()) * _length(call)
-
-
-def _distances(call: Bound, result: torch.Tensor) -> int:
-    """A sum over the last axis for every pair of rows."""
+def _sums_of_last_axis(call: Bound, result: torch.Tensor) -> int:
+    """A row by a weight, or a row's distance from another: a term for each element of the row."""
     return int(result.numel()) * _length(call)
 
 
@@ -98,11 +93,11 @@ COUNTS: Sequence[tuple[str, Callable[[Bound, torch.Tensor], int]]] = (
     (r"_trilinear", _trilinear),
     (r"_fft_c2c", _fourier),
     (r"_fft_r2c|_fft_c2r", _fourier_of_reals),
-    (r"_cdist_forward|_euclidean_dist|_pdist_forward", _distances),
+    (r"_cdist_forward|_euclidean_dist|_pdist_forward", _sums_of_last_axis),
     (r"linalg_solve_triangular", _substitution),
     (
         r".*linear(?!_combination).*|.*grouped_mm.*|_weight_int4pack_mm.*|_dyn_quant_matmul_4bit",
-        _rows_by_weight,
+        _sums_of_last_axis,
     ),
 )
 

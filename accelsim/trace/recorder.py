@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from math import gcd
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from accelsim.golden.formats import Bitmap
+from accelsim.trace.attentions import batch_and_heads, fused, key_heads
 from accelsim.trace.counting import Bound, counted, may_hide_products
 from accelsim.trace.flow import Flow, Mark, Origin, Scores
 from accelsim.trace.operands import (
@@ -24,7 +24,6 @@ from accelsim.trace.operands import (
     equal_neighbours,
     is_causal,
     mask_of,
-    masks_the_future,
     operands,
     tensors_of,
 )
@@ -280,12 +279,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             count, queries, keys = (int(n) for n in probabilities.shape)
             if not isinstance(made, Matmul) or {queries, keys} != {made.m, made.n}:
                 continue
-            batch, heads = self._batch_and_heads(scores.shape, count)
+            batch, heads = batch_and_heads(self._scopes, self._batch, scores.shape, count)
             self._layers[scores.product] = None
             layer = Attention(
                 name=self._scopes.label,
                 heads=heads,
-                kv_heads=self._key_heads(heads, scores.sharing),
+                kv_heads=key_heads(self._scopes, heads, scores.sharing),
                 queries=queries,
                 keys=keys,
                 dim=made.k,
@@ -299,53 +298,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return True
         return False
 
-    def _batch_and_heads(self, shape: Sequence[int], count: int) -> tuple[int, int]:
-        """Split the count of products: by the softmax's axes, the module's head count, or the batch."""
-        if len(shape) >= 4 and shape[-3] and count % shape[-3] == 0:
-            return count // int(shape[-3]), int(shape[-3])
-        for attribute in ("num_heads", "num_attention_heads", "n_heads", "n_head", "heads"):
-            heads = self._scopes.running(attribute)
-            if heads and count % heads == 0:
-                return count // heads, heads
-        return (self._batch, count // self._batch) if count % self._batch == 0 else (1, count)
-
-    def _key_heads(self, heads: int, sharing: int) -> int:
-        """K and V may have been repeated for groups of query heads before the product was made.
-
-        The module may say so; otherwise `sharing` neighbours that are equal bit by bit are one KV head.
-        """
-        group = self._scopes.running("num_key_value_groups") or gcd(sharing, heads)
-        return heads // group if heads % group == 0 else heads
-
     def _fused_attention(self, call: Bound) -> None:
-        query, key, value = call["query"], call["key"], call["value"]
-        *batch, heads, queries, dim = (int(n) for n in query.shape)
-        stored = int(key.shape[-3])
-        if stored == heads and self._packs(heads, queries):
-            heads, queries = heads * queries, 1
-        elif stored == heads:
-            stored = self._key_heads(heads, equal_neighbours(key.reshape(-1, *key.shape[-2:])))
-        layer = Attention(
-            name=self._scopes.label,
-            heads=heads,
-            kv_heads=stored,
-            queries=queries,
-            keys=int(key.shape[-2]),
-            dim=dim,
-            value_dim=int(value.shape[-1]),
-            batch=int(torch.Size(batch).numel()),
-            dtype=dtype_of(query),
-            causal=bool(call.get("is_causal", False)) or masks_the_future(call.get("attn_mask")),
-        )
+        layer = fused(self._scopes, call)
         self._layers.append(with_fused(layer, call) if self._keeps_scores else layer)
-
-    def _packs(self, heads: int, queries: int) -> bool:
-        """Whether the "queries" are the heads that share one KV head, each with its single row.
-
-        So `transformers` calls a fused attention for one token, where a mask forbids grouped heads.
-        """
-        groups = self._scopes.running("num_key_value_groups")
-        return groups == queries > 1 and self._scopes.configured("num_attention_heads") == heads * groups
 
     def _unknown(self, packet: Any, call: Bound, result: Any) -> None:
         macs = counted(packet, call, result)

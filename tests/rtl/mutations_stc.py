@@ -244,7 +244,7 @@ MUTATIONS = [
         "stc",
         [],
         "latency off by one in cycles()",
-        [Bug("accelsim.units.stc.machine", "total += loads + 3", "total += loads + 2")],
+        [Bug("accelsim.units.stc.machine_model", "total += loads + 3", "total += loads + 2")],
         {"cycles"},
     ),
 ]

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from accelsim.units.registers import WORD_BYTES
-from accelsim.units.stc import machine as unit
+from accelsim.units.stc import machine_model
 from accelsim.units.stc.gemm import LINE_BITS, LINE_BYTES, Job
 from accelsim.units.stc.images import Images
-from accelsim.units.stc.machine import FAILED, UNDEFINED, job_of, register_values
+from accelsim.units.stc.machine import FAILED, PRESETS, UNDEFINED, job_of, register_values
 from accelsim.units.stc.machine import Machine as Parameters
 from accelsim.workload import Workload
 from accelsim_rtl.bench.memory import PLAIN_LATENCY, memory
@@ -169,7 +169,7 @@ def memories(parameters: Parameters, transactions: list[Transaction]) -> list[di
 
 
 def _cycles(parameters: Parameters, transactions: list[Transaction]) -> int:
-    return unit.cycles(
+    return machine_model.cycles(
         parameters,
         [_job(parameters, transaction) for transaction in transactions],
         words=len(transactions[0]["s_axil_aw"]),
@@ -181,9 +181,9 @@ def _cycles(parameters: Parameters, transactions: list[Transaction]) -> int:
 UNIT = Unit(
     name="stc",
     sentence="The sparse tensor core on a bus: registers, GEMMs dense or 2:4 from memory to memory",
-    presets=unit.PRESETS,
+    presets=PRESETS,
     component=Machine,
-    model=unit.Model,
+    model=machine_model.Model,
     stimulus=stimulus,
     replay=replay,
     expected=expected,
