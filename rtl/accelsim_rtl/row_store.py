@@ -45,11 +45,8 @@ class RowStore(Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.memory = memory = LineMemory(lines=self.lines, bits=len(self.line), target=self.target)
-        m.submodules.places, m.submodules.keys, m.submodules.rows = places, keys, rows = (
-            self.places,
-            self.keys,
-            self.rows,
-        )
+        places, keys, rows = self.places, self.keys, self.rows
+        m.submodules.places, m.submodules.keys, m.submodules.rows = places, keys, rows
 
         # Lines: of each with a place, whether its row ends.
         produce = Signal(range(self.lines))
