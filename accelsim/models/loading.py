@@ -87,6 +87,8 @@ def load(
         elif given is None or input_shape is not None:
             given = making.drawn(module, seed=seed, tokens=tokens, shape=input_shape)
             origin = f"drawn from seed {seed}"
+        elif tokens is not None:
+            origin = f"given by the factory, whose size {tokens} tokens do not change"
         given = making.repeated(given, batch)
         _settle_lazy(module, given)
     module.requires_grad_(False)

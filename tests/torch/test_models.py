@@ -126,6 +126,13 @@ def test_code_runs_only_when_it_is_named(factories: Path) -> None:
         load(str(factories))
 
 
+def test_tokens_that_change_nothing_are_told(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("import torch\ndef f(): return torch.nn.Linear(3, 4), torch.ones(5, 3)")
+    assert load(f"{tmp_path}/own.py:f").notes == ("inputs: 5x3, given by the factory",)
+    (note,) = load(f"{tmp_path}/own.py:f", tokens=9).notes
+    assert note == "inputs: 5x3, given by the factory, whose size 9 tokens do not change"
+
+
 def test_known_models_have_a_sentence() -> None:
     assert known()["minilm"].endswith(".")
 
