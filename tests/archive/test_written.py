@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from accelsim import archive
+from accelsim.files import remove_drafts
 
 ROW = np.dtype([("job", "<i8"), ("late", "|b1"), ("energy_pj", "<f8")])
 
@@ -164,3 +165,20 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         archive.write(path, HEADER, {})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_being_written_is_taken_away_if_the_process_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = []
+
+    def ended(draft: Path, *_: object) -> None:
+        draft.write_bytes(b"begun")
+        remove_drafts()
+        left.extend(tmp_path.iterdir())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(archive, "_write_members", ended)
+    with pytest.raises(KeyboardInterrupt):
+        archive.write(tmp_path / "a.npz", HEADER, {})
+    assert left == []
