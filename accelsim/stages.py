@@ -51,12 +51,14 @@ class Step:
 
     `directions` by name of the layer; others are dense. `without_input_gradient`: layers whose input is the
     network's own. `other_parameters`: biases, norms and whatever else is trained without a product.
+    `shared`: layers whose weight is that of another one, by name, which updates it.
     """
 
     directions: Mapping[str, Directions] = field(default_factory=dict)
     without_input_gradient: AbstractSet[str] = frozenset()
     optimiser: Optimiser = field(default_factory=Optimiser)
     other_parameters: int = 0
+    shared: Mapping[str, str] = field(default_factory=dict)
 
 
 def training_step(layers: Sequence[Layer], step: Step) -> tuple[Layer, ...]:
@@ -73,6 +75,7 @@ def training_step(layers: Sequence[Layer], step: Step) -> tuple[Layer, ...]:
         if product.weights:
             made += _of_weight(product, step)
             base = REPEATED.sub("", product.layer)
+            base = step.shared.get(base, base)
             updates.setdefault(base, _update(base, product, step))
         else:
             made += _of_activations(product)

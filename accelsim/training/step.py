@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -84,6 +84,7 @@ def trace_step(
         without_input_gradient=entered,
         optimiser=optimiser,
         other_parameters=_others(module, weights),
+        shared=_shared(module, weights, directions),
     )
     return Workload(
         model=name or type(module).__name__,
@@ -197,11 +198,23 @@ def _trainable(module: nn.Module) -> Iterator[None]:
             child.training = True
 
 
+def _shared(module: nn.Module, weights: set[str], directions: Mapping[str, Directions]) -> dict[str, str]:
+    """Layers with the weight of another, by name: of one that is pruned, else of the module's first."""
+    named = dict(module.named_parameters(remove_duplicate=False))
+    first: dict[int, str] = {}
+    shared = {}
+    owners = [name.removesuffix(".weight") for name in named]
+    for name in sorted((each for each in owners if each in weights), key=lambda each: each not in directions):
+        parameter = named.get(f"{name}.weight", named.get(name))
+        if (owner := first.setdefault(id(parameter), name)) != name:
+            shared[name] = owner
+    return shared
+
+
 def _others(module: nn.Module, weights: set[str]) -> int:
-    """Parameters that belong to no product."""
+    """Parameters that belong to no product, under none of the names that a shared one has."""
     owned = {f"{name}.weight" for name in weights} | weights | {"weight"}
-    return sum(
-        parameter.numel()
-        for name, parameter in module.named_parameters()
-        if parameter.is_floating_point() and name not in owned
-    )
+    named = list(module.named_parameters(remove_duplicate=False))
+    multiplied = {id(parameter) for name, parameter in named if name in owned}
+    others = {id(each): each for _, each in named if each.is_floating_point() and id(each) not in multiplied}
+    return sum(parameter.numel() for parameter in others.values())

@@ -95,6 +95,34 @@ def test_updates_have_every_parameter_once() -> None:
     assert updates["other parameters.update"].parameters == 12 + 18 + 18 + 21 + 5
 
 
+class Sharing(nn.Module):
+    """A table tied to the head, two layers with one weight, one that runs twice, and a recurrent one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(20, 8)
+        self.first, self.second, self.twice = (nn.Linear(8, 8) for _ in range(3))
+        self.second.weight = self.first.weight
+        self.recurrent = nn.LSTM(8, 8)
+        self.head = nn.Linear(8, 20)
+        self.head.weight = self.table.weight
+
+    def forward(self, words: torch.Tensor) -> torch.Tensor:
+        hidden = self.second(self.first(self.table(words)))
+        logits: torch.Tensor = self.head(self.recurrent(self.twice(self.twice(hidden)))[0])
+        return logits
+
+
+@pytest.mark.parametrize("recipe", ["bdwp,2:4", None])
+def test_a_parameter_that_several_layers_or_steps_use_is_updated_once(recipe: str | None) -> None:
+    module = Sharing()
+    step = trace_step(module, torch.arange(10).reshape(5, 2), recipe)
+    updates = {layer.name: layer.parameters for layer in step.layers if isinstance(layer, Update)}
+    assert sum(updates.values()) == sum(parameter.numel() for parameter in module.parameters())
+    assert len([name for name in updates if name.startswith(("first", "second"))]) == 1
+    assert updates["recurrent.weight_hh_l0.update"] == 32 * 8
+
+
 @pytest.mark.parametrize("recipe", ["bdwp,2:4", "srste,2:4", "transposable,2:4", "sdgp,2:4", None])
 def test_methods_prune_their_operands_and_no_others(recipe: str | None) -> None:
     step = trace_step(Network(), PICTURES, recipe)
