@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from accelsim.extras import require
+from accelsim.models.inputs import described
 from accelsim.models.loading import Model
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -18,13 +21,19 @@ BATCH = 32
 
 def shape_of(model: Model) -> torch.Size | None:
     """Shape of the model's floating-point input, batch first; None if it takes more than one, or none."""
+    tensor = _tensor(model)
+    return tensor.shape if tensor is not None else None
+
+
+def _tensor(model: Model) -> torch.Tensor | None:
+    """The model's floating-point input, if it takes one and no other."""
     given: Any = model.inputs
     tensors = (
         list(given.values()) if isinstance(given, dict) else given if isinstance(given, tuple) else [given]
     )
     if len(tensors) != 1 or not isinstance(tensors[0], torch.Tensor):
         return None
-    return tensors[0].shape if tensors[0].is_floating_point() else None
+    return tensors[0] if tensors[0].is_floating_point() else None
 
 
 def fed(model: Model, pictures: torch.Tensor) -> Any:
@@ -55,6 +64,48 @@ def normalised(pictures: torch.Tensor, mean_std: tuple[tuple[float, ...], tuple[
     """(count, channels, height, width) in 0 to 1, minus the mean and over the deviation of each channel."""
     mean, std = (torch.tensor(each).view(1, -1, 1, 1) for each in mean_std)
     return (pictures - mean) / std
+
+
+def with_picture(model: Model, file: str) -> Model:
+    """The model on the middle square of a picture, scaled to its size and normalised as it wants (else as for
+    ImageNet, or in 0 to 1 for one channel); as many copies as its own input has.
+
+    ValueError for a model of anything else than pictures, and for a file that is none.
+    """
+    own_input = _tensor(model)
+    if own_input is None or own_input.dim() != 4 or own_input.shape[1] not in (1, 3):
+        own = described(model.inputs)
+        raise ValueError(f"--image needs a model of pictures of 1 or 3 channels, not one of {own}")
+    count, channels, *size = own_input.shape
+    pixels = _read(file, channels)
+    side = min(pixels.shape[1:])
+    top, left = ((length - side) // 2 for length in pixels.shape[1:])
+    square = pixels[None, :, top : top + side, left : left + side].float() / 255
+    picture = torch.nn.functional.interpolate(square, size=tuple(size), mode="bilinear", antialias=True)
+    plain = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.0,), (1.0,))
+    picture = normalised(picture, normalisation(model) or plain)
+    inputs = fed(model, picture.repeat(count, 1, 1, 1).to(own_input.dtype))
+    said = f"{described(inputs)}, from {Path(file).name}"
+    return replace(
+        model,
+        inputs=inputs,
+        metadata={**model.metadata, "inputs": said},
+        notes=(f"inputs: {said}", *model.notes[1:]),
+    )
+
+
+def _read(file: str, channels: int) -> torch.Tensor:
+    """(channels, height, width) in 0 to 255."""
+    require("reading pictures", "PIL")
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with Image.open(file) as picture:
+            pixels = np.array(picture.convert("RGB" if channels == 3 else "L"), np.uint8)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"--image must be a picture that can be read, not {file!r}") from error
+    return torch.from_numpy(pixels.reshape(*pixels.shape[:2], channels)).permute(2, 0, 1)
 
 
 def _preprocessor(folder: Path | None) -> dict[str, Any]:

@@ -47,6 +47,7 @@ Model = Annotated[
     typer.Argument(metavar="MODEL", help="A name, a folder, a workload .npz, or module.py:factory."),
 ]
 Text = Annotated[str | None, typer.Option("--text", metavar="FILE", help="Text to run the model on.")]
+Image = Annotated[str | None, typer.Option("--image", metavar="FILE", help="Picture to run the model on.")]
 Shape = Annotated[
     str | None, typer.Option("--input", metavar="SHAPE", help="Shape of a drawn input: 1x3x32x32.")
 ]
@@ -77,6 +78,7 @@ def run_model(
     prune: Prune = None,
     settings: Settings = None,
     text: Text = None,
+    image: Image = None,
     shape: Shape = None,
     tokens: Tokens = None,
     batch: Batch = 1,
@@ -121,6 +123,7 @@ def run_model(
         model=model,
         recipes=prune or [],
         text=text,
+        image=image,
         shape=shape,
         tokens=tokens,
         batch=batch,
@@ -169,6 +172,7 @@ def trace_model(
     out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="The workload file to write.")],
     prune: Prune = None,
     text: Text = None,
+    image: Image = None,
     shape: Shape = None,
     tokens: Tokens = None,
     batch: Batch = 1,
@@ -189,6 +193,7 @@ def trace_model(
         model=model,
         recipes=prune or [],
         text=text,
+        image=image,
         shape=shape,
         tokens=tokens,
         batch=batch,
@@ -209,6 +214,7 @@ def compare(
     on: Annotated[str, typer.Option("--on", metavar="A,B,C", help="Machines; see `accelsim accelerators`.")],
     prune: Prune = None,
     text: Text = None,
+    image: Image = None,
     shape: Shape = None,
     tokens: Tokens = None,
     batch: Batch = 1,
@@ -231,6 +237,7 @@ def compare(
         model=model,
         recipes=prune or [],
         text=text,
+        image=image,
         shape=shape,
         tokens=tokens,
         batch=batch,

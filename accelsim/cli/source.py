@@ -35,6 +35,7 @@ class Source:
     tokens: int | None
     batch: int
     seed: int
+    image: str | None = None
     generate: int | None = None
     skip_prompt: bool = False
     train: bool = False
@@ -43,6 +44,8 @@ class Source:
     def __post_init__(self) -> None:
         if self.train and self.generate is not None:
             raise ValueError(f"--generate cannot be {self.generate} with --train: a step has one pass")
+        if self.image is not None and self.text is not None:
+            raise ValueError(f"--image cannot be {self.image!r} with --text: a run has one input")
 
     @property
     def is_workload(self) -> bool:
@@ -69,7 +72,9 @@ class Source:
             raise ValueError(f"--input must be a shape such as 1x3x32x32, not {self.shape!r}")
         if self.shape is not None and math.prod(map(int, self.shape.split("x"))) > MOST_ELEMENTS:
             raise ValueError(f"--input must have at most {MOST_ELEMENTS} elements, not {self.shape!r}")
-        return load(
+        if self.image is not None and not Path(self.image).is_file():
+            raise ValueError(f"--image must be a file, and there is no {self.image!r}")
+        model = load(
             self.model,
             seed=self.seed,
             tokens=self.tokens,
@@ -77,6 +82,11 @@ class Source:
             text=self.text,
             batch=self.batch,
         )
+        if self.image is None:
+            return model
+        from accelsim.accuracy.pictures import with_picture
+
+        return with_picture(model, self.image)
 
     @cached_property
     def pruning(self) -> tuple[Recipe, ...]:
@@ -157,6 +167,8 @@ class Source:
             raise ValueError(
                 f"--text needs a model with a tokenizer; of {self.model!r} only shapes are known"
             )
+        if self.image is not None:
+            raise ValueError(f"--image needs a model with weights; of {self.model!r} only shapes are known")
         with step(f"{self.model}: drawing", lines=False):
             return network(
                 self.model,
@@ -173,6 +185,7 @@ class Source:
         given = {
             "--prune": bool(self.recipes),
             "--text": self.text is not None,
+            "--image": self.image is not None,
             "--input": self.shape is not None,
             "--tokens": self.tokens is not None,
             "--batch": self.batch != 1,
