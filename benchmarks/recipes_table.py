@@ -208,11 +208,19 @@ def _panel(axes: Any, rows: Sequence[Row], machine: str) -> None:
     said = rows[0]["accuracy"]
     less = said["metric"] == "perplexity"
     points = [(row["speedup"], row["accuracy"]["pruned"]) for row in rows]
+    best = front([*points, (1.0, said["dense"])], less=less)
     axes.plot(*zip(*points, strict=True), "o")
-    axes.plot(*zip(*front([*points, (1.0, said["dense"])], less=less), strict=True), "-", alpha=0.5)
+    axes.plot(*zip(*best, strict=True), "-", alpha=0.5)
     axes.plot(1, said["dense"], "ks", label="dense")
-    for row, point in zip(rows, points, strict=True):
-        axes.annotate(row["recipe"].split(",levels")[0], point, fontsize=5)
+    # The table has the others: where many stand at one place, their names would hide each other.
+    for point in dict.fromkeys(best):
+        names = [
+            row["recipe"].split(",levels")[0] for row, own in zip(rows, points, strict=True) if own == point
+        ]
+        axes.annotate(
+            "\n".join(names), point, (-3, -9), textcoords="offset points", ha="right", va="top", fontsize=6
+        )
+    axes.legend(fontsize=6)
     if less:
         axes.set_yscale("log")
         axes.invert_yaxis()
