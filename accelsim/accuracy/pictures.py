@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from accelsim.extras import require
+from accelsim.datasets import picture_of
 from accelsim.models.inputs import described
 from accelsim.models.loading import Model
 
@@ -77,7 +77,7 @@ def with_picture(model: Model, file: str) -> Model:
         own = described(model.inputs)
         raise ValueError(f"--image needs a model of pictures of 1 or 3 channels, not one of {own}")
     count, channels, *size = own_input.shape
-    pixels = _read(file, channels)
+    pixels = torch.tensor(picture_of(file, channels=channels)).permute(2, 0, 1)
     side = min(pixels.shape[1:])
     top, left = ((length - side) // 2 for length in pixels.shape[1:])
     square = pixels[None, :, top : top + side, left : left + side].float() / 255
@@ -92,20 +92,6 @@ def with_picture(model: Model, file: str) -> Model:
         metadata={**model.metadata, "inputs": said},
         notes=(f"inputs: {said}", *model.notes[1:]),
     )
-
-
-def _read(file: str, channels: int) -> torch.Tensor:
-    """(channels, height, width) in 0 to 255."""
-    require("reading pictures", "PIL")
-    import numpy as np
-    from PIL import Image
-
-    try:
-        with Image.open(file) as picture:
-            pixels = np.array(picture.convert("RGB" if channels == 3 else "L"), np.uint8)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"--image must be a picture that can be read, not {file!r}") from error
-    return torch.from_numpy(pixels.reshape(*pixels.shape[:2], channels)).permute(2, 0, 1)
 
 
 def _preprocessor(folder: Path | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ opened, and its files are read in memory.
 
 from accelsim.datasets.cache import DatasetError
 from accelsim.datasets.fashion import LabelledPictures, fashion_mnist
-from accelsim.datasets.pictures import sample_pictures
+from accelsim.datasets.pictures import picture_of, sample_pictures
 from accelsim.datasets.sentences import rated_sentences
 from accelsim.datasets.texts import brown, shakespeare
 
@@ -15,6 +15,7 @@ __all__ = [
     "LabelledPictures",
     "brown",
     "fashion_mnist",
+    "picture_of",
     "rated_sentences",
     "sample_pictures",
     "shakespeare",

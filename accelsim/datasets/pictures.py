@@ -1,4 +1,4 @@
-"""Eight photographs out of a wheel of scikit-image, which is never installed.
+"""A picture of the user's, and eight photographs out of a wheel of scikit-image, which is never installed.
 
 NASA's astronaut and galaxies, SpaceX's rocket, Middlebury's motorcycle, and photographs that their authors
 gave away; the package's documentation names the origin of each.
@@ -46,3 +46,16 @@ def sample_pictures() -> dict[str, npt.NDArray[np.uint8]]:
         with Image.open(io.BytesIO(zip_file(wheel, f"skimage/data/{file}"))) as picture:
             found[name] = np.asarray(picture.convert("RGB"))
     return found
+
+
+def picture_of(file: str, *, channels: int) -> npt.NDArray[np.uint8]:
+    """(height, width, channels), 0 to 255: colours, or with one channel grey. ValueError for no picture."""
+    require("reading pictures", "PIL")
+    from PIL import Image
+
+    try:
+        with Image.open(file) as picture:
+            pixels = np.asarray(picture.convert("RGB" if channels == 3 else "L"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"--image must be a picture that can be read, not {file!r}") from error
+    return pixels.reshape(*pixels.shape[:2], channels)
