@@ -253,7 +253,8 @@ class _Workers:
                 n_workers=self._count,
                 threads_per_worker=1,
                 host="127.0.0.1",
-                dashboard_address=None,
+                # Without an address it wants port 8787, which another sweep may have.
+                dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
             )
         )

@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet
 import pytest
+from distributed import LocalCluster
 
 from accelsim import Systolic, run
 from accelsim.cli import main
@@ -62,6 +64,29 @@ def test_the_time_left_is_told_by_the_pace_after_the_start(written, tmp_path: Pa
     assert math.isnan(told[0][2])
     assert all(left >= 0 for _, _, left in told[1:])
     assert told[-1][2] == 0
+
+
+def test_a_scheduler_of_its_own_listens_on_loopback_alone_on_ports_that_are_free(
+    written, tmp_path: Path, monkeypatch
+) -> None:
+    known = set(listening())
+    found = []
+
+    class Noted(LocalCluster):
+        def __init__(self, **options) -> None:
+            super().__init__(**options)
+            found.extend(set(listening()) - known)
+
+    monkeypatch.setattr("accelsim.sweep.running.LocalCluster", Noted)
+    sweep(read_space(written(SMALL)), tmp_path / "space.sqlite", workers=1)
+    assert {host for host, _ in found} == {"127.0.0.1"}
+    assert 8787 not in {port for _, port in found}
+
+
+def listening() -> list[tuple[str, int]]:
+    """Hosts and ports at which this process is waiting."""
+    opened = psutil.Process().net_connections("tcp")
+    return [tuple(each.laddr) for each in opened if each.status == psutil.CONN_LISTEN]
 
 
 def test_every_point_is_what_run_says(written, tmp_path: Path) -> None:
