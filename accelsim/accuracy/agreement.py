@@ -23,6 +23,7 @@ from accelsim.accuracy.pictures import (
     normalisation,
     normalised,
     shape_of,
+    square,
 )
 from accelsim.accuracy.spread import bootstrap, rounded
 from accelsim.accuracy.task import AccuracyError, Advance
@@ -115,9 +116,7 @@ def drawn_crops(
         shorter = min(picture.shape[1:])
         side = int(generator.integers(round(shorter * SMALLEST_CROP), shorter + 1))
         top, left = (int(generator.integers(edge - side + 1)) for edge in picture.shape[1:])
-        crop = picture[None, :, top : top + side, left : left + side].float() / 255
-        scaled = nn.functional.interpolate(crop, size=size, mode="bilinear", antialias=True)
-        crops.append(scaled[0])
+        crops.append(square(picture, top, left, side, size))
     return torch.stack(crops), np.arange(count) % len(photographs)
 
 

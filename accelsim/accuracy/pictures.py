@@ -66,6 +66,12 @@ def normalised(pictures: torch.Tensor, mean_std: tuple[tuple[float, ...], tuple[
     return (pictures - mean) / std
 
 
+def square(pixels: torch.Tensor, top: int, left: int, side: int, size: tuple[int, int]) -> torch.Tensor:
+    """(channels, *size) in 0 to 1: a square of (channels, height, width) pixels in 0 to 255, scaled."""
+    cut = pixels[None, :, top : top + side, left : left + side].float() / 255
+    return torch.nn.functional.interpolate(cut, size=size, mode="bilinear", antialias=True)[0]
+
+
 def with_picture(model: Model, file: str) -> Model:
     """The model on the middle square of a picture, scaled to its size and normalised as it wants (else as for
     ImageNet, or in 0 to 1 for one channel); as many copies as its own input has.
@@ -76,14 +82,14 @@ def with_picture(model: Model, file: str) -> Model:
     if own_input is None or own_input.dim() != 4 or own_input.shape[1] not in (1, 3):
         own = described(model.inputs)
         raise ValueError(f"--image needs a model of pictures of 1 or 3 channels, not one of {own}")
-    count, channels, *size = own_input.shape
+    count, channels, height, width = own_input.shape
     pixels = torch.tensor(picture_of(file, channels=channels)).permute(2, 0, 1)
     side = min(pixels.shape[1:])
     top, left = ((length - side) // 2 for length in pixels.shape[1:])
-    square = pixels[None, :, top : top + side, left : left + side].float() / 255
-    picture = torch.nn.functional.interpolate(square, size=tuple(size), mode="bilinear", antialias=True)
-    plain = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.0,), (1.0,))
-    picture = normalised(picture, normalisation(model) or plain)
+    wanted = normalisation(model)
+    if wanted is None or len(wanted[0]) not in (1, channels):
+        wanted = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.0,), (1.0,))
+    picture = normalised(square(pixels, top, left, side, (height, width))[None], wanted)
     inputs = fed(model, picture.repeat(count, 1, 1, 1).to(own_input.dtype))
     said = f"{described(inputs)}, from {Path(file).name}"
     return replace(

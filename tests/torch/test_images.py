@@ -52,6 +52,9 @@ def test_one_channel_is_grey_in_0_to_1_and_a_model_says_how_else(picture: str) -
     told.image_mean, told.image_std = 0.5, 0.25
     own = with_picture(model(1, 1, 4, 4, module=told), picture).inputs
     torch.testing.assert_close(own, (plain - 0.5) / 0.25)
+    told.image_mean, told.image_std = IMAGENET_MEAN, IMAGENET_STD
+    other = with_picture(model(1, 1, 4, 4, module=told), picture).inputs
+    torch.testing.assert_close(other, plain)
 
 
 def test_the_command_runs_the_model_on_it(picture: str, tmp_path: Path) -> None:
