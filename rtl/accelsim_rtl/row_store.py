@@ -15,9 +15,9 @@ class RowStore(Component):
 
     writes, line: it comes, then or later. knows, key: the number of the oldest row that has none; a row has
     its number in a clock after that in which its last line has got a place.
-    passable: the oldest row has its number, `known`; opened: some of its lines have left. passes: a line of it
-    leaves, its last if `closes`; it is on `passed` READ_LATENCY clocks later.
-    level: lines with a place. next_room, next_passable: what `room` and `passable` are from the next clock on.
+    passable: the oldest row has its number, `known`; opened: some of its lines have left. passes: a line of
+    it leaves, its last if `closes`; it is on `passed` READ_LATENCY clocks later. level: lines with a place.
+    next_room, next_passable: what `room` and `passable` are from the next clock on.
     Rows inside, at most `rows`: those whose last line has a place and has not left.
     """
 
