@@ -16,7 +16,6 @@ from accelsim.cli.options import seed as seed_of
 from accelsim.cli.output import check_destination, step, write_json
 from accelsim.cli.proofs import prove_unit
 from accelsim.extras import require
-from accelsim.files import write_atomically
 from accelsim.parameters import as_dict, parse_settings, replace_all
 from accelsim.words import unknown
 from accelsim.workload import Workload
@@ -78,6 +77,7 @@ def verilog(
     folder = _folder(output)
     chosen = _unit("accelsim verilog", unit, preset, settings)
     from accelsim_rtl.kit.folder import contents
+    from accelsim_rtl.kit.own_files import write_own
 
     with step(f"Verilog of {chosen.unit.name}"):
         texts = contents(
@@ -89,10 +89,12 @@ def verilog(
             accelsim=__version__,
             board=board,
         )
-    (folder / "bench").mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        write_atomically(str(folder / name), text)
-        typer.echo(folder / name)
+    outcome = write_own(folder, texts)
+    for path in outcome.written:
+        typer.echo(path)
+    for what, names in (("removed", outcome.removed), ("kept, as they were changed", outcome.kept)):
+        if names:
+            typer.echo(f"{what}: {', '.join(names)}, of an earlier writing", err=True)
 
 
 def verify(
