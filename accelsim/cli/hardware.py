@@ -14,6 +14,7 @@ from accelsim import __version__
 from accelsim.cli.options import Seed, Settings, count_option
 from accelsim.cli.options import seed as seed_of
 from accelsim.cli.output import check_destination, step, write_json
+from accelsim.cli.own_files import write_own
 from accelsim.cli.proofs import prove_unit
 from accelsim.extras import require
 from accelsim.parameters import as_dict, parse_settings, replace_all
@@ -77,7 +78,6 @@ def verilog(
     folder = _folder(output)
     chosen = _unit("accelsim verilog", unit, preset, settings)
     from accelsim_rtl.kit.folder import contents
-    from accelsim_rtl.kit.own_files import write_own
 
     with step(f"Verilog of {chosen.unit.name}"):
         texts = contents(

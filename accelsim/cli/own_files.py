@@ -38,10 +38,10 @@ def write_own(folder: Path, texts: dict[str, str]) -> Outcome:
     if before is None:
         foreign.append(LIST)
     if foreign:
-        names = ", ".join(foreign[:SHOWN_NAMES]) + (", ..." if len(foreign) > SHOWN_NAMES else "")
+        shown = ", ".join(foreign[:SHOWN_NAMES]) + (", ..." if len(foreign) > SHOWN_NAMES else "")
         raise ValueError(
-            f"-o must be a folder where {names} may be replaced, not {str(folder)!r}, where that is not as we "
-            "wrote it"
+            f"-o must be a folder where {shown} may be replaced, not {str(folder)!r}, where that is not as "
+            "we wrote it"
         )
 
     # Both writings, until the new one is whole: what a killed one left is still known for ours.

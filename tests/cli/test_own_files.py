@@ -10,9 +10,8 @@ import pytest
 pytest.importorskip("amaranth")
 pytest.importorskip("cocotb")
 
-from accelsim.cli import main
-from accelsim_rtl.kit import own_files
-from accelsim_rtl.kit.own_files import LIST, write_own
+from accelsim.cli import main, own_files
+from accelsim.cli.own_files import LIST, write_own
 
 pytestmark = pytest.mark.rtl
 
