@@ -241,6 +241,11 @@ FLAWS = [
     ),
     (
         claims.WRITTEN,
+        "a burst is under way once more in every clock in which its address waits",
+        Bug("accelsim_rtl.axi.write_master", "bursts.valid & ~offered & room", "bursts.valid & room"),
+    ),
+    (
+        claims.WRITTEN,
         "the last beat is marked one too early",
         Bug(
             "accelsim_rtl.axi.write_master",
