@@ -19,8 +19,8 @@ from types import FrameType
 
 from accelsim.compiled import in_compiled_code
 from accelsim.files import remove_drafts
+from accelsim.start import INTERRUPTED
 
-INTERRUPTED = 130
 PATIENCE_S = 0.3
 """Between two looks. Python code answers within far less."""
 
