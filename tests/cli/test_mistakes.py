@@ -87,6 +87,9 @@ from command_line import mistake
         ("run missing.npz --on sat", "missing.npz"),
         ("run minilm --on systolik", "did you mean 'systolic'?"),
         ("compare minilm --on sat,spaten", "did you mean 'spatten'?"),
+        ("compare minilm --on sat,stc,sat", "--on must name each machine once, not 'sat' and 'sat'"),
+        ("compare minilm --on stc:a100,sat,stc", "each machine once, not 'stc:a100' and 'stc'"),
+        ("compare minilm --on systolic:32,systolic:032", "not 'systolic:32' and 'systolic:032'"),
         ("trace minilm -o /no/such/folder/x.npz", "-o must be a file in a folder that exists"),
     ],
 )
