@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -53,3 +54,9 @@ def test_results_are_read_as_they_were_saved(experiment: Any, tmp_path: Path) ->
     with pytest.raises(ValueError, match="not JSON compliant"):
         experiment.save(output, {"rows": float("nan")})
     assert experiment.so_far(output) == results
+
+
+@pytest.mark.parametrize("path", sorted((BENCHMARKS / "results").glob("*.json")), ids=lambda path: path.stem)
+def test_every_file_of_results_has_the_form_in_which_save_writes_it(experiment: Any, path: Path) -> None:
+    text = path.read_text()
+    assert experiment.as_json(json.loads(text)) == text
