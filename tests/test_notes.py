@@ -1,10 +1,18 @@
-"""What a trace says of its layers."""
+"""What a trace says of its layers and of what was done to them."""
 
 import numpy as np
+import pytest
 
-from accelsim import Matmul
+from accelsim import Matmul, trace
 from accelsim.golden.formats import Bitmap
-from accelsim.trace.notes import dense_layers_note
+from accelsim.prune.fitted import Fitted
+from accelsim.prune.recipes import parse_all
+from accelsim.trace.notes import dense_layers_note, rounded_note
+
+ROUNDED = (
+    "weights are rounded to 4 bits and their inputs are not: "
+    "both are moved and multiplied in the type of the product"
+)
 
 
 def test_a_weight_that_is_used_again_and_again_is_left_dense_once() -> None:
@@ -17,3 +25,19 @@ def test_a_weight_that_is_used_again_and_again_is_left_dense_once() -> None:
     assert dense_layers_note(layers) == (
         "left dense: hh (no zeros), out (6 weights along the reduction are no multiple of 4 for 2:4)",
     )
+
+
+def test_rounded_weights_are_said_to_be_moved_in_the_type_of_the_product() -> None:
+    (recipe,) = parse_all("magnitude,2:4,bits=4")
+    assert rounded_note([recipe]) == rounded_note([Fitted(recipe=recipe)]) == (ROUNDED,)
+    # The cascade's bits are those that SpAtten fetches.
+    assert rounded_note(parse_all(["magnitude,2:4,update", "spatten,bits=6+4"])) == ()
+
+
+@pytest.mark.torch
+def test_a_layer_that_a_recipe_rounds_keeps_its_type_and_the_trace_says_so() -> None:
+    from torch import nn, ones
+
+    traced = trace(nn.Linear(8, 4), ones(2, 8), prune="magnitude,2:4,bits=4")
+    assert ROUNDED in traced.notes
+    assert [layer.dtype for layer in traced.layers] == ["fp32"]

@@ -17,7 +17,7 @@ from accelsim.prune.depth import Shallow
 from accelsim.prune.passes import generation_notes, prefixed
 from accelsim.prune.recipes import Recipe, Spatten, parse_all
 from accelsim.trace.generation import generated_layers
-from accelsim.trace.notes import dense_layers_note, factors_note, gone_note, scores_notes
+from accelsim.trace.notes import dense_layers_note, factors_note, gone_note, rounded_note, scores_notes
 from accelsim.trace.recorder import Recorder
 from accelsim.workload import Attention, Layer, Matmul, Workload
 
@@ -60,7 +60,13 @@ def trace_module(
     return Workload(
         model=name or type(module).__name__,
         layers=layers,
-        notes=(*notes, *factors_note(layers), *scores_notes(layers), *dense_layers_note(layers)),
+        notes=(
+            *notes,
+            *rounded_note(recipes),
+            *factors_note(layers),
+            *scores_notes(layers),
+            *dense_layers_note(layers),
+        ),
     )
 
 
@@ -85,6 +91,7 @@ def _generation(
         notes=(
             *notes,
             *generation_notes(steps, recipes),
+            *rounded_note(recipes),
             *gone_note([block.name for each in recipes if isinstance(each, Shallow) for block in each.gone]),
             *scores_notes(layers),
             *dense_layers_note(passes[0]),
