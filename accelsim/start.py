@@ -25,11 +25,16 @@ def guarded_imports() -> AbstractContextManager[None]:
     return quiet_interrupts() if is_module or Path(program).stem == "accelsim" else nullcontext()
 
 
+def interrupts_are_default() -> bool:
+    """Whether an interrupt is answered here, in the main thread, and nobody has said how."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 @contextmanager
 def quiet_interrupts() -> Iterator[None]:
     """While this lasts, an interrupt ends the process. Nothing may be begun that has to be cleaned up."""
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if not interrupts_are_default():
         yield
         return
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
