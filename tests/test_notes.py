@@ -6,8 +6,9 @@ import pytest
 from accelsim import Matmul, trace
 from accelsim.golden.formats import Bitmap
 from accelsim.prune.fitted import Fitted
+from accelsim.prune.passes import rounded_note
 from accelsim.prune.recipes import parse_all
-from accelsim.trace.notes import dense_layers_note, rounded_note
+from accelsim.trace.notes import dense_layers_note
 
 ROUNDED = (
     "weights are rounded to 4 bits and their inputs are not: "

@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from accelsim.golden.formats import nm_pattern
-from accelsim.prune.composed import Composed
-from accelsim.prune.fitted import Fitted
-from accelsim.prune.recipes import Recipe
 from accelsim.sampling import said
 from accelsim.stages import REPEATED
 from accelsim.workload import Attention, Layer, Matmul
@@ -46,20 +43,6 @@ def gone_note(gone: Sequence[str]) -> tuple[str, ...]:
     if not gone:
         return ()
     return (f"blocks that left, and that the baseline does not have either: {', '.join(gone)}",)
-
-
-def rounded_note(recipes: Sequence[Recipe]) -> tuple[str, ...]:
-    """One line where a recipe rounds weights; none where none does.
-
-    A machine's product has one type for both operands, and the recipe leaves the other one as it is.
-    """
-    found = [each.recipe if isinstance(each, Fitted) else each for each in recipes]
-    widths = [each.weight_bits for each in found if isinstance(each, Composed) and each.weight_bits]
-    return tuple(
-        f"weights are rounded to {width} bits and their inputs are not: "
-        "both are moved and multiplied in the type of the product"
-        for width in widths
-    )
 
 
 def dense_layers_note(layers: Sequence[Layer]) -> tuple[str, ...]:

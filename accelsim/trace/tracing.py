@@ -14,10 +14,10 @@ from accelsim.models.inputs import ran
 from accelsim.models.stand_ins import dense_stand_ins
 from accelsim.prune.applying import pruned
 from accelsim.prune.depth import Shallow
-from accelsim.prune.passes import generation_notes, prefixed
+from accelsim.prune.passes import generation_notes, prefixed, rounded_note
 from accelsim.prune.recipes import Recipe, Spatten, parse_all
 from accelsim.trace.generation import generated_layers
-from accelsim.trace.notes import dense_layers_note, factors_note, gone_note, rounded_note, scores_notes
+from accelsim.trace.notes import dense_layers_note, factors_note, gone_note, scores_notes
 from accelsim.trace.recorder import Recorder
 from accelsim.workload import Attention, Layer, Matmul, Workload
 
@@ -36,6 +36,7 @@ def trace_module(
     if not isinstance(module, nn.Module):
         raise ValueError(f"module must be a torch.nn.Module, not {module!r}")
     recipes = parse_all(prune)
+    notes = (*notes, *rounded_note(recipes))
     if generate is not None:
         if generate < 1:
             raise ValueError(f"tokens to generate must be >= 1, not {generate}")
@@ -60,13 +61,7 @@ def trace_module(
     return Workload(
         model=name or type(module).__name__,
         layers=layers,
-        notes=(
-            *notes,
-            *rounded_note(recipes),
-            *factors_note(layers),
-            *scores_notes(layers),
-            *dense_layers_note(layers),
-        ),
+        notes=(*notes, *factors_note(layers), *scores_notes(layers), *dense_layers_note(layers)),
     )
 
 
@@ -91,7 +86,6 @@ def _generation(
         notes=(
             *notes,
             *generation_notes(steps, recipes),
-            *rounded_note(recipes),
             *gone_note([block.name for each in recipes if isinstance(each, Shallow) for block in each.gone]),
             *scores_notes(layers),
             *dense_layers_note(passes[0]),
