@@ -162,7 +162,8 @@ def _join(plain: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> L
     if not isinstance(kind, str) or kind not in LAYERS:
         raise ValueError(f"kind must be one of {', '.join(LAYERS)}, not {reprlib.repr(kind)}")
     names = set(field_names(LAYERS[kind]))
-    _check_keys(plain, {"kind", *names} - DECISIONS.keys())
+    left_out = set(LAYERS[kind].later) - plain.keys()
+    _check_keys(plain, {"kind", *names} - DECISIONS.keys() - left_out)
     values: dict[str, Any] = {name: value for name, value in plain.items() if name != "kind"}
     if isinstance(values.get("bits"), list):
         values["bits"] = tuple(values["bits"])
