@@ -16,6 +16,7 @@ from accelsim.prune.depth import Depth, Shallow
 from accelsim.prune.factored import Factored
 from accelsim.prune.fitted import Fitted
 from accelsim.prune.fitting import fit
+from accelsim.prune.head_rows import clear_head_rows
 from accelsim.prune.magnitude import prunable, prune_weights
 from accelsim.prune.matrices import matrices
 from accelsim.prune.nm_layers import prune_forward
@@ -115,7 +116,10 @@ def _found(
 ) -> Recipe:
     """The recipe with what it decides for this module, if it decides anything before a forward pass."""
     if isinstance(recipe, Composed):
-        return fit(module, recipe, samples, told)
+        made = fit(module, recipe, samples, told)
+        if recipe.shape.name == "heads":
+            clear_head_rows(module, made)
+        return made
     return shallow(module, recipe, samples) if isinstance(recipe, Depth) else recipe
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 INPUTS = ("q_proj", "k_proj", "v_proj", "query", "key", "value", "qkv", "c_attn", "in_proj")
 """How layers that give Q, K and V end."""
 
@@ -21,3 +23,17 @@ def kind_of(name: str) -> str:
     if name.endswith(OUTPUTS):
         return "outputs"
     return "mlp" if INNER & set(name.split(".")) or name.endswith("output.dense") else "others"
+
+
+def qkv_of(name: str, names: Collection[str]) -> tuple[str, ...]:
+    """The layers of Q, K and V, each its own, before a projection behind attention; none unless all are."""
+    ending = next((each for each in OUTPUTS if name.endswith(each)), "")
+    attention = name.removesuffix(ending.removeprefix("attention.").removeprefix("attn."))
+    for three in (("q_proj", "k_proj", "v_proj"), ("query", "key", "value")):
+        found = [
+            [each for each in names if each.startswith(attention) and each.rpartition(".")[2] == own]
+            for own in three
+        ]
+        if ending and all(len(each) == 1 for each in found):
+            return tuple(each[0] for each in found)
+    return ()

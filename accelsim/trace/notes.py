@@ -45,17 +45,25 @@ def gone_note(gone: Sequence[str]) -> tuple[str, ...]:
 
 
 def shrunk_note(layers: Sequence[Layer]) -> tuple[str, ...]:
-    """One line where outputs or inputs of weights left; none where none did."""
+    """One line where outputs or inputs of weights left, one where heads did; none where none did."""
     weighted = [layer for layer in layers if isinstance(layer, Matmul) and layer.weights]
     less = sum(layer.is_shrunk for layer in weighted)
+    told = []
+    # A cascade's heads were chosen by their scores.
+    empty = sum(
+        isinstance(layer, Attention) and layer.head_ids is not None and layer.head_scores is None
+        for layer in layers
+    )
+    if empty:
+        told.append(f"heads whose V is zero are taken out of {empty} attention layers")
     if not less:
-        return ()
-    line = (
+        return tuple(told)
+    told.append(
         f"outputs and inputs without a weight are taken out of {less} of {len(weighted)} products with "
         "weights; inputs leave beside other zeros only where no N:M is lost, and picking those that stay out "
         "of a wider tensor is not counted"
     )
-    return (line,)
+    return tuple(told)
 
 
 def dense_layers_note(layers: Sequence[Layer]) -> tuple[str, ...]:

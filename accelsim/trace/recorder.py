@@ -19,6 +19,7 @@ from accelsim.golden.formats import Bitmap
 from accelsim.trace.attentions import batch_and_heads, fused, key_heads
 from accelsim.trace.counting import Bound, counted, may_hide_products
 from accelsim.trace.flow import Flow, Mark, Origin, Scores
+from accelsim.trace.heads import without_empty_heads
 from accelsim.trace.operands import (
     dtype_of,
     equal_neighbours,
@@ -294,13 +295,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 causal=scores.causal,
             )
             factors = self._factors.pop(scores.product, None)
-            self._layers.append(with_product(layer, factors, probabilities) if factors else layer)
+            layer = with_product(layer, factors, probabilities) if factors else layer
+            self._layers.append(without_empty_heads(layer, values))
             return True
         return False
 
     def _fused_attention(self, call: Bound) -> None:
         layer = fused(self._scopes, call)
-        self._layers.append(with_fused(layer, call) if self._keeps_scores else layer)
+        layer = with_fused(layer, call) if self._keeps_scores else layer
+        self._layers.append(without_empty_heads(layer, call["value"]))
 
     def _unknown(self, packet: Any, call: Bound, result: Any) -> None:
         macs = counted(packet, call, result)
