@@ -24,7 +24,7 @@ HBM2_X2 = replace(HBM2_X16, device="HBM2-2000", channels=2)
 
 @dataclass(frozen=True, kw_only=True)
 class Whole:
-    """A layer at the sizes of the unpruned model, row by row: sequences, heads, queries in this order.
+    """A layer at the sizes that no cascade has changed, row by row: sequences, heads, queries in this order.
 
     `seen`: the layer as it came, whose scores may be fewer. `share_kv`: query heads of one KV head use one
     K and V, otherwise each has its own.
@@ -35,8 +35,9 @@ class Whole:
 
     @cached_property
     def layer(self) -> Attention:
-        """The unpruned layer."""
-        return self.seen.dense()
+        """The unpruned layer, without the heads that left with their weights."""
+        dense, heads = self.seen.dense(), self.seen.heads
+        return replace(dense, heads=heads, kv_heads=heads) if self.seen.lost_heads else dense
 
     @property
     def rows(self) -> int:

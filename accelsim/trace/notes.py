@@ -49,11 +49,7 @@ def shrunk_note(layers: Sequence[Layer]) -> tuple[str, ...]:
     weighted = [layer for layer in layers if isinstance(layer, Matmul) and layer.weights]
     less = sum(layer.is_shrunk for layer in weighted)
     told = []
-    # A cascade's heads were chosen by their scores.
-    empty = sum(
-        isinstance(layer, Attention) and layer.head_ids is not None and layer.head_scores is None
-        for layer in layers
-    )
+    empty = sum(isinstance(layer, Attention) and layer.lost_heads > 0 for layer in layers)
     if empty:
         told.append(f"heads whose V is zero are taken out of {empty} attention layers")
     if not less:
