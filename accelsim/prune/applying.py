@@ -16,13 +16,13 @@ from accelsim.prune.depth import Depth, Shallow
 from accelsim.prune.factored import Factored
 from accelsim.prune.fitted import Fitted
 from accelsim.prune.fitting import fit
-from accelsim.prune.head_rows import clear_head_rows
 from accelsim.prune.magnitude import prunable, prune_weights
 from accelsim.prune.matrices import matrices
 from accelsim.prune.nm_layers import prune_forward
 from accelsim.prune.precrop import Precrop
 from accelsim.prune.recipes import Magnitude, NmTraining, Recipe, Spatten, parse_all
 from accelsim.prune.skipping import shallow, without
+from accelsim.prune.useless_rows import clear_useless_rows
 
 
 @dataclass(kw_only=True)
@@ -117,8 +117,7 @@ def _found(
     """The recipe with what it decides for this module, if it decides anything before a forward pass."""
     if isinstance(recipe, Composed):
         made = fit(module, recipe, samples, told)
-        if recipe.shape.name == "heads":
-            clear_head_rows(module, made)
+        clear_useless_rows(module, made)
         return made
     return shallow(module, recipe, samples) if isinstance(recipe, Depth) else recipe
 

@@ -1,4 +1,4 @@
-"""Heads leave as a whole, from the projection behind, Q, K, V and the attention; outputs do not change."""
+"""Heads and neurons leave as a whole, from all layers around them; what a model puts out does not change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: E402, N812
 from torch import nn  # noqa: E402
 
 from accelsim.accelerators import find  # noqa: E402
-from accelsim.prune import applying, fitted, head_rows, pruned  # noqa: E402
+from accelsim.prune import applying, fitted, pruned, useless_rows  # noqa: E402
 from accelsim.run import run  # noqa: E402
 from accelsim.trace import trace  # noqa: E402
 from accelsim.workload import Attention, Layer, Matmul, Workload  # noqa: E402
@@ -89,7 +89,7 @@ def sizes(layers: Any, ending: str) -> set[tuple[int, int, int, int]]:
 def test_what_a_model_puts_out_does_not_change(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = bert(way)
     whole = outputs(model, fitted(model, RECIPE, [IDS]))
-    monkeypatch.setattr(applying, "clear_head_rows", lambda module, found: None)
+    monkeypatch.setattr(applying, "clear_useless_rows", lambda module, found: None)
     behind = outputs(model, fitted(model, RECIPE, [IDS]))
     assert torch.equal(whole, behind)
     assert not torch.equal(whole, outputs(model, ()))
@@ -97,10 +97,8 @@ def test_what_a_model_puts_out_does_not_change(way: str, monkeypatch: pytest.Mon
 
 def test_a_head_that_stays_would_be_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     model = bert("sdpa")
-    right, clear = outputs(model, fitted(model, RECIPE, [IDS])), head_rows._clear
-    monkeypatch.setattr(
-        head_rows, "_clear", lambda matrix, stays, width, found: clear(matrix, ~stays, width, found)
-    )
+    right, clear = outputs(model, fitted(model, RECIPE, [IDS])), useless_rows._clear
+    monkeypatch.setattr(useless_rows, "_clear", lambda matrix, stays, found: clear(matrix, ~stays, found))
     assert not torch.allclose(right, outputs(model, fitted(model, RECIPE, [IDS])), atol=1e-3)
 
 
@@ -197,3 +195,74 @@ def test_heads_of_a_model_without_weights_of_its_own_stay() -> None:
         nn.init.zeros_(parameter)
     (attention,) = [layer for layer in trace(module, rows).layers if isinstance(layer, Attention)]
     assert (attention.heads, attention.dense_heads) == (4, 0)
+
+
+class Mlp(nn.Module):
+    """Two layers with something between them."""
+
+    def __init__(self, between: Any, norm: Any = None) -> None:
+        super().__init__()
+        self.between = between
+        self.norm = norm or nn.Identity()
+        self.fc1, self.fc2 = nn.Linear(16, 64), nn.Linear(64, 16)
+
+    def forward(self, rows: Any) -> Any:
+        return self.fc2(self.norm(self.between(self.fc1(rows))))
+
+
+COLUMNS = "magnitude,0.5,columns"
+
+
+@pytest.mark.parametrize("make", [lambda: bert("sdpa"), llama])
+def test_neurons_that_left_are_left_by_the_layers_before(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make()
+    whole = outputs(model, fitted(model, COLUMNS, [IDS]))
+    found = trace(model, IDS, COLUMNS)
+    inner = 48
+    for ending in ("intermediate.dense", "gate_proj", "up_proj"):
+        for n, dense_n, k, dense_k in sizes(found.layers, ending):
+            assert (n, dense_n, k, dense_k) == (inner // 2, inner, 16, 32)
+    assert sizes(found.layers, ".output.dense") | sizes(found.layers, "down_proj")
+    assert found.dense().layers == trace(model, IDS).layers
+    monkeypatch.setattr(applying, "clear_useless_rows", lambda module, found: None)
+    assert torch.equal(whole, outputs(model, fitted(model, COLUMNS, [IDS])))
+    assert trace(model, IDS, COLUMNS).macs > found.macs
+
+
+@pytest.mark.parametrize(
+    ("between", "norm", "n"),
+    [
+        (F.gelu, None, 32),
+        (F.relu, nn.Dropout(0.5), 32),
+        (lambda rows: rows.softmax(-1), None, 64),
+        (lambda rows: rows - rows.mean(-1, keepdim=True), None, 64),
+        (F.gelu, nn.LayerNorm(64), 64),
+        (lambda rows: rows.flip(-1), None, 64),
+    ],
+)
+def test_neurons_that_others_see_stay(between: Any, norm: Any, n: int) -> None:
+    torch.manual_seed(0)
+    module, rows = Mlp(between, norm).train(), torch.randn(5, 16)
+    before = [parameter.clone() for parameter in module.parameters()]
+    (first, second) = trace(module, rows, COLUMNS).layers
+    assert isinstance(first, Matmul)
+    assert isinstance(second, Matmul)
+    assert (first.n, second.k) == (n, 32)
+    assert all(torch.equal(one, other) for one, other in zip(before, module.parameters(), strict=True))
+    assert all(child.training for child in module.modules())
+
+
+def test_biases_that_a_recipe_adds_stay_with_the_neurons_that_stay() -> None:
+    torch.manual_seed(0)
+    module, rows = Mlp(F.relu), torch.randn(50, 16)
+    (made,) = fitted(module, "flap,0.5,columns,bias", [rows])
+    stays = (made.weights["fc2"] != 0).any(dim=0)
+    assert made.bias["fc1"][stays].abs().sum() > 0
+    with torch.no_grad(), pruned(module, made):
+        assert not module.fc1.bias[~stays].any()
+        assert not module.fc1.weight[~stays].any()
+        whole = module(rows)
+    made.weights["fc1"][~stays] = module.fc1.weight[~stays]
+    made.bias["fc1"][~stays] = 0
+    with torch.no_grad(), pruned(module, made):
+        assert torch.equal(whole, module(rows))
