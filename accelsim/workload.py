@@ -2,7 +2,8 @@
 
 Tracing makes a workload, accelerators read it. A file is safe to open whoever wrote it, and takes about as
 much memory as it has bytes (`accelsim.archive`); masks and decisions that are equal are stored once. Files of
-versions 1 and 2, before layers had a stage of training, are refused: trace the model again.
+versions 1 and 2, before layers had a stage of training, are refused: trace the model again. A file has the
+fields that came later (`later` of a layer) only where they say something, so that version 3 stays one format.
 
 A training step is a workload like any other: all forward products, then backward and weight-gradient
 products from the last layer to the first, then the updates.
