@@ -19,6 +19,9 @@ Mask = npt.NDArray[np.bool_]
 GROUPS = (*range(2, 33, 2), 64, 128, 256)
 """Sizes of the groups that the machines here read along the reduction."""
 
+CHANCE, BLOCK = 16, 32
+"""Of so many outputs or inputs one at least must be gone, or a block of so many in a row (a head's width)."""
+
 UNITS = tuple(2**power for power in range(9))
 """Neighbouring inputs that leave together, the fewest first."""
 
@@ -26,10 +29,11 @@ UNITS = tuple(2**power for power in range(9))
 def shrunk(layer: Matmul) -> Matmul:
     """The product without the outputs and inputs that have no weight; the layer itself where it has none.
 
-    An output leaves wherever it is. Inputs leave if what remains is dense, or no N:M that a machine reads is
-    lost by it: else only whole aligned groups of so many inputs (2, 4 ... 256) that none is. Of a convolution
-    whole channels leave, at all taps; with groups it stays as it is. So do a training step's products, and a
-    weight of zeros alone: that nothing is left of a layer is a matter of the network.
+    All leave if what remains is dense. Beside other zeros less than one in `CHANCE` is no structure, and
+    stays, but for whole aligned groups of `BLOCK`; and inputs leave if no N:M that a machine reads is lost by
+    it, else in whole aligned groups of so many (2, 4 ... 256) that none is. Of a convolution whole channels
+    leave, at all taps; with groups it stays as it is. So do a training step's products, and a weight of zeros
+    alone: that nothing is left of a layer is a matter of the network.
     """
     if layer.mask is None or layer.stage or not layer.mask.bits.any():
         return layer
@@ -41,6 +45,8 @@ def shrunk(layer: Matmul) -> Matmul:
     inputs: Mask = np.asarray(kept.any(axis=(0, 1, 2, 3)))
     if outputs.all() and inputs.all():
         return layer
+    if not kept[:, outputs][..., inputs].all():
+        outputs, inputs = _by_structure(outputs), _by_structure(inputs)
     kept = kept[:, outputs]
     kept = kept[..., _staying(kept, inputs)]
     _, channels_out, rows, taps, channels_in = kept.shape
@@ -74,17 +80,28 @@ def _form(layer: Matmul) -> tuple[int, int, int, int, int] | None:
 
 
 def _staying(kept: Mask, inputs: Mask) -> Mask:
-    """Which inputs of (..., inputs) stay; those not in `inputs` have no weight."""
+    """Which inputs of (..., inputs) stay; those not in `inputs` may go."""
     if inputs.all() or kept[..., inputs].all():
         return inputs
     before = _patterns(kept)
     for unit in UNITS:
-        padded = np.append(inputs, np.zeros(-inputs.size % unit, np.bool_)).reshape(-1, unit)
-        staying = np.repeat(padded.any(axis=1), unit)[: inputs.size]
+        staying = _in_groups(inputs, unit)
         after = _patterns(left := kept[..., staying])
         if all(after.get(m, m) <= n for m, n in before.items() if m <= left.shape[-1]):
             return staying
     return np.ones_like(inputs)
+
+
+def _by_structure(stays: Mask) -> Mask:
+    """Which stay if those do that went by chance: pruning of single weights leaves some here and there."""
+    few = int((~stays).sum()) * CHANCE < stays.size
+    return _in_groups(stays, BLOCK) if few else stays
+
+
+def _in_groups(stays: Mask, unit: int) -> Mask:
+    """Which stay if only whole aligned groups go."""
+    padded = np.append(stays, np.zeros(-stays.size % unit, np.bool_)).reshape(-1, unit)
+    return np.asarray(np.repeat(padded.any(axis=1), unit)[: stays.size])
 
 
 def _patterns(kept: Mask) -> dict[int, int]:
