@@ -6,12 +6,15 @@
 
 __version__ = "0.1.0"
 
-from accelsim.accelerators import A3, MnnFast, Sat, SparseTensorCore, SpAtten, Systolic
-from accelsim.dram import Dram
-from accelsim.report import Report
-from accelsim.run import run
-from accelsim.trace import trace
-from accelsim.workload import Attention, Matmul, Unknown, Workload
+from accelsim.start import guarded_imports
+
+with guarded_imports():
+    from accelsim.accelerators import A3, MnnFast, Sat, SparseTensorCore, SpAtten, Systolic
+    from accelsim.dram import Dram
+    from accelsim.report import Report
+    from accelsim.run import run
+    from accelsim.trace import trace
+    from accelsim.workload import Attention, Matmul, Unknown, Workload
 
 __all__ = [
     "A3",

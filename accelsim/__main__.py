@@ -1,7 +1,16 @@
-"""`python -m accelsim`."""
+"""The command `accelsim`, which is also `python -m accelsim`."""
 
 import sys
 
-from accelsim.cli import main
+from accelsim.start import quiet_interrupts
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command line on the arguments of the process and give the exit status."""
+    with quiet_interrupts():
+        from accelsim.cli import main as command
+    return command()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

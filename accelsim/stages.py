@@ -17,7 +17,7 @@ import numpy as np
 from accelsim.golden.formats import Bitmap
 from accelsim.workload import Attention, Layer, Matmul, Update
 
-REPEATED = re.compile(r"#\d+$")  # behind the name of a layer that runs again
+REPEATED = re.compile(r"#\d+(?=\.|$)")  # behind the name of a layer that runs again; a stage may follow
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from experiment import options, provenance, save
+from experiment import finish, options
 
 import accelsim
 from accelsim.accelerators import find
@@ -53,14 +53,13 @@ def main() -> None:
                 f"{row.work:<30} {row.quantity:<28} {claim:>6} {row.ours:>7.4g}  {row.why_different}",
                 flush=True,
             )
-    results = {
-        "command": "python benchmarks/armor.py",
-        **provenance(given.date, "numpy", "numba"),
-        "rows": [asdict(row) for row in rows],
-        "assumptions": {machine: list(find(machine)[2].assumptions()) for machine in MACHINES},
-    }
-    save(given.output, results)
-    print(f"written: {given.output}")
+    finish(
+        given,
+        "numpy",
+        "numba",
+        rows=[asdict(row) for row in rows],
+        assumptions={machine: list(find(machine)[2].assumptions()) for machine in MACHINES},
+    )
 
 
 def counted(name: str) -> list[Row]:

@@ -8,10 +8,10 @@ two kinds of attention; memories and multipliers beside one run of hwcomponents 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
-from experiment import options, provenance, save
+from experiment import Row, finish, options
 
 import accelsim
 from accelsim.energy import Energy, area_mm2
@@ -20,19 +20,6 @@ from accelsim.synthetic import attention
 
 UNCOUNTED = "control, clock tree, crossbars, fetcher, leakage and idle lanes are not counted"
 SELECTION = ("comparators", "selection memories")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One published figure beside ours."""
-
-    source: str
-    quantity: str
-    work: str
-    claim: float
-    ours: float
-    ratio: float
-    why_different: str
 
 
 def main() -> None:
@@ -47,13 +34,7 @@ def main() -> None:
             f"{row.source:<20} {row.quantity:<34} {row.work:<34} {row.claim:>9.4g} {row.ours:>9.4g} "
             f"{row.ratio:>6.2f}  {row.why_different}"
         )
-    results = {
-        "command": "python benchmarks/energy.py",
-        **provenance(given.date, "numpy", "numba"),
-        "rows": [asdict(row) for row in rows],
-    }
-    save(given.output, results)
-    print(f"written: {given.output}")
+    finish(given, "numpy", "numba", rows=[asdict(row) for row in rows])
 
 
 def spatten() -> list[Row]:

@@ -7,12 +7,26 @@ import datetime
 import json
 import platform
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import accelsim
 from accelsim.files import as_json, write_atomically
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One published figure beside ours."""
+
+    source: str
+    quantity: str
+    work: str
+    claim: float
+    ours: float
+    ratio: float
+    why_different: str
 
 
 def options(file: str, description: str | None) -> argparse.ArgumentParser:
@@ -23,6 +37,7 @@ def options(file: str, description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--date", default=datetime.date.today().isoformat(), help="written into the results; else today"
     )
+    parser.set_defaults(command=f"python benchmarks/{Path(file).name}")
     results = Path(file).parent / "results" / f"{Path(file).stem}.json"
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", default=results)
     return parser
@@ -68,3 +83,9 @@ def save(output: Path, results: dict[str, Any]) -> None:
     """Write the results, whole or not at all: a run that is cut short leaves those before."""
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output, as_json(results))
+
+
+def finish(given: argparse.Namespace, *packages: str, **results: Any) -> None:
+    """Write what a benchmark of `options` without further words found, with its command, and say where."""
+    save(given.output, {"command": given.command, **provenance(given.date, *packages), **results})
+    print(f"written: {given.output}")

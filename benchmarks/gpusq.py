@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import chain
 
 import numpy as np
-from experiment import options, provenance, save
+from experiment import finish, options
 
 import accelsim
 from accelsim.accelerators import find
@@ -62,14 +62,14 @@ def main() -> None:
             f"{row.network:<12} {row.quantity:<34} {row.claim:>11} {row.ours:>7.4g}  {row.why_different}",
             flush=True,
         )
-    results = {
-        "command": "python benchmarks/gpusq.py",
-        **provenance(given.date, "numpy", "numba", "torch"),
-        "rows": [asdict(row) for row in rows],
-        "assumptions": list(find("stc:a100")[2].assumptions()),
-    }
-    save(given.output, results)
-    print(f"written: {given.output}")
+    finish(
+        given,
+        "numpy",
+        "numba",
+        "torch",
+        rows=[asdict(row) for row in rows],
+        assumptions=list(find("stc:a100")[2].assumptions()),
+    )
 
 
 def counted() -> Iterator[Row]:

@@ -1,17 +1,20 @@
 """What hardware units occupy, and how fast they are on an ECP5-85k of speed grade 6.
 
-    python benchmarks/hardware.py [UNIT[:PRESET][,KEY=VALUE]...]... [--seeds 3] [--clock-only] [-o FILE]
+    python benchmarks/hardware.py [UNIT[:PRESET][,KEY=VALUE]...]... [--seeds 3] [--clock-only]
+                                  [--target xilinx|ecp5]... [-o FILE]
 
 Cells as Yosys counts them; the clock is the median of the placer seeds of nextpnr, with registers before and
 behind the ports; the critical path is that of the median. A form takes minutes of CPU; its row is added to
 the file, or replaced there, as it comes; `--clock-only` keeps cells that were counted of the same Verilog.
-Without a name: all of FORMS. Nothing here is a test.
+Without a name: all of FORMS. `--target`: this family alone, for what is too large for the ECP5. Nothing here
+is a test.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +49,14 @@ FORMS = (
     "spatten.value_selection:full",
     "spatten.value_product:eighth",
     "spatten.head:eighth",
+    "spatten.head:tiny",
     "spatten.fetcher:channels",
     "spatten.vector_store:eighth",
     "spatten.fetch_stage:hbm2",
     "spatten.topk:full",
     "spatten.topk:radix",
     "spatten:eighth",
+    "spatten:tiny",
     "kit.fifo:distributed",
     "kit.fifo:block",
     "kit.arbiter:four",
@@ -88,11 +93,14 @@ def main() -> None:
     parser.add_argument("forms", nargs="*", metavar="UNIT[:PRESET][,KEY=VALUE]...", default=FORMS)
     parser.add_argument("--seeds", type=int, default=3, help="of the placer; 0: cells alone, no clock")
     parser.add_argument("--clock-only", action="store_true", help="keep cells of the same Verilog")
+    parser.add_argument("--target", action="append", choices=COUNTED, help="count these alone; else both")
     given = parser.parse_args()
+    targets = given.target or COUNTED
     for form in given.forms:
         kept = next((row for row in rows_of(given.output) if row["form"] == form), {})
         cells = kept if given.clock_only else {}
-        row = {"form": form} | measure(*chosen(form), seeds=given.seeds, cells=cells) | {"date": given.date}
+        measured = measure(*chosen(form), seeds=given.seeds, cells=cells, targets=targets)
+        row = {"form": form} | measured | {"date": given.date}
         print(json.dumps(row), flush=True)
         record(given.output, row)
 
@@ -106,14 +114,16 @@ def chosen(form: str) -> tuple[Unit, Any]:
     return unit, replace_all(parameters, parse_settings(settings))
 
 
-def measure(unit: Unit, parameters: Any, *, seeds: int, cells: dict[str, Any]) -> dict[str, Any]:
-    """Cells in both families and the clock of one unit.
+def measure(
+    unit: Unit, parameters: Any, *, seeds: int, cells: dict[str, Any], targets: Sequence[str] = COUNTED
+) -> dict[str, Any]:
+    """Cells in the families of `targets`, and the clock of one unit where the ECP5 is among them.
 
     cells: an older row of the same form, whose cells are kept where they are of the same Verilog; empty to
     count them. `verilog`: of each family the SHA-256 of the text that was counted.
     """
     row: dict[str, Any] = {"unit": unit.name, "parameters": as_dict(parameters), "verilog": {}}
-    for target in COUNTED:
+    for target in targets:
         component = unit.instance(parameters, target=target)
         text = verilog(component, unit.top)
         row["verilog"][target] = digest = hashlib.sha256(text.encode()).hexdigest()
@@ -121,7 +131,8 @@ def measure(unit: Unit, parameters: Any, *, seeds: int, cells: dict[str, Any]) -
         row[target] = cells[target] if same else synthesis.synthesise(text, unit.top, target)
         if target == "ecp5" and seeds:
             row |= synthesis.route(text, unit.top, ports(component), seeds=seeds)
-    return row | {"versions": {"accelsim": accelsim.__version__} | synthesis.versions(route=bool(seeds))}
+    tools = synthesis.versions(route="fmax_mhz" in row)
+    return row | {"versions": {"accelsim": accelsim.__version__} | tools}
 
 
 def rows_of(output: Path) -> list[dict[str, Any]]:

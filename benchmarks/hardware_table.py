@@ -3,7 +3,8 @@
     python benchmarks/hardware_table.py [spatten]
 
 Look-up tables, registers, DSP slices and block RAMs of UltraScale+ (36 kbit) and of an ECP5 (18 kbit); the
-clock on the ECP5 with the number of placer seeds, and where the path begins and ends that sets it.
+clock on the ECP5 with the number of placer seeds, and where the path begins and ends that sets it. Cells
+of a family that was not counted are empty.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def table(rows: list[dict[str, Any]], name: str) -> str:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    counts = [f"{row[target][kind]:,}" for target in ("xilinx", "ecp5") for kind in CELLS]
+    counts = [
+        f"{row[target][kind]:,}" if target in row else "" for target in ("xilinx", "ecp5") for kind in CELLS
+    ]
     clock = path = ""
     if "fmax_mhz" in row:
         clock = f"{row['fmax_mhz']:.1f} ({len(row['fmax_mhz_by_seed'])})"

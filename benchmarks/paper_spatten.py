@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import rivals
-from experiment import options, provenance, save
+from experiment import finish, options
 
 import accelsim
 from accelsim.accelerators import SpAtten, find
@@ -85,13 +85,7 @@ def main() -> None:
         rows.append(row)
         claim, ratio = ("-", "-") if row.claim is None else (f"{row.claim:,.5g}", f"{row.ratio:.3f}")
         print(f"{row.figure:<58} {claim:>12} {row.ours:>12,.5g} {ratio:>7}  {row.why_different}", flush=True)
-    results = {
-        "command": "python benchmarks/paper_spatten.py",
-        **provenance(given.date, "numpy", "numba"),
-        "rows": [asdict(row) for row in rows],
-    }
-    save(given.output, results)
-    print(f"written: {given.output}")
+    finish(given, "numpy", "numba", rows=[asdict(row) for row in rows])
 
 
 def figures() -> Iterator[Row]:

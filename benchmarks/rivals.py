@@ -13,7 +13,7 @@ import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from experiment import options, provenance, save
+from experiment import Row, finish, options
 
 import accelsim
 from accelsim.accelerators import find
@@ -73,19 +73,6 @@ CLAIMS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One published figure beside ours."""
-
-    source: str
-    quantity: str
-    work: str
-    claim: float
-    ours: float
-    ratio: float
-    why_different: str
-
-
 def main() -> None:
     parser = options(__file__, __doc__)
     given = parser.parse_args()
@@ -96,14 +83,7 @@ def main() -> None:
             f"{row.quantity:<52} {row.work:<26} {row.claim:>8.4g} {row.ours:>8.4g} {row.ratio:>6.2f}  "
             f"{row.why_different}"
         )
-    results = {
-        "command": "python benchmarks/rivals.py",
-        **provenance(given.date, "numpy", "numba", "torch"),
-        "recipe": RECIPE,
-        "rows": [asdict(row) for row in found],
-    }
-    save(given.output, results)
-    print(f"written: {given.output}")
+    finish(given, "numpy", "numba", "torch", recipe=RECIPE, rows=[asdict(row) for row in found])
 
 
 def rows(works: Works) -> list[Row]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from experiment import options, provenance, save
+from experiment import finish, options
 
 import accelsim
 from accelsim.accelerators import find
@@ -73,14 +73,13 @@ def main() -> None:
             f"{row.work:<18} {row.machine:<30} {row.quantity:<12} {claim:>9} {row.ours:>9.6g} "
             f"{ratio[:6]:>6}  {row.why_different}"
         )
-    results = {
-        "command": "python benchmarks/sparseloop.py",
-        **provenance(given.date, "numpy", "numba"),
-        "rows": [asdict(row) for row in rows],
-        "assumptions": list(_core("sparseloop").assumptions()),
-    }
-    save(given.output, results)
-    print(f"written: {given.output}")
+    finish(
+        given,
+        "numpy",
+        "numba",
+        rows=[asdict(row) for row in rows],
+        assumptions=list(_core("sparseloop").assumptions()),
+    )
 
 
 def compare() -> list[Row]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from experiment import options, provenance, save
+from experiment import finish, options
 
 import accelsim
 from accelsim.accelerators.spatten import PRESETS
@@ -69,14 +69,7 @@ def main() -> None:
     rows = claims(points)
     for row in rows:
         print(f"{row['quantity']}: claim {row['claim']}, ours {row['ours']}: {row['why_different']}")
-    results = {
-        "command": "python benchmarks/spatten_space.py",
-        **provenance(given.date, "numpy", "numba"),
-        "claims": rows,
-        "points": [asdict(point) for point in points],
-    }
-    save(given.output, results)
-    print(f"written: {given.output}")
+    finish(given, "numpy", "numba", claims=rows, points=[asdict(point) for point in points])
     if not given.no_plot:
         plot(points, picture := given.output.with_suffix(".png"))
         print(f"written: {picture}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from experiment import options, provenance, save
+from experiment import finish, options
 
 from accelsim.units.tensor_core import RATES, TENSOR_CORES, Instruction, Tile
 
@@ -48,13 +48,7 @@ def main() -> None:
             f"{row.quantity:<58} {row.claim:>8.4g} {row.ours:>8.4g} {row.ratio:>6.3f}  "
             f"{'(parameter) ' * (row.kind == 'parameter')}{row.why_different}"
         )
-    results = {
-        "command": "python benchmarks/tensor_core.py",
-        **provenance(given.date, "numpy"),
-        "rows": [asdict(row) for row in found],
-    }
-    save(given.output, results)
-    print(f"written: {given.output}")
+    finish(given, "numpy", rows=[asdict(row) for row in found])
 
 
 def rows() -> list[Row]:

@@ -42,9 +42,11 @@ def test_a_row_is_told_with_its_clock_and_the_ends_of_its_path_or_without(script
             "fmax_mhz_by_seed": [80.5, 90.0, 91.0],
             "critical_path": path,
         },
+        {"form": "a:e", "unit": "a", "xilinx": counts},
         {"form": "ab:d", "unit": "ab", "xilinx": counts, "ecp5": counts},
     ]
     assert script.table(rows, "a").splitlines()[2:] == [
         "| `a.b:c` | 1,234 | 5 | 6 | 0.5 | 1,234 | 5 | 6 | 0.5 |  |  |",
         "| `a:d` | 1,234 | 5 | 6 | 0.5 | 1,234 | 5 | 6 | 0.5 | 90.0 (3) | `store.level` to `kept.0.7` |",
+        "| `a:e` | 1,234 | 5 | 6 | 0.5 |  |  |  |  |  |  |",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -53,3 +54,25 @@ def test_results_are_read_as_they_were_saved(experiment: Any, tmp_path: Path) ->
     with pytest.raises(ValueError, match="not JSON compliant"):
         experiment.save(output, {"rows": float("nan")})
     assert experiment.so_far(output) == results
+
+
+def test_results_name_their_command_and_are_written_where_was_asked(
+    experiment: Any, parser: argparse.ArgumentParser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = parser.parse_args(["--date", "2026-01-02", "-o", str(tmp_path / "soap.json")])
+    experiment.finish(given, "numpy", rows=[1, 2])
+    found = json.loads(given.output.read_text())
+    assert list(found) == ["command", "date", "machine", "versions", "rows"]
+    assert (found["command"], found["date"], found["rows"]) == (
+        "python benchmarks/soap.py",
+        "2026-01-02",
+        [1, 2],
+    )
+    assert list(found["versions"]) == ["accelsim", "numpy"]
+    assert capsys.readouterr().out == f"written: {given.output}\n"
+
+
+@pytest.mark.parametrize("path", sorted((BENCHMARKS / "results").glob("*.json")), ids=lambda path: path.stem)
+def test_every_file_of_results_has_the_form_in_which_save_writes_it(experiment: Any, path: Path) -> None:
+    text = path.read_text()
+    assert experiment.as_json(json.loads(text)) == text

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Ground floor first. A unit is a file or folder of `accelsim/`; units of one floor do not know each other.
 FLOORS = (
     ("golden",),
-    ("compiled", "extras", "files", "foreign", "plain", "sampling", "words"),
+    ("compiled", "extras", "files", "foreign", "plain", "sampling", "start", "words"),
     ("archive", "layers", "datasets"),
     ("workload", "dram"),
     ("parameters", "plan", "stages", "synthetic", "energy"),

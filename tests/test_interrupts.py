@@ -6,11 +6,16 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 import types
+from pathlib import Path
 
 import pytest
 
 from accelsim.compiled import in_compiled_code, kernel
+from accelsim.start import quiet_interrupts
+
+ROOT = Path(__file__).resolve().parents[1]
 
 SPINNING = """
 import sys, time
@@ -26,9 +31,14 @@ sys.exit(main(["gemm", "8", "8", "8", "--on", "systolic"]))
 
 
 def interrupted(work: str, **environment: str) -> tuple[int, float, str]:
-    """Exit status, seconds after the signal, and what was said on stderr."""
+    """Exit status, seconds after the signal, and what was said on stderr, of a `gemm` that does `work`."""
+    return interrupted_at_work(sys.executable, "-c", SPINNING.format(work=work), settled_s=1.0, **environment)
+
+
+def interrupted_at_work(*words: str, settled_s: float = 0.1, **environment: str) -> tuple[int, float, str]:
+    """The same of a command that prints `at work` when the signal is to come."""
     with subprocess.Popen(
-        [sys.executable, "-c", SPINNING.format(work=work)],
+        words,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -39,7 +49,7 @@ def interrupted(work: str, **environment: str) -> tuple[int, float, str]:
         try:
             assert process.stdout
             assert process.stdout.readline() == "at work\n"
-            time.sleep(1.0)
+            time.sleep(settled_s)
             started = time.monotonic()
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=60)
@@ -95,6 +105,65 @@ BUSY = """
 def test_what_may_be_a_write_is_waited_for_and_cleans_up() -> None:
     status, _, said = interrupted(BUSY)
     assert (status, said) == (130, "cleaned up\n")
+
+
+# What pip writes for the command.
+SCRIPT = """
+import sys
+from {module} import {function}
+sys.exit({function}())
+"""
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> dict[str, list[str]]:
+    """The command by both of its names, and a program that imports accelsim and knows what to do."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    module, function = project["scripts"]["accelsim"].split(":")
+    (tmp_path / "accelsim").write_text(SCRIPT.format(module=module, function=function))
+    (tmp_path / "other.py").write_text("try:\n    import accelsim\nexcept KeyboardInterrupt:\n    exit(3)\n")
+    return {
+        "accelsim": [sys.executable, str(tmp_path / "accelsim")],
+        "python -m accelsim": [sys.executable, "-m", "accelsim"],
+        "other": [sys.executable, str(tmp_path / "other.py")],
+    }
+
+
+@pytest.mark.parametrize(
+    ("program", "imported", "expected"),
+    [
+        # The package imports numba, the command line typer.
+        ("accelsim", "numba", 130),
+        ("accelsim", "typer", 130),
+        ("python -m accelsim", "numba", 130),
+        ("python -m accelsim", "typer", 130),
+        ("other", "numba", 3),
+    ],
+)
+def test_an_interrupt_of_the_imports_is_quiet_in_the_command_alone(
+    programs: dict[str, list[str]], tmp_path: Path, program: str, imported: str, expected: int
+) -> None:
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / f"{imported}.py").write_text("import time\nprint('at work', flush=True)\ntime.sleep(60)\n")
+    path = os.pathsep.join([str(slow), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    status, _, said = interrupted_at_work(*programs[program], PYTHONPATH=path)
+    assert (status, said) == (expected, "")
+
+
+def test_after_its_imports_the_command_can_be_interrupted_as_before() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with quiet_interrupts():
+            assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        # Whoever started it may want it to go on.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with quiet_interrupts():
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @kernel

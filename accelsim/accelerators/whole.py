@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,31 @@ from accelsim.accelerators.spatten.fetch import Region
 from accelsim.accelerators.spatten.parameters import HBM2_X16
 from accelsim.plan import Flags, Integers, Plan
 from accelsim.sampling import standing
-from accelsim.workload import Attention
+from accelsim.words import unknown
+from accelsim.workload import Attention, Layer
 
 # The SpAtten paper compares these machines at the memory of SpAtten-1/8 (section 5).
 HBM2_X2 = replace(HBM2_X16, device="HBM2-2000", channels=2)
+
+Arrays = Literal["together", "in_turn"]
+"""Whether the arrays of both products work at once."""
+
+
+def check_arrays(arrays: str) -> None:
+    """Refuse another word than those of `Arrays`."""
+    if arrays not in get_args(Arrays):
+        raise ValueError(unknown("arrays", arrays, get_args(Arrays)))
+
+
+def refuse(layer: Layer, name: str, lanes: int) -> str:
+    """Why an array of so many lanes, a parameter of that name, cannot run the layer; empty if it can."""
+    if not isinstance(layer, Attention):
+        return f"attention only, not {layer.op}"
+    whole = layer.dense()
+    for size in ("dim", "value_dim"):
+        if getattr(whole, size) > lanes:
+            return f"{size} must be <= {lanes} ({name}), not {getattr(whole, size)}"
+    return ""
 
 
 @dataclass(frozen=True, kw_only=True)

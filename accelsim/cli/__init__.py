@@ -18,9 +18,10 @@ from typer.main import get_command
 
 from accelsim import __version__
 from accelsim.cli import counts, dram, hardware, lists, models, sweep, training
-from accelsim.cli.interrupts import INTERRUPTED, prompt_interrupts
+from accelsim.cli.interrupts import prompt_interrupts
 from accelsim.cli.output import ARGUMENTS
 from accelsim.run import SkippedLayersWarning
+from accelsim.start import INTERRUPTED
 
 MISTAKE, PIPE_CLOSED = 2, 141
 

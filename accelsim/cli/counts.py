@@ -148,9 +148,6 @@ def attention(
         refetch=refetch,
         generator=np.random.default_rng(seed),
     )
-    # All layers are the same: what is asked for can be run, or there is nothing to report.
-    if reason := target.accelerator.refuse(workload.layers[0]):
-        raise ValueError(reason)
     _run(workload, target, baseline=True, files=Files(html, timeline, window, json), explain=explain)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import Annotated, TextIO
 import typer
 
 from accelsim.cli.options import Json, Settings, whole
-from accelsim.cli.output import SECONDS_BETWEEN_LINES, check_destination, destination, write_json
+from accelsim.cli.output import Lines, check_destination, destination, write_json
 from accelsim.dram.banks import COMMANDS, Integers
 from accelsim.dram.presets import DEVICES, find, sentence
 from accelsim.dram.simulation import Totals, simulate
@@ -112,15 +111,8 @@ def _progress(title: str) -> Iterator[Callable[[int], None]]:
         with Console(stderr=True).status(title) as status:
             yield lambda requests: status.update(f"{title}: {requests:,} requests")
         return
-    last = time.monotonic()
-
-    def advance(requests: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            print(f"{title}: {requests:,} requests", file=sys.stderr, flush=True)
-
-    yield advance
+    lines = Lines(title)
+    yield lambda requests: lines.say(f"{requests:,} requests")
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from accelsim import __version__
 from accelsim.cli.options import Seed, Settings, count_option
 from accelsim.cli.options import seed as seed_of
 from accelsim.cli.output import check_destination, step, write_json
+from accelsim.cli.own_files import write_own
 from accelsim.cli.proofs import prove_unit
 from accelsim.extras import require
-from accelsim.files import write_atomically
 from accelsim.parameters import as_dict, parse_settings, replace_all
 from accelsim.words import unknown
 from accelsim.workload import Workload
@@ -89,10 +89,12 @@ def verilog(
             accelsim=__version__,
             board=board,
         )
-    (folder / "bench").mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        write_atomically(str(folder / name), text)
-        typer.echo(folder / name)
+    outcome = write_own(folder, texts)
+    for path in outcome.written:
+        typer.echo(path)
+    for what, names in (("removed", outcome.removed), ("kept, as they were changed", outcome.kept)):
+        if names:
+            typer.echo(f"{what}: {', '.join(names)}, of an earlier writing", err=True)
 
 
 def verify(

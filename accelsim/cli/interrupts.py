@@ -19,8 +19,8 @@ from types import FrameType
 
 from accelsim.compiled import in_compiled_code
 from accelsim.files import remove_drafts
+from accelsim.start import INTERRUPTED, interrupts_are_default
 
-INTERRUPTED = 130
 PATIENCE_S = 0.3
 """Between two looks. Python code answers within far less."""
 
@@ -31,8 +31,7 @@ MOST_SIGNALS = 4096
 @contextmanager
 def prompt_interrupts() -> Iterator[None]:
     """While this lasts, an interrupt that finds compiled code at work ends the process with status 130."""
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if not interrupts_are_default():
         yield
         return
     reader, writer = os.pipe()

@@ -232,7 +232,7 @@ def compare(
     """
     check_destination(json)
     check_page(html)
-    targets = [machine(name.strip()) for name in on.split(",")]
+    targets = _different([name.strip() for name in on.split(",")])
     source = Source(
         model=model,
         recipes=prune or [],
@@ -253,6 +253,18 @@ def compare(
             reports.append(run(workload, target.accelerator, preset=target.preset, progress=advance))
     write_page(html, reports, several=True)
     show_all(reports, json)
+
+
+def _different(names: Sequence[str]) -> list[Machine]:
+    """The machines of these names. ValueError for two names of one, which would be the same column twice."""
+    targets: list[Machine] = []
+    for name in names:
+        target = machine(name)
+        for first, known in zip(names, targets, strict=False):
+            if known.accelerator == target.accelerator:
+                raise ValueError(f"--on must name each machine once, not {first!r} and {name!r}")
+        targets.append(target)
+    return targets
 
 
 def _decide(targets: Sequence[Machine]) -> bool:

@@ -173,15 +173,26 @@ def progress(title: str, *, what: str = "layers") -> Iterator[Progress]:
 
 
 def _lines(title: str, what: str) -> Progress:
-    last = time.monotonic()
+    lines = Lines(title)
 
     def advance(layer: str, done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            print(f"{title}: {done} of {total} {what}, now {layer}", file=sys.stderr, flush=True)
+        lines.say(f"{done} of {total} {what}, now {layer}")
 
     return advance
+
+
+class Lines:
+    """Lines on stderr of work that takes long, none before its time."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._last = time.monotonic()
+
+    def say(self, state: str) -> None:
+        """How far the work is, if nothing was said of it for a while."""
+        if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            print(f"{self._title}: {state}", file=sys.stderr, flush=True)
 
 
 def write_json(values: Any, path: str | None) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from accelsim.cli.options import Json, count_option
-from accelsim.cli.output import SECONDS_BETWEEN_LINES, check_destination, write_json
+from accelsim.cli.output import Lines, check_destination, write_json
 from accelsim.extras import require
 from accelsim.report.quantities import figure
 
@@ -96,15 +95,8 @@ def _advancing(title: str) -> Iterator[Callable[[int, int, float], None]]:
                 task, completed=done, total=known, left=_left(seconds)
             )
         return
-    last = time.monotonic()
-
-    def line(done: int, known: int, seconds: float) -> None:
-        nonlocal last
-        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            print(f"{title}: {done} of {known} points{_left(seconds)}", file=sys.stderr, flush=True)
-
-    yield line
+    lines = Lines(title)
+    yield lambda done, known, seconds: lines.say(f"{done} of {known} points{_left(seconds)}")
 
 
 def _left(seconds: float) -> str:

@@ -195,6 +195,11 @@ class Composed:
         """Whether calibration inputs are needed."""
         return bool(self.needs)
 
+    @property
+    def weight_bits(self) -> int:
+        """To how many bits the survivors are rounded; 0: they are not."""
+        return int(self.set(REFINEMENTS["bits"])["bits"]) if "bits" in self.refinements else 0
+
     def set(self, word: Word) -> Settings:
         """A word's settings, and those of calibration: as given, else the defaults."""
         given = dict(self.settings)

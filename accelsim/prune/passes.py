@@ -1,9 +1,11 @@
-"""The passes of a generation by name, and the rules of the cascade in them, in words."""
+"""The passes of a generation by name, the rules of the cascade in them, and what rounds weights, in words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from accelsim.prune.composed import Composed
+from accelsim.prune.fitted import Fitted
 from accelsim.prune.recipes import Recipe, Spatten
 from accelsim.workload import Layer
 
@@ -38,4 +40,18 @@ def cascade_note(recipe: Spatten) -> str:
         "cascade in generation: each token starts with all keys again; the prompt's last token, in its own "
         f"pass, and the newest {recipe.recent} generated are kept (recent={recipe.recent}); importance "
         f"counts {scores} (scores={recipe.scores})"
+    )
+
+
+def rounded_note(recipes: Sequence[Recipe]) -> tuple[str, ...]:
+    """One line where a recipe rounds weights; none where none does.
+
+    A machine's product has one type for both operands, and the recipe leaves the other one as it is.
+    """
+    found = [each.recipe if isinstance(each, Fitted) else each for each in recipes]
+    widths = [each.weight_bits for each in found if isinstance(each, Composed) and each.weight_bits]
+    return tuple(
+        f"weights are rounded to {width} bits and their inputs are not: "
+        "both are moved and multiplied in the type of the product"
+        for width in widths
     )

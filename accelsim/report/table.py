@@ -7,13 +7,13 @@ matter in bold.
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Sequence
 from html import escape
 from itertools import groupby
 from typing import IO, TYPE_CHECKING
 
 from accelsim.report.ablation import AblationStep, columns
+from accelsim.report.names import Steps, block, short, together
 from accelsim.report.quantities import figure, joules, seconds, size, times
 from accelsim.report.report import Report
 from accelsim.report.rows import Accuracy, LayerRow, ratio
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Pair = tuple[LayerRow, LayerRow | None]
 
 PLAIN_COLUMNS = 10_000
-NAME_COLUMNS = 40
 
 
 def print_report(report: Report, *, explain: bool = False, file: IO[str] | None = None) -> None:
@@ -76,7 +75,7 @@ def as_html(report: Report) -> str:
     """The report as an HTML table, for notebooks."""
     compared = ("layer", "dense cycles", "pruned", "speed-up", "DRAM dense", "pruned")
     names = compared if report.baseline else ("layer", "op", "cycles", "compute", "DRAM")
-    rows = [[row.name, *_cells([pair])] for pair in report.pairs() for row in pair[:1]]
+    rows = [[steps.title(), *_step_cells(steps)] for steps in _steps(report)]
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return (
@@ -182,32 +181,41 @@ def _layers(console: Console, report: Report) -> Table:
         table = _table(console, "layer", "op", "cycles", "compute", "DRAM")
     else:
         table = _table(console, "layer", "dense cycles", "pruned", "speed-up", "DRAM dense", "pruned")
-    for block, found in groupby(report.pairs(), key=lambda pair: _block(pair[0].name)):
-        pairs = list(found)
-        heading = block if len(pairs) > 1 else ""
+    for start, found in groupby(_steps(report), key=lambda steps: block(steps.name)):
+        layers = list(found)
+        heading = start if len(layers) > 1 else ""
         if heading:
-            table.add_row(_short(heading), *_cells(pairs), style="bold" if console.is_terminal else "")
-        shown, refused = _shown(pairs)
-        for row, dense in shown:
-            name = row.name[len(heading) :].lstrip(".") or f"({row.op})"
-            table.add_row(f"  {_short(name)}" if heading else _short(name), *_cells([(row, dense)]))
+            cells = _cells([pair for steps in layers for pair in steps.items])
+            table.add_row(short(heading), *cells, style="bold" if console.is_terminal else "")
+        shown, refused = _shown(layers)
+        for steps in shown:
+            name = steps.title(heading) or f"({steps.items[0][0].op})"
+            table.add_row(f"  {name}" if heading else name, *_step_cells(steps))
         if refused:
             table.add_row(f"  {refused} layers not simulated")
     return table
 
 
-def _shown(pairs: Sequence[Pair]) -> tuple[Sequence[Pair], int]:
+def _steps(report: Report) -> list[Steps[Pair]]:
+    """The layers, and equal steps of one as one."""
+    return together((pair[0].name, tuple(_cells([pair])), pair) for pair in report.pairs())
+
+
+def _shown(layers: Sequence[Steps[Pair]]) -> tuple[Sequence[Steps[Pair]], int]:
     """The layers of a block to print one by one, and how many refused ones to print as one."""
-    simulated = [pair for pair in pairs if pair[0].simulated]
-    refused = len(pairs) - len(simulated)
-    return (simulated, refused) if simulated and refused > 1 else (pairs, 0)
+    simulated = [steps for steps in layers if steps.items[0][0].simulated]
+    refused = sum(len(steps.items) for steps in layers) - sum(len(steps.items) for steps in simulated)
+    return (simulated, refused) if simulated and refused > 1 else (layers, 0)
 
 
-def _cells(pairs: Sequence[Pair]) -> list[str]:
+def _step_cells(steps: Steps[Pair]) -> list[str]:
+    """Cycles and bytes of all steps of a layer together, so that columns add up."""
+    return _cells(steps.items, op=steps.items[0][0].op)
+
+
+def _cells(pairs: Sequence[Pair], *, op: str = "") -> list[str]:
     """Cycles and bytes of one layer, or the sums of several."""
     rows, denses = [row for row, _ in pairs], [dense for _, dense in pairs if dense]
-    ops = {row.op for row in rows}
-    op = ops.pop() if len(rows) == 1 else ""
     if not any(row.simulated for row in rows):
         return [*(["-"] if denses else [op]), "not run", "-", "-", *(["-"] if denses else [])]
     cycles, moved = f"{_total(rows, 'cycles'):,}", size(_total(rows, "dram_bytes"))
@@ -280,12 +288,12 @@ def _notes(report: Report, *, explain: bool) -> list[str]:
     said: dict[str, list[str]] = {}
     for row in report.layers:
         for note in (f"not simulated: {row.reason}",) if row.reason else row.notes:
-            said.setdefault(note, []).append(_short(row.name))
+            said.setdefault(note, []).append(short(row.name))
     for note, names in said.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         lines.append(f"{names[0]}{more}: {note}")
     if not explain and len(report.layers) == 1 and report.layers[0].facts:
-        lines.append(_facts(report.layers[0]))
+        lines.append(f"{short(report.layers[0].name)}: {_facts(report.layers[0])}")
     return lines
 
 
@@ -296,7 +304,7 @@ def _facts(row: LayerRow) -> str:
         else f"{name.replace('_', ' ')} {value}"
         for name, value in row.facts.items()
     )
-    return f"{_short(row.name)}: {', '.join(values) or row.reason or 'nothing to add'}"
+    return ", ".join(values) or row.reason or "nothing to add"
 
 
 def _write_accuracy(console: Console, accuracy: Accuracy) -> None:
@@ -317,10 +325,10 @@ def _write_accuracy(console: Console, accuracy: Accuracy) -> None:
 
 def _write_explanation(console: Console, report: Report) -> None:
     console.print("layers:")
-    for row in report.layers:
-        if row.verdict:
-            console.print(f"  {_short(row.name)}: {row.verdict}")
-        console.print(f"  {_facts(row)}")
+    for steps in together((row.name, (row.verdict, _facts(row)), row) for row in report.layers):
+        row = steps.items[0]
+        for line in filter(None, (row.verdict, _facts(row))):
+            console.print(f"  {steps.title()}: {line}")
     first = next((row.stages for row in report.layers if row.stages), ())
     table = _table(console, "stage", "busy", "idle", *(first[0].stalled if first else ()))
     stalls = report.stalls
@@ -342,20 +350,20 @@ def _write_explanation(console: Console, report: Report) -> None:
 def _comparison_layers(console: Console, reports: Sequence[Report]) -> Table:
     columns = (name for report in reports for name in (_machine(report), "speed-up"))
     table = _table(console, "layer", *columns)
-    for rows in zip(*(report.pairs() for report in reports), strict=True):
-        cells = []
-        for row, dense in rows:
-            cells += [seconds(row.seconds), times(ratio(dense.seconds, row.seconds)) if dense else "-"]
-        table.add_row(_short(rows[0][0].name), *cells)
+    lines = (
+        (rows[0][0].name, tuple(_times([rows])), rows)
+        for rows in zip(*(report.pairs() for report in reports), strict=True)
+    )
+    for steps in together(lines):
+        table.add_row(steps.title(), *_times(steps.items))
     return table
 
 
-def _short(name: str) -> str:
-    """The end of a long name, which is what tells layers apart."""
-    return name if len(name) <= NAME_COLUMNS else "..." + name[3 - NAME_COLUMNS :]
-
-
-def _block(name: str) -> str:
-    """What comes up to the first number in a dotted name: layers of one block of a model share it."""
-    found = re.match(r"(.*?\.)?\d+(?=\.|$)", name)
-    return found.group() if found else ""
+def _times(steps: Sequence[Sequence[Pair]]) -> list[str]:
+    """Seconds and speed-up on each machine of a layer, or of its steps together."""
+    cells = []
+    for pairs in zip(*steps, strict=True):
+        rows, denses = [row for row, _ in pairs], [dense for _, dense in pairs if dense]
+        taken = _total(rows, "seconds") if any(row.simulated for row in rows) else None
+        cells += [seconds(taken), times(ratio(_total(denses, "seconds"), taken))]
+    return cells

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from accelsim.golden.formats import nm_pattern
 from accelsim.sampling import said
+from accelsim.stages import REPEATED
 from accelsim.workload import Attention, Layer, Matmul
 
 GROUP_SIZES = (4, 8, 16, 32)
@@ -70,8 +71,9 @@ def dense_layers_note(layers: Sequence[Layer]) -> tuple[str, ...]:
     if not sparse or not dense:
         return ()
     pattern = _pattern(sparse)
-    listed = ", ".join(f"{layer.name} ({_reason(layer, pattern)})" for layer in dense)
-    return (f"left dense: {listed}",)
+    # A layer that runs again has the same weight.
+    listed = dict.fromkeys(f"{REPEATED.sub('', layer.name)} ({_reason(layer, pattern)})" for layer in dense)
+    return (f"left dense: {', '.join(listed)}",)
 
 
 def _pattern(sparse: Sequence[Matmul]) -> tuple[int, int] | None:

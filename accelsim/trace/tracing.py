@@ -16,7 +16,7 @@ from accelsim.models.inputs import ran
 from accelsim.models.stand_ins import dense_stand_ins
 from accelsim.prune.applying import pruned
 from accelsim.prune.depth import Shallow
-from accelsim.prune.passes import generation_notes, prefixed
+from accelsim.prune.passes import generation_notes, prefixed, rounded_note
 from accelsim.prune.recipes import Recipe, Spatten, parse_all
 from accelsim.trace.generation import generated_layers
 from accelsim.trace.notes import dense_layers_note, factors_note, gone_note, scores_notes, shrunk_note
@@ -38,6 +38,7 @@ def trace_module(
     if not isinstance(module, nn.Module):
         raise ValueError(f"module must be a torch.nn.Module, not {module!r}")
     recipes = parse_all(prune)
+    notes = (*notes, *rounded_note(recipes))
     if generate is not None:
         if generate < 1:
             raise ValueError(f"tokens to generate must be >= 1, not {generate}")

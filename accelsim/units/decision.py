@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from accelsim.units.checks import check_lanes, require_power_of_two, require_range
+from accelsim.units.checks import check_lanes, check_store, require_range
 from accelsim.units.promises import Promises, behind, store_depth
-from accelsim.units.softmax import LARGEST_LINES, READ_CYCLES, ROWS
+from accelsim.units.softmax import READ_CYCLES, ROWS
 from accelsim.units.step import Row, pack, unpack
 
 DECISION_CYCLES = 2
@@ -40,10 +40,7 @@ class Decision:
 
     def __post_init__(self) -> None:
         check_lanes(self.lanes)
-        require_power_of_two("row_lines", self.row_lines, 1, LARGEST_LINES)
-        require_power_of_two("store_rows", self.store_rows, 1, 8)
-        if self.store_lines < 2:
-            raise ValueError("row_lines x store_rows must be 2 or more, not 1")
+        check_store(self.row_lines, self.store_rows)
         require_range("probability_bits", self.probability_bits, 1, 32)
         require_range("tag_bits", self.tag_bits, 1, MOST_TAG_BITS)
 

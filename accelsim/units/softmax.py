@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from accelsim.golden.softmax import SoftmaxFormat, softmax
-from accelsim.units.checks import check_lanes, require_power_of_two, require_range
+from accelsim.units.checks import check_lanes, check_store, require_range
 from accelsim.units.exponent import NARROW, Exponent
 from accelsim.units.promises import Promises, behind, store_depth
 from accelsim.units.step import Row, pack, unpack
@@ -25,8 +25,6 @@ ROWS = 64
 
 READ_CYCLES = 2
 """From a line's number to the line: the memory and its output register."""
-
-LARGEST_LINES = 1 << 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +43,7 @@ class Softmax:
 
     def __post_init__(self) -> None:
         check_lanes(self.lanes)
-        require_power_of_two("row_lines", self.row_lines, 1, LARGEST_LINES)
-        require_power_of_two("store_rows", self.store_rows, 1, 8)
-        if self.store_lines < 2:
-            raise ValueError("row_lines x store_rows must be 2 or more, not 1")
+        check_store(self.row_lines, self.store_rows)
         require_range("score_bits", self.score_bits, 2, 32)
         if self.form.reciprocal_bits is not None:
             raise ValueError(

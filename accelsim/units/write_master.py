@@ -1,6 +1,7 @@
 """AXI4 write master: transfers of any length as bursts, several under way, an answer to each transfer.
 
-Bursts have one number (AXI's ID), so their answers come in order. Data goes out behind its address.
+Bursts have one number (AXI's ID), so their answers come in order. Data goes out from the clock on behind the
+first that offers its address, whether that is taken or not: the bus may wait for data (AXI4, A3.3.1).
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Model:
         self._left: Transfer | None = None
         self._unsent: list[int] = []
         self._finals: list[bool] = []
+        self._offered = False
         self._sent = 0
         self._failed = False
         self._done: int | None = None
@@ -88,12 +90,13 @@ class Model:
         port, level = parameters.port, len(self._finals)
         offers = bool(unsent and inputs["beats_valid"])
         last = bool(unsent) and self._sent + 1 == unsent[0]
+        asks = left is not None and (self._offered or level < parameters.outstanding)
         row = {
             "requests_ready": int(left is None),
             "beats_ready": int(bool(unsent) and bool(inputs["m_axi_w_ready"])),
             "done_valid": int(self._done is not None),
             "done_payload": self._done or 0,
-            "m_axi_aw_valid": int(left is not None and level < parameters.outstanding),
+            "m_axi_aw_valid": int(asks),
             "m_axi_aw_payload": 0,
             "m_axi_w_valid": int(offers),
             "m_axi_w_payload": port.pack_write(inputs["beats_payload"], last) if offers else 0,
@@ -110,13 +113,15 @@ class Model:
             self._failed |= port.failed(inputs["m_axi_b_payload"])
             if self._finals.pop(0):
                 self._done, self._failed = int(self._failed), False
-        if left is not None and row["m_axi_aw_valid"]:
+        if left is not None and asks:
             burst = burst_beats(port, left.address, left.beats, parameters.burst_beats)
             row["m_axi_aw_payload"] = port.pack_address(left.address, 0, burst)
-            if inputs["m_axi_aw_ready"]:
+            if not self._offered:
                 unsent.append(burst)
+                self._finals.append(burst == left.beats)
+            self._offered = not inputs["m_axi_aw_ready"]
+            if not self._offered:
                 self._left = rest_of(port, left, burst)
-                self._finals.append(self._left is None)
                 row["requests_ready"] = int(self._left is None)
         if row["requests_ready"] and inputs["requests_valid"]:
             self._left = unpack_transfer(port, inputs["requests_payload"])

@@ -95,21 +95,18 @@ class Decision(Component):
         """Rows leave in order: lines to the output, or the tag once and the lines nowhere."""
         m.submodules.store = store = self.store
         dropped, tag = stored.known[0], stored.known[1:]
-        opened = Signal()
         keeps = Signal()
         asks = Signal()
         free = ~self.refetch.valid | self.refetch.ready
         m.d.comb += [
-            stored.passes.eq(stored.passable & Mux(dropped, opened | free, store.room)),
+            stored.passes.eq(stored.passable & Mux(dropped, stored.opened | free, store.room)),
             keeps.eq(stored.passes & ~dropped),
-            asks.eq(stored.passes & dropped & ~opened),
+            asks.eq(stored.passes & dropped & ~stored.opened),
             store.issued.eq(keeps),
             store.arrives.eq(delayed(m, keeps, READ_CYCLES, name="arrives", resets=True)),
             store.beat.eq(Cat(stored.passed, delayed(m, tag, READ_CYCLES, name="tag"))),
         ]
         wiring.connect(m, store.given, wiring.flipped(self.kept))
-        with m.If(stored.passes):
-            m.d.sync += opened.eq(~stored.closes)
         with m.If(asks):
             m.d.sync += [self.refetch.valid.eq(1), self.refetch.payload.eq(tag)]
         with m.Elif(self.refetch.ready):

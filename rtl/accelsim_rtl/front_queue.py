@@ -13,7 +13,8 @@ class FrontQueue(Component):
     """puts, word: a word comes in, if there is `room`. takes: the oldest leaves, if there are `some`.
 
     oldest: the word that leaves next; one that comes into an empty queue is there in the next clock. level:
-    words inside. depth: a power of two. Throughput: a word in and a word out a clock.
+    words inside. next_room, next_some: those of the next clock. depth: a power of two. Throughput: a word in
+    and a word out a clock.
     """
 
     def __init__(self, *, bits, depth):
@@ -24,8 +25,10 @@ class FrontQueue(Component):
                 "puts": In(1),
                 "word": In(bits),
                 "room": Out(1),
+                "next_room": Out(1),
                 "takes": In(1),
                 "some": Out(1),
+                "next_some": Out(1),
                 "oldest": Out(bits),
                 "level": Out(range(depth + 1)),
             }
@@ -42,7 +45,9 @@ class FrontQueue(Component):
             count.rises.eq(self.puts),
             count.falls.eq(self.takes),
             self.room.eq(count.room),
+            self.next_room.eq(count.next_room),
             self.some.eq(count.some),
+            self.next_some.eq(count.next_some),
             self.level.eq(count.level),
             write.en.eq(self.puts),
             write.addr.eq(produce),

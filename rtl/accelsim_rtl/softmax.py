@@ -64,9 +64,12 @@ class Softmax(Component):
         self._largest(m, enters, scored)
 
         # The first pass: exponents of the distances, and their sum.
+        # A register, for what leaves the first store counts in both.
+        passes = Signal()
+        m.d.sync += passes.eq(scored.next_passable & powered.next_room)
         m.d.comb += [
-            scored.passes.eq(scored.passable & powered.room),
-            powered.promises.eq(scored.passes),
+            scored.passes.eq(passes),
+            powered.promises.eq(passes),
             powered.ends.eq(scored.closes),
         ]
         powers, valid = self._powers(m, scored)
@@ -160,11 +163,14 @@ class Softmax(Component):
         valid = delayed(m, powered.passed[lanes * power_bits :], latency - READ_CYCLES, name="counts")
         # A clock for the way from the blocks of the store to the lanes.
         numerators = delayed(m, powered.passed[: lanes * power_bits], 1, name="numerators")
+        # As before: a register, for what leaves one store has a place in the next.
+        passes = Signal()
+        m.d.sync += passes.eq(powered.next_passable & store.next_room)
         m.d.comb += [
-            powered.passes.eq(powered.passable & store.room),
+            powered.passes.eq(passes),
             divider.numerators.eq(numerators),
             divider.denominator.eq(delayed(m, powered.known, READ_CYCLES + 1, name="total")),
-            store.issued.eq(powered.passes),
+            store.issued.eq(passes),
             store.arrives.eq(delayed(m, powered.passes, latency, name="divided", resets=True)),
             store.beat.probabilities.eq(divider.quotients),
             store.beat.valid.eq(valid),

@@ -102,10 +102,29 @@ def test_a_saved_workload_runs(capsys: pytest.CaptureFixture[str], saved: Path) 
     assert values["assumptions"][0] == "inputs: 1x16"
 
 
-def test_nothing_simulated_is_a_success(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["gemm", "8", "8", "8", "--on", "spatten:tiny", "--json", "-"]) == 0
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("gemm 8 8 8 --on spatten:tiny", "attention only (FC layers need the e2e machine)"),
+        ("gemm 8 8 8 --on a3", "attention only, not matmul"),
+        ("attention --on a3 --keys 8 --values 8", "generation (1 query on a K of its own) is not supported"),
+        (
+            "attention --on spatten:tiny --keys 8 --values 8 --dim 33",
+            "dim must be 1..32 (multipliers), not 33",
+        ),
+        ("attention --on mnnfast --keys 8 --values 8 --dim 65", "dim must be <= 64 (multipliers), not 65"),
+    ],
+)
+def test_nothing_simulated_is_a_success(
+    capsys: pytest.CaptureFixture[str], command: str, reason: str
+) -> None:
+    assert main([*command.split(), "--json", "-"]) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out)["speedup"] is None
+    values = json.loads(out)
+    assert values["speedup"] is None
+    assert [layer["simulated"] for layer in values["layers"]] == [False]
+    assert values["layers"][0]["macs_share"] == 1
+    assert reason in values["layers"][0]["reason"]
     assert err.count("\n") == 1
     assert "100.0%" in err
 

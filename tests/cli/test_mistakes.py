@@ -75,11 +75,6 @@ from command_line import mistake
         ("gemm 1 2 3 --on sat --seed -1", "'--seed': must be >= 0, not -1"),
         ("gemm 1 2 3 --on sat --json /no/such/folder/file.json", "not '/no/such/folder/file.json'"),
         ("attention --on spatten --keys 8 --values 9", "values must be <= keys (8), not 9"),
-        ("attention --on spatten --keys 8 --values 8 --dim 513", "dim must be 1..512 (multipliers), not 513"),
-        (
-            "attention --on spatten:tiny --keys 8 --values 8 --dim 33",
-            "dim must be 1..32 (multipliers), not 33",
-        ),
         ("attention --on spatten --keys 0 --values 0", "keys must be >= 1, not 0"),
         ("attention --on spatten --keys 8 --values 4 --bits 7+4", "MSB in {4, 6, 8, 10, 12}"),
         ("attention --on spatten --keys 8 --values 4 --bits 6+3", "LSB in {0, 4}"),
@@ -92,6 +87,9 @@ from command_line import mistake
         ("run missing.npz --on sat", "missing.npz"),
         ("run minilm --on systolik", "did you mean 'systolic'?"),
         ("compare minilm --on sat,spaten", "did you mean 'spatten'?"),
+        ("compare minilm --on sat,stc,sat", "--on must name each machine once, not 'sat' and 'sat'"),
+        ("compare minilm --on stc:a100,sat,stc", "each machine once, not 'stc:a100' and 'stc'"),
+        ("compare minilm --on systolic:32,systolic:032", "not 'systolic:32' and 'systolic:032'"),
         ("trace minilm -o /no/such/folder/x.npz", "-o must be a file in a folder that exists"),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_mapping_that_leaves_bits_out_is_refused(name: str) -> None:
 @pytest.fixture(autouse=True)
 def on_a_fast_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """No trace here takes long enough for a line of progress, not even where it is compiled first."""
-    monkeypatch.setattr("accelsim.cli.dram.SECONDS_BETWEEN_LINES", 3600.0)
+    monkeypatch.setattr("accelsim.cli.output.SECONDS_BETWEEN_LINES", 3600.0)
 
 
 @pytest.fixture

@@ -125,6 +125,51 @@ async def writes(dut):
 
 
 @cocotb.test(timeout_time=LONGEST_NS, timeout_unit="ns")
+async def address_behind_data(dut):
+    """A memory that takes an address only when it sees its data, as A3.3.1 allows; burst after burst."""
+    generator, width = random.Random(int(os.environ["BENCH_SEED"])), len(dut.m_axi_wdata) // 8
+    held: dict[int, int] = {}
+
+    async def memory():
+        while True:
+            while not (dut.m_axi_awvalid.value == 1 and dut.m_axi_wvalid.value == 1):
+                await RisingEdge(dut.clk)
+            first, beats = int(dut.m_axi_awaddr.value), int(dut.m_axi_awlen.value) + 1
+            # Some addresses are taken before their first beat, some behind their last one.
+            early = generator.random() < 0.5
+            await pulse(dut.m_axi_awready, dut.m_axi_awvalid) if early else None
+            for beat in range(beats):
+                held[first + beat * width] = await pulse(dut.m_axi_wready, dut.m_axi_wvalid, dut.m_axi_wdata)
+                assert int(dut.m_axi_wlast.value) == (beat == beats - 1)
+            await (RisingEdge(dut.clk) if early else pulse(dut.m_axi_awready, dut.m_axi_awvalid))
+            await pulse(dut.m_axi_bvalid, dut.m_axi_bready)
+
+    async def pulse(own, other, payload=None):
+        """Say `own` until a clock in which `other` is said too; the payload of that clock."""
+        own.value = 1
+        await RisingEdge(dut.clk)
+        while other.value != 1:
+            await RisingEdge(dut.clk)
+        found = 0 if payload is None else int(payload.value)
+        own.value = 0
+        return found
+
+    bus = [f"m_axi_{name}" for name in ("awready", "wready", "bvalid", "bid", "bresp")]
+    await begin(dut, "requests_valid", "beats_valid", "done_ready", *bus)
+    cocotb.start_soon(memory())
+    work, bits = list(transfers(generator, width, 8)), len(dut.m_axi_awaddr)
+    beats = [generator.getrandbits(8 * width) for _, count in work for _ in range(count)]
+    cocotb.start_soon(give(dut, "requests", [address | count << bits for address, count in work], generator))
+    cocotb.start_soon(give(dut, "beats", beats, generator))
+    assert await take(dut, "done", len(work), generator) == [0] * len(work)
+    wanted, left = {}, iter(beats)
+    for address, count in work:
+        wanted |= {address + beat * width: next(left) for beat in range(count)}
+    assert held == wanted
+    told({"beats": len(beats)})
+
+
+@cocotb.test(timeout_time=LONGEST_NS, timeout_unit="ns")
 async def registers(dut):
     """Offsets and masks are those that the C header says, as a compiled program printed them."""
     said = json.loads(Path(os.environ["BENCH_SCENARIOS"]).read_text())

@@ -67,6 +67,19 @@ MUTATIONS = [
     (
         "axi.write_master",
         [],
+        "protocol: an address is offered once the bus takes it, and data waits for that",
+        [
+            Bug(
+                "accelsim_rtl.axi.write_master",
+                "begins.eq(cutter.bursts.valid & ~offered & room)",
+                "begins.eq(cutter.bursts.valid & ~offered & room & self.m_axi_aw.ready)",
+            )
+        ],
+        {"rows"},
+    ),
+    (
+        "axi.write_master",
+        [],
         "back-pressure: an answer is dropped while the sink waits",
         [
             Bug(

@@ -118,15 +118,15 @@ FLAWS = [
     (
         claims.PROMISED,
         "a line is on its way whether there is room or not",
-        Bug("accelsim_rtl.promised_store", "taken | ~(full | (filled & self.issued))", "1"),
+        Bug("accelsim_rtl.promised_store", "self.room.eq(promises.room)", "self.room.eq(1)"),
     ),
     (
         claims.PROMISED,
         "a line in the store is passed over while the sink waits",
         Bug(
             "accelsim_rtl.promised_store",
-            "consume.eq(consume + taken)",
-            "consume.eq(consume + self.given.valid)",
+            "with m.If(taken):",
+            "with m.If(self.given.valid):",
         ),
     ),
     (
@@ -238,6 +238,11 @@ FLAWS = [
         claims.WRITTEN,
         "lengths are overwritten",
         Bug("accelsim_rtl.axi.write_master", "room.eq(self.level != parameters.outstanding)", "room.eq(1)"),
+    ),
+    (
+        claims.WRITTEN,
+        "a burst is under way once more in every clock in which its address waits",
+        Bug("accelsim_rtl.axi.write_master", "bursts.valid & ~offered & room", "bursts.valid & room"),
     ),
     (
         claims.WRITTEN,

@@ -69,7 +69,7 @@ MUTATIONS = [
         "kit.fp32_adder",
         [],
         "dropped beat: more sums on their way than there is room for",
-        [Bug("accelsim_rtl.promised_store", "taken | ~(full | (filled & self.issued))", "1")],
+        [Bug("accelsim_rtl.promised_store", "self.room.eq(promises.room)", "self.room.eq(1)")],
         {"rows", "beats", "rule"},
     ),
     (
@@ -216,7 +216,7 @@ MUTATIONS = [
         "sat.array",
         [],
         "dropped beat: sums set out without room for them",
-        [Bug("accelsim_rtl.promised_store", "taken | ~(full | (filled & self.issued))", "1")],
+        [Bug("accelsim_rtl.promised_store", "self.room.eq(promises.room)", "self.room.eq(1)")],
         {"rows", "beats", "rule"},
     ),
     (

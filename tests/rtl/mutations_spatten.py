@@ -125,7 +125,7 @@ MUTATIONS = [
         "spatten.exponent",
         [],
         "dropped beat: more lines on their way than there is room for",
-        [Bug("accelsim_rtl.promised_store", "taken | ~(full | (filled & self.issued))", "1")],
+        [Bug("accelsim_rtl.promised_store", "self.room.eq(promises.room)", "self.room.eq(1)")],
         {"rows", "beats", "rule"},
     ),
     (
@@ -179,7 +179,7 @@ MUTATIONS = [
         "spatten.softmax",
         [],
         "dropped beat: exponents come without room for them",
-        [Bug("accelsim_rtl.softmax", "scored.passable & powered.room", "scored.passable")],
+        [Bug("accelsim_rtl.softmax", "scored.next_passable & powered.next_room", "scored.next_passable")],
         {"rows", "beats"},
     ),
     (
@@ -315,7 +315,7 @@ MUTATIONS = [
         "spatten.dot_product",
         [],
         "dropped beat: more lines on their way than there is room for",
-        [Bug("accelsim_rtl.promised_store", "taken | ~(full | (filled & self.issued))", "1")],
+        [Bug("accelsim_rtl.promised_store", "self.room.eq(promises.room)", "self.room.eq(1)")],
         {"rows", "beats", "rule"},
     ),
     (

@@ -60,6 +60,11 @@ def test_the_masters_agree_with_foreign_memories(name, bench, simulator, tmp_pat
     assert passes(name, bench, simulator, tmp_path, monkeypatch)["beats"] > 300
 
 
+def test_the_write_master_offers_data_to_a_memory_that_waits_for_it(tmp_path, monkeypatch):
+    told = passes("axi.write_master", "address_behind_data", "icarus", tmp_path, monkeypatch)
+    assert told["beats"] > 50
+
+
 @pytest.fixture(scope="module")
 def said(tmp_path_factory) -> dict[str, int]:
     """The macros of the C header, as a program says that was compiled with them."""

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.rtl
 CELLS = """
 module IBUFDS(input I, input IB, output O); assign O = I; endmodule
 module BUFG(input I, output O); assign O = I; endmodule
+module BUFGCE_DIV #(parameter BUFGCE_DIVIDE = 1) (input I, CE, CLR, output O); assign O = I; endmodule
 """
 """What a simulator must know of the family's own cells."""
 
@@ -85,6 +86,61 @@ def test_a_project_names_its_files_and_pins_and_its_top_can_be_built(board: str,
         sources = ["cells.v", "kit_fifo.v", "kit_fifo_board.v"]
         command = ["iverilog", "-g2005", "-s", "kit_fifo_board", "-o", "design", *sources]
         subprocess.run(command, cwd=tmp_path, check=True)
+
+
+SCRIPT = """
+foreach command {read_verilog read_xdc synth_design report_utilization opt_design place_design phys_opt_design
+                 route_design report_timing_summary write_checkpoint write_bitstream create_project add_files
+                 set_property update_compile_order} {
+  proc $command args "lappend ::said \\[linsert \\$args 0 $command]"
+}
+proc current_fileset {} {return sources_1}
+proc get_timing_paths which {return $which}
+proc get_property {name path} {global slack; return $slack($path)}
+array set slack {-setup 0.1 -hold HOLD}
+set failed [catch {source FILE} message]
+foreach line $said {puts $line}
+puts "$failed $message"
+"""
+"""Vivado's commands that only tell how they were called, and the slack of its paths."""
+
+
+@pytest.mark.skipif(shutil.which("tclsh") is None, reason="tclsh reads the scripts")
+@pytest.mark.parametrize(
+    ("script", "hold"), [("build.tcl", "0.0"), ("build.tcl", "-0.1"), ("project.tcl", "0.0")]
+)
+def test_a_vivado_script_runs_from_anywhere_and_writes_no_bitstream_without_timing(
+    script: str, hold: str, tmp_path: Path
+):
+    unit = find("kit.fifo")
+    parameters = unit.presets["tiny"]
+    texts = contents(
+        unit, parameters, values=as_dict(parameters), preset="tiny", seed=0, accelsim="0", board="vcu1525"
+    )
+    place = tmp_path / "a folder"
+    place.mkdir()
+    (place / script).write_text(texts[script])
+    stubs = SCRIPT.replace("FILE", f"{{{place / script}}}").replace("HOLD", hold)
+    done = subprocess.run(["tclsh"], input=stubs, cwd=tmp_path, capture_output=True, text=True, check=True)
+    *said, last = done.stdout.splitlines()
+    assert "kit_fifo.v kit_fifo_board.v" in said[0] + said[1]
+    met = float(hold) >= 0
+    assert last.startswith("0" if met else "1 timing is not met")
+    assert any(line.startswith("write_bitstream") for line in said) == (met and script == "build.tcl")
+
+
+@pytest.mark.parametrize("board", [None, "ulx3s", "vcu1525"])
+def test_the_readme_names_every_file_and_no_other(board: str | None):
+    for name in ("kit.fifo", "axi.registers"):
+        unit = find(name)
+        parameters = unit.presets["tiny"]
+        texts = contents(
+            unit, parameters, values=as_dict(parameters), preset="tiny", seed=0, accelsim="0", board=board
+        )
+        named = set(re.findall(r"^\| `([^`]+)` \|", texts["README.md"], re.M))
+        there = {f"{path.partition('/')[0]}/" if "/" in path else path for path in texts}
+        assert named == there - {"README.md"} | {"files.sha256"}
+        assert ("## On the board" in texts["README.md"]) == (board is not None)
 
 
 def test_boards_without_a_light_get_constraints_alone():

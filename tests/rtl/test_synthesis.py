@@ -84,3 +84,7 @@ def test_cells_are_kept_only_if_they_are_of_the_same_verilog(
     old = {name: value for name, value in first.items() if name != "verilog"}
     hardware.measure(*hardware.chosen("kit.fifo:tiny"), seeds=0, cells=old)
     assert len(counted) == 6
+    alone = hardware.measure(*hardware.chosen("kit.fifo:tiny"), seeds=0, cells={}, targets=["xilinx"])
+    assert counted[6:] == ["xilinx"]
+    assert "ecp5" not in alone
+    assert list(alone["verilog"]) == ["xilinx"]

@@ -9,6 +9,7 @@ from accelsim.accelerators.a3.events import parts
 from accelsim.accelerators.a3.parameters import Parameters
 from accelsim.accelerators.a3.rows import plan_rows
 from accelsim.accelerators.base import LayerPlan, check_pieces
+from accelsim.accelerators.whole import refuse
 from accelsim.energy import Part
 from accelsim.workload import Attention, Layer
 
@@ -21,14 +22,12 @@ class A3(Parameters):
 
     def refuse(self, layer: Layer) -> str:
         """Why this machine cannot run the layer; empty if it can."""
-        if not isinstance(layer, Attention):
-            return f"attention only, not {layer.op}"
+        reason = refuse(layer, "lanes", self.lanes)
+        if reason or not isinstance(layer, Attention):
+            return reason
         whole = layer.dense()
         if whole.queries == 1 and whole.keys > 1:
             return "generation (1 query on a K of its own) is not supported by A3: its paper reads K for many"
-        for name in ("dim", "value_dim"):
-            if getattr(whole, name) > self.lanes:
-                return f"{name} must be <= {self.lanes} (lanes), not {getattr(whole, name)}"
         if whole.keys > self.capacity:
             return f"keys must be <= {self.capacity} (capacity), not {whole.keys}"
         return ""

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import ceil
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar
 
-from accelsim.accelerators.whole import HBM2_X2
+from accelsim.accelerators.base import require
+from accelsim.accelerators.whole import HBM2_X2, Arrays, check_arrays
 from accelsim.dram import Cache, Dram
 from accelsim.energy import Energy
-from accelsim.words import unknown
-
-Arrays = Literal["together", "in_turn"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,21 +59,20 @@ class Parameters:
 
     def __post_init__(self) -> None:
         for name in ("lanes", "capacity", "pairs", "sorters", "query_rows", "score_rows"):
-            _require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
+            require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
         for name in ("overhead", "launch_seconds"):
-            _require(getattr(self, name) >= 0, name, ">= 0", getattr(self, name))
+            require(getattr(self, name) >= 0, name, ">= 0", getattr(self, name))
         for name in ("iterations", "threshold", "candidate_share", "kept_share"):
-            _require(0 <= getattr(self, name) <= 1, name, "0..1", getattr(self, name))
-        _require(self.clock_hz > 0, "clock_hz", "> 0", self.clock_hz)
-        _require(2 <= self.element_bits <= 16, "element_bits", "2..16", self.element_bits)
-        _require(
+            require(0 <= getattr(self, name) <= 1, name, "0..1", getattr(self, name))
+        require(self.clock_hz > 0, "clock_hz", "> 0", self.clock_hz)
+        require(2 <= self.element_bits <= 16, "element_bits", "2..16", self.element_bits)
+        require(
             0 <= self.fraction_bits <= min(8, self.element_bits - 1),
             "fraction_bits",
             f"0..{min(8, self.element_bits - 1)}",
             self.fraction_bits,
         )
-        if self.arrays not in get_args(Arrays):
-            raise ValueError(unknown("arrays", self.arrays, get_args(Arrays)))
+        check_arrays(self.arrays)
 
     @property
     def searches(self) -> bool:
@@ -94,8 +91,3 @@ class Parameters:
     def sort_cycles(self, keys: int, dim: int) -> int:
         """Merge sort of `dim` columns: ceil(log2 n) passes of n elements, `sorters` columns at once."""
         return ceil(dim / self.sorters) * keys * (keys - 1).bit_length()
-
-
-def _require(holds: bool, name: str, expected: str, value: object) -> None:
-    if not holds:
-        raise ValueError(f"{name} must be {expected}, not {value}")

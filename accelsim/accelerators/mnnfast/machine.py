@@ -9,6 +9,7 @@ from accelsim.accelerators.base import LayerPlan, check_pieces
 from accelsim.accelerators.mnnfast.events import parts
 from accelsim.accelerators.mnnfast.parameters import Parameters
 from accelsim.accelerators.mnnfast.rows import plan_rows
+from accelsim.accelerators.whole import refuse
 from accelsim.energy import Part
 from accelsim.workload import Attention, Layer
 
@@ -21,13 +22,7 @@ class MnnFast(Parameters):
 
     def refuse(self, layer: Layer) -> str:
         """Why this machine cannot run the layer; empty if it can."""
-        if not isinstance(layer, Attention):
-            return f"attention only, not {layer.op}"
-        whole = layer.dense()
-        for name in ("dim", "value_dim"):
-            if getattr(whole, name) > self.multipliers:
-                return f"{name} must be <= {self.multipliers} (multipliers), not {getattr(whole, name)}"
-        return ""
+        return refuse(layer, "multipliers", self.multipliers)
 
     def parts(self) -> tuple[Part, ...]:
         """What the machine is made of, as far as its energy and area are counted."""

@@ -7,14 +7,12 @@ chosen here, and a report tells it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar
 
-from accelsim.accelerators.whole import HBM2_X2
+from accelsim.accelerators.base import require
+from accelsim.accelerators.whole import HBM2_X2, Arrays, check_arrays
 from accelsim.dram import Cache, Dram
 from accelsim.energy import Energy
-from accelsim.words import unknown
-
-Arrays = Literal["together", "in_turn"]
 
 ROWS = 3
 """Of a chunk's scores, and of its weights: one is written, one is read, one is on its way."""
@@ -62,15 +60,11 @@ class Parameters:
             (0, latencies),
         ):
             for name in names:
-                if not getattr(self, name) >= least:
-                    raise ValueError(f"{name} must be >= {least}, not {getattr(self, name)}")
+                require(getattr(self, name) >= least, name, f">= {least}", getattr(self, name))
         for name in ("threshold", "kept_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be 0..1, not {getattr(self, name)}")
-        if not self.clock_hz > 0:
-            raise ValueError(f"clock_hz must be > 0, not {self.clock_hz}")
-        if self.arrays not in get_args(Arrays):
-            raise ValueError(unknown("arrays", self.arrays, get_args(Arrays)))
+            require(0 <= getattr(self, name) <= 1, name, "0..1", getattr(self, name))
+        require(self.clock_hz > 0, "clock_hz", "> 0", self.clock_hz)
+        check_arrays(self.arrays)
 
     @property
     def peak_ops_per_second(self) -> float:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from accelsim.report.figures import Point, Roofline, ticks
+from accelsim.report.page.frame import Frame
 
-WIDTH, HEIGHT = 460, 320
-LEFT, RIGHT, TOP, BOTTOM = 54, 14, 14, 40
+FRAME = Frame(width=460, height=320, left=54, right=446, top=14, bottom=280)
 SMALLEST, LARGEST = 3.0, 9.0  # radius of a point
 NUMBERED = 5
 ROOM = 1.25
@@ -43,12 +43,7 @@ class Drawing:
     """
 
     roofline: Roofline
-    width: int
-    height: int
-    left: int
-    right: int
-    top: int
-    bottom: int
+    frame: Frame
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
     roof: tuple[tuple[float, float], ...]
@@ -67,10 +62,10 @@ def draw(roofline: Roofline, seconds: float) -> Drawing:
     least, most = _around(min(up), max(up))
 
     def x(value: float) -> float:
-        return round(LEFT + (WIDTH - LEFT - RIGHT) * _place(value, low, high), 1)
+        return FRAME.x(_place(value, low, high))
 
     def y(value: float) -> float:
-        return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * _place(value, least, most), 1)
+        return FRAME.y(_place(value, least, most))
 
     dense, pruned = (_merged(found, x, y) for found in (roofline.dense, roofline.pruned))
     begin = max(low, least / roofline.peak_gbps)
@@ -86,12 +81,7 @@ def draw(roofline: Roofline, seconds: float) -> Drawing:
     ]
     return Drawing(
         roofline=roofline,
-        width=WIDTH,
-        height=HEIGHT,
-        left=LEFT,
-        right=WIDTH - RIGHT,
-        top=TOP,
-        bottom=HEIGHT - BOTTOM,
+        frame=FRAME,
         x_ticks=tuple((x(value), _short(value)) for value in ticks(low, high)),
         y_ticks=tuple((y(value), _short(value)) for value in ticks(least, most)),
         roof=tuple((x(value), y(roofline.roof(value))) for value in corners),

