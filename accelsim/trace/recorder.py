@@ -59,7 +59,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Layers of one forward pass, in the order in which they ran; entered as a context.
 
     `masks` keeps what was found in the module's own weights, for further passes over the same ones.
-    `scores`: attentions keep Q, K and their probabilities.
+    `scores`: attentions keep Q, K and their probabilities. `every_head`: also those that have no V.
     """
 
     supports_higher_order_operators = True
@@ -71,9 +71,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         masks: dict[Any, Bitmap | None] | None = None,
         *,
         scores: bool = False,
+        every_head: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._keeps_scores = scores
+        self._every_head = every_head
         self._factors: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._scopes = Scopes(module)
         self._flow = Flow()
@@ -296,14 +298,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
             factors = self._factors.pop(scores.product, None)
             layer = with_product(layer, factors, probabilities) if factors else layer
-            self._layers.append(without_empty_heads(layer, values))
+            self._layers.append(layer if self._every_head else without_empty_heads(layer, values))
             return True
         return False
 
     def _fused_attention(self, call: Bound) -> None:
         layer = fused(self._scopes, call)
         layer = with_fused(layer, call) if self._keeps_scores else layer
-        self._layers.append(without_empty_heads(layer, call["value"]))
+        self._layers.append(layer if self._every_head else without_empty_heads(layer, call["value"]))
 
     def _unknown(self, packet: Any, call: Bound, result: Any) -> None:
         macs = counted(packet, call, result)

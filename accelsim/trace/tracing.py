@@ -104,9 +104,11 @@ def _generation(
     )
 
 
-def record(module: nn.Module, inputs: Any, *, scores: bool = False) -> tuple[Layer, ...]:
-    """Layers of one forward pass."""
-    recorder = Recorder(module, inputs, scores=scores)
+def record(
+    module: nn.Module, inputs: Any, *, scores: bool = False, every_head: bool = False
+) -> tuple[Layer, ...]:
+    """Layers of one forward pass; see `Recorder`."""
+    recorder = Recorder(module, inputs, scores=scores, every_head=every_head)
     with recorder:
         ran(module, inputs)
     return recorder.layers()

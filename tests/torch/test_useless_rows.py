@@ -18,6 +18,7 @@ from accelsim.accelerators import find  # noqa: E402
 from accelsim.prune import applying, fitted, pruned, useless_rows  # noqa: E402
 from accelsim.run import run  # noqa: E402
 from accelsim.trace import trace  # noqa: E402
+from accelsim.training import trace_step  # noqa: E402
 from accelsim.workload import Attention, Layer, Matmul, Workload  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -187,6 +188,17 @@ def test_scores_are_those_of_the_heads_that_stay() -> None:
     assert left.head_ids is not None
     for name in ("scores", "query_vectors", "key_vectors"):
         np.testing.assert_array_equal(getattr(left, name), getattr(first, name)[:, left.head_ids])
+
+
+def test_a_training_step_has_every_head() -> None:
+    torch.manual_seed(0)
+    module, rows = Attending(4), torch.randn(1, 6, 32)
+    with torch.no_grad():
+        module.v_proj.weight[:8], module.v_proj.bias[:8] = 0, 0
+    assert [layer.heads for layer in trace(module, rows).layers if isinstance(layer, Attention)] == [3]
+    products = [layer for layer in trace_step(module, rows).layers if ".qk" in layer.name]
+    assert len(products) == 3
+    assert all(isinstance(product, Matmul) and product.count == 4 for product in products)
 
 
 def test_heads_of_a_model_without_weights_of_its_own_stay() -> None:
