@@ -26,7 +26,7 @@ from accelsim.machine import Traffic
 from accelsim.parameters import as_dict, changes, check_types
 from accelsim.plan import Integers, Layout, Plan
 from accelsim.report import LayerRow, Report
-from accelsim.workload import Layer, Workload
+from accelsim.workload import Layer, Matmul, Workload
 
 Progress = Callable[[str, int, int], None]
 
@@ -165,13 +165,22 @@ class _Bench:
             macs_dense=work.macs_dense,
             macs_done=work.macs_done,
             launches=work.launches,
-            notes=(*work.notes, *times.notes),
+            notes=(*_taken_out(layer), *work.notes, *times.notes),
             facts=work.facts,
             stages=times.stages,
             operand_bytes=times.operand_bytes,
             dram_pj=dram_pj,
             **energy,
         )
+
+
+def _taken_out(layer: Layer) -> tuple[str, ...]:
+    """Which whole outputs and inputs a product has lost; none where none left."""
+    if not isinstance(layer, Matmul):
+        return ()
+    sizes = (("outputs", layer.n, layer.dense_n), ("inputs", layer.k, layer.dense_k))
+    said = [f"{here:,} of {unpruned:,} {what}" for what, here, unpruned in sizes if unpruned > here]
+    return (f"{' and '.join(said)} are left: the others have no weight",) if said else ()
 
 
 def _energy(machine: Accelerator, events: Mapping[str, float]) -> dict[str, Any]:

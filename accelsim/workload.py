@@ -2,7 +2,8 @@
 
 Tracing makes a workload, accelerators read it. A file is safe to open whoever wrote it, and takes about as
 much memory as it has bytes (`accelsim.archive`); masks and decisions that are equal are stored once. Files of
-versions 1 and 2, before layers had a stage of training, are refused: trace the model again.
+versions 1 and 2, before layers had a stage of training, are refused: trace the model again. A file has the
+fields that came later (`later` of a layer) only where they say something, so that version 3 stays one format.
 
 A training step is a workload like any other: all forward products, then backward and weight-gradient
 products from the last layer to the first, then the updates.
@@ -162,7 +163,8 @@ def _join(plain: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> L
     if not isinstance(kind, str) or kind not in LAYERS:
         raise ValueError(f"kind must be one of {', '.join(LAYERS)}, not {reprlib.repr(kind)}")
     names = set(field_names(LAYERS[kind]))
-    _check_keys(plain, {"kind", *names} - DECISIONS.keys())
+    left_out = set(LAYERS[kind].later) - plain.keys()
+    _check_keys(plain, {"kind", *names} - DECISIONS.keys() - left_out)
     values: dict[str, Any] = {name: value for name, value in plain.items() if name != "kind"}
     if isinstance(values.get("bits"), list):
         values["bits"] = tuple(values["bits"])

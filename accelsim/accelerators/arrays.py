@@ -131,7 +131,7 @@ class ArrayMachine:
             parts += [folds] * product.count
             flows.append(flow)
             notes += self.remarks(product, pattern, folds.compute_cycles)
-            dense += product.m * product.n * product.k * product.count
+            dense += product.dense().macs
             done += product.m * product.n * min(gemm.stream, product.k) * product.count
         joined = Folds.join(parts)
         return LayerPlan(

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from accelsim.golden.formats import nm_pattern
+from accelsim.golden.formats import mostly_keeps, nm_pattern
 from accelsim.workload import Attention, Layer, Matmul, Unknown, Update
 
 ELEMENT_BITS = {"fp32": 32, "tf32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "int8": 8, "int4": 4, "int32": 32}
@@ -44,7 +41,7 @@ def products(layer: Layer) -> tuple[Matmul, ...]:
     if isinstance(layer, Matmul):
         return (layer,)
     if isinstance(layer, Attention):
-        heads = layer.batch * layer.heads
+        heads, dense_heads = layer.batch * layer.heads, layer.batch * layer.dense_heads
         return (
             Matmul(
                 name=f"{layer.name}.qk",
@@ -52,6 +49,10 @@ def products(layer: Layer) -> tuple[Matmul, ...]:
                 n=layer.keys,
                 k=layer.dim,
                 count=heads,
+                dense_m=layer.dense_queries,
+                dense_n=layer.dense_keys,
+                dense_k=layer.dense_dim,
+                dense_count=dense_heads,
                 weights=False,
             ),
             Matmul(
@@ -60,6 +61,9 @@ def products(layer: Layer) -> tuple[Matmul, ...]:
                 n=layer.value_dim,
                 k=layer.keys,
                 count=heads,
+                dense_m=layer.dense_queries,
+                dense_k=layer.dense_keys,
+                dense_count=dense_heads,
                 weights=False,
             ),
         )
@@ -90,7 +94,7 @@ def find_pattern(matmul: Matmul, group_limit: int) -> Pattern:
     stored = {
         group: -(-matmul.group_span // group) * max(1, most)
         for group, most in found.items()
-        if most < group and _typical(kept, group, most)
+        if most < group and mostly_keeps(kept, most, group)
     }
     if not stored:
         limit = f" of M <= {group_limit} (group_limit)" if stated > group_limit else ""
@@ -98,10 +102,3 @@ def find_pattern(matmul: Matmul, group_limit: int) -> Pattern:
         return Pattern(note=f"{zeros}: dense cycles")
     group = min(stored, key=lambda candidate: (stored[candidate], candidate))
     return Pattern(kept=max(1, found[group]), group=group)
-
-
-def _typical(kept: npt.NDArray[np.bool_], group: int, most: int) -> bool:
-    """Do at least half of the whole groups keep just `most`?"""
-    whole = kept.shape[-1] // group * group
-    counts = kept[..., :whole].reshape(*kept.shape[:-1], -1, group).sum(axis=-1)
-    return counts.size == 0 or float((counts == most).mean()) >= 0.5

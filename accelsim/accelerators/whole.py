@@ -45,7 +45,7 @@ def refuse(layer: Layer, name: str, lanes: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Whole:
-    """A layer at the sizes of the unpruned model, row by row: sequences, heads, queries in this order.
+    """A layer at the sizes that no cascade has changed, row by row: sequences, heads, queries in this order.
 
     `seen`: the layer as it came, whose scores may be fewer. `share_kv`: query heads of one KV head use one
     K and V, otherwise each has its own.
@@ -56,8 +56,9 @@ class Whole:
 
     @cached_property
     def layer(self) -> Attention:
-        """The unpruned layer."""
-        return self.seen.dense()
+        """The unpruned layer, without the heads that left with their weights."""
+        dense, heads = self.seen.dense(), self.seen.heads
+        return replace(dense, heads=heads, kv_heads=heads) if self.seen.lost_heads else dense
 
     @property
     def rows(self) -> int:

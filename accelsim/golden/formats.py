@@ -150,6 +150,13 @@ def nm_pattern(mask: npt.NDArray[np.bool_], m_values: Sequence[int]) -> dict[int
     return {m: _most_in_a_group(mask, m) for m in m_values}
 
 
+def mostly_keeps(mask: npt.NDArray[np.bool_], n: int, m: int) -> bool:
+    """Do at least half of the whole aligned groups of M along the last axis keep just N?"""
+    whole = mask.shape[-1] // m * m
+    counts = mask[..., :whole].reshape(*mask.shape[:-1], -1, m).sum(axis=-1)
+    return counts.size == 0 or float((counts == n).mean()) >= 0.5
+
+
 def check_pattern(n: int, m: int) -> None:
     """Refuse an N:M that means nothing."""
     if not 1 <= n <= m <= np.iinfo(np.uint16).max:

@@ -165,6 +165,12 @@ class Attention(LayerBase):
         return self.kept / (self.batch * self.heads * self.queries * self.keys)
 
     @property
+    def lost_heads(self) -> int:
+        """Heads that left with their weights, before anything was decided: no scores chose those here."""
+        lost = self.head_ids is not None and self.head_scores is None
+        return self._unpruned("heads") - self.heads if lost else 0
+
+    @property
     def is_dense(self) -> bool:
         """No token or head is missing, nothing was decided, nothing is quantised."""
         here = self._changed(dense_queries=0, dense_keys=0, dense_heads=0, dense_dim=0)

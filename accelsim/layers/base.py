@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import reprlib
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,12 @@ MOST_BITS = 32
 
 
 class LayerBase:
-    """What layers share: the place that errors name, and equality by content."""
+    """What layers share: the place that errors name, and equality by content.
+
+    `later`: fields that came after the format of files; a file has them where they are not 0.
+    """
+
+    later: ClassVar[tuple[str, ...]] = ()
 
     name: str
 
@@ -78,6 +83,8 @@ def split(layer: LayerBase) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]
         value = getattr(layer, name)
         if isinstance(value, Bitmap):
             plain[name], arrays[name] = list(value.shape), value.bits
+        elif name in layer.later:
+            plain |= {name: value} if value else {}
         elif name not in DECISIONS:
             plain[name] = list(value) if isinstance(value, tuple) else value
         elif value is not None:

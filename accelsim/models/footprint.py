@@ -73,7 +73,8 @@ def footprint(workload: Workload, parameters: int) -> Footprint:
     pruned = whole = 0
     for layer in workload.layers:
         if isinstance(layer, Matmul) and layer.weights:
-            weights = layer.n * layer.k * (layer.count if layer.mask and len(layer.mask.shape) == 3 else 1)
+            own, dense = bool(layer.mask and len(layer.mask.shape) == 3), layer.dense()
+            weights = dense.n * dense.k * (layer.count if own else 1)
             if layer.is_dense:
                 whole += weights
             else:

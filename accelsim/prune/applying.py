@@ -22,6 +22,7 @@ from accelsim.prune.nm_layers import prune_forward
 from accelsim.prune.precrop import Precrop
 from accelsim.prune.recipes import Magnitude, NmTraining, Recipe, Spatten, parse_all
 from accelsim.prune.skipping import shallow, without
+from accelsim.prune.useless_rows import clear_useless_rows
 
 
 @dataclass(kw_only=True)
@@ -115,7 +116,9 @@ def _found(
 ) -> Recipe:
     """The recipe with what it decides for this module, if it decides anything before a forward pass."""
     if isinstance(recipe, Composed):
-        return fit(module, recipe, samples, told)
+        made = fit(module, recipe, samples, told)
+        clear_useless_rows(module, made)
+        return made
     return shallow(module, recipe, samples) if isinstance(recipe, Depth) else recipe
 
 

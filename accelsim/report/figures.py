@@ -198,9 +198,7 @@ def masked(workload: Workload) -> list[Matmul]:
     return [
         layer
         for layer in workload.layers
-        if isinstance(layer, Matmul)
-        and layer.mask is not None
-        and layer.kept < layer.n * layer.k * layer.count
+        if isinstance(layer, Matmul) and layer.mask is not None and layer.zeros
     ]
 
 

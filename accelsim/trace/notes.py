@@ -45,11 +45,29 @@ def gone_note(gone: Sequence[str]) -> tuple[str, ...]:
     return (f"blocks that left, and that the baseline does not have either: {', '.join(gone)}",)
 
 
-def dense_layers_note(layers: Sequence[Layer]) -> tuple[str, ...]:
-    """One line that lists weights without a zero beside weights that have some; none if all are alike."""
+def shrunk_note(layers: Sequence[Layer]) -> tuple[str, ...]:
+    """One line where outputs or inputs of weights left, one where heads did; none where none did."""
     weighted = [layer for layer in layers if isinstance(layer, Matmul) and layer.weights]
-    sparse = [layer for layer in weighted if layer.mask is not None]
-    dense = [layer for layer in weighted if layer.mask is None]
+    less = sum(layer.is_shrunk for layer in weighted)
+    told = []
+    empty = sum(isinstance(layer, Attention) and layer.lost_heads > 0 for layer in layers)
+    if empty:
+        told.append(f"heads whose V is zero are taken out of {empty} attention layers")
+    if not less:
+        return tuple(told)
+    told.append(
+        f"outputs and inputs without a weight are taken out of {less} of {len(weighted)} products with "
+        "weights; inputs leave beside other zeros only where no N:M is lost, and picking those that stay out "
+        "of a wider tensor is not counted"
+    )
+    return tuple(told)
+
+
+def dense_layers_note(layers: Sequence[Layer]) -> tuple[str, ...]:
+    """One line that lists weights that are whole beside weights that are not; none if all are alike."""
+    weighted = [layer for layer in layers if isinstance(layer, Matmul) and layer.weights]
+    sparse = [layer for layer in weighted if layer.mask is not None or layer.is_shrunk]
+    dense = [layer for layer in weighted if layer.mask is None and not layer.is_shrunk]
     if not sparse or not dense:
         return ()
     pattern = _pattern(sparse)
@@ -59,7 +77,9 @@ def dense_layers_note(layers: Sequence[Layer]) -> tuple[str, ...]:
 
 
 def _pattern(sparse: Sequence[Matmul]) -> tuple[int, int] | None:
-    """The N:M that every mask satisfies; None if there is no N below M."""
+    """The N:M that every mask satisfies; None if there is no N below M, or no mask."""
+    if all(layer.mask is None for layer in sparse):
+        return None
     most = dict.fromkeys(GROUP_SIZES, 0)
     for layer in sparse:
         if layer.mask is not None:

@@ -19,6 +19,7 @@ from accelsim.golden.formats import Bitmap
 from accelsim.trace.attentions import batch_and_heads, fused, key_heads
 from accelsim.trace.counting import Bound, counted, may_hide_products
 from accelsim.trace.flow import Flow, Mark, Origin, Scores
+from accelsim.trace.heads import without_empty_heads
 from accelsim.trace.operands import (
     dtype_of,
     equal_neighbours,
@@ -58,7 +59,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Layers of one forward pass, in the order in which they ran; entered as a context.
 
     `masks` keeps what was found in the module's own weights, for further passes over the same ones.
-    `scores`: attentions keep Q, K and their probabilities.
+    `scores`: attentions keep Q, K and their probabilities. `every_head`: also those that have no V.
     """
 
     supports_higher_order_operators = True
@@ -70,9 +71,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         masks: dict[Any, Bitmap | None] | None = None,
         *,
         scores: bool = False,
+        every_head: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._keeps_scores = scores
+        self._every_head = every_head
         self._factors: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._scopes = Scopes(module)
         self._flow = Flow()
@@ -294,13 +297,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 causal=scores.causal,
             )
             factors = self._factors.pop(scores.product, None)
-            self._layers.append(with_product(layer, factors, probabilities) if factors else layer)
+            layer = with_product(layer, factors, probabilities) if factors else layer
+            self._layers.append(layer if self._every_head else without_empty_heads(layer, values))
             return True
         return False
 
     def _fused_attention(self, call: Bound) -> None:
         layer = fused(self._scopes, call)
-        self._layers.append(with_fused(layer, call) if self._keeps_scores else layer)
+        layer = with_fused(layer, call) if self._keeps_scores else layer
+        self._layers.append(layer if self._every_head else without_empty_heads(layer, call["value"]))
 
     def _unknown(self, packet: Any, call: Bound, result: Any) -> None:
         macs = counted(packet, call, result)

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from accelsim.layers import split
+from accelsim.layers.shrinking import shrunk
 from accelsim.models.inputs import ran
 from accelsim.models.stand_ins import dense_stand_ins
 from accelsim.prune.applying import pruned
@@ -17,7 +19,7 @@ from accelsim.prune.depth import Shallow
 from accelsim.prune.passes import generation_notes, prefixed, rounded_note
 from accelsim.prune.recipes import Recipe, Spatten, parse_all
 from accelsim.trace.generation import generated_layers
-from accelsim.trace.notes import dense_layers_note, factors_note, gone_note, scores_notes
+from accelsim.trace.notes import dense_layers_note, factors_note, gone_note, scores_notes, shrunk_note
 from accelsim.trace.recorder import Recorder
 from accelsim.workload import Attention, Layer, Matmul, Workload
 
@@ -58,10 +60,17 @@ def trace_module(
             notes = (*notes, *gone_note(applied.gone))
             if any(isinstance(recipe, Spatten) for recipe in recipes):
                 layers = with_unpruned_sizes(layers, record(module, inputs))
+    layers = all_shrunk(layers)
     return Workload(
         model=name or type(module).__name__,
         layers=layers,
-        notes=(*notes, *factors_note(layers), *scores_notes(layers), *dense_layers_note(layers)),
+        notes=(
+            *notes,
+            *factors_note(layers),
+            *scores_notes(layers),
+            *shrunk_note(layers),
+            *dense_layers_note(layers),
+        ),
     )
 
 
@@ -80,25 +89,43 @@ def _generation(
     if any(isinstance(recipe, Spatten) for recipe in recipes):
         # A step has one row in every layer, pruned or not, and its attention says how many keys there were.
         passes[0] = with_unpruned_sizes(passes[0], generated_layers(module, inputs, 0, ())[0][0])
+    first = all_shrunk(passes[0])
     return Workload(
         model=name or type(module).__name__,
-        layers=(layers := prefixed(passes)),
+        layers=(layers := all_shrunk(prefixed(passes))),
         notes=(
             *notes,
             *generation_notes(steps, recipes),
             *gone_note([block.name for each in recipes if isinstance(each, Shallow) for block in each.gone]),
             *scores_notes(layers),
-            *dense_layers_note(passes[0]),
+            *shrunk_note(first),
+            *dense_layers_note(first),
         ),
     )
 
 
-def record(module: nn.Module, inputs: Any, *, scores: bool = False) -> tuple[Layer, ...]:
-    """Layers of one forward pass."""
-    recorder = Recorder(module, inputs, scores=scores)
+def record(
+    module: nn.Module, inputs: Any, *, scores: bool = False, every_head: bool = False
+) -> tuple[Layer, ...]:
+    """Layers of one forward pass; see `Recorder`."""
+    recorder = Recorder(module, inputs, scores=scores, every_head=every_head)
     with recorder:
         ran(module, inputs)
     return recorder.layers()
+
+
+def all_shrunk(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """The layers without outputs and inputs that have no weight; layers that share a mask are done once."""
+    known: dict[tuple[int, str], Matmul] = {}
+    made: list[Layer] = []
+    for layer in layers:
+        if isinstance(layer, Matmul) and layer.mask is not None:
+            key = id(layer.mask), repr(split(layer.renamed("any"))[0])
+            if key not in known:
+                known[key] = shrunk(layer)
+            layer = known[key].renamed(layer.name)
+        made.append(layer)
+    return tuple(made)
 
 
 def with_unpruned_sizes(layers: Sequence[Layer], unpruned: Sequence[Layer]) -> tuple[Layer, ...]:

@@ -57,7 +57,8 @@ def trace_step(
     said: list[str] = []
     masking = Masking(module, recipe) if recipe else None
     with still(module):
-        layers = record(module, inputs)
+        # Training has zeros as weights, and so the heads that have no others.
+        layers = record(module, inputs, every_head=True)
     with _trainable(module), torch.enable_grad():
         entered = _inputs_without_gradient(module, inputs, masking, loss)
     directions: dict[str, Directions] = {}

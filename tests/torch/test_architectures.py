@@ -72,7 +72,8 @@ def tensors(output: Any) -> Iterator[Any]:
 def test_products_are_all_there_and_outputs_are_untouched(name: str) -> None:
     module, inputs = made(name)
     workload = traced(name)
-    assert workload.macs == counted(module, inputs) > 0
+    # A head tied to an embedding lacks the padding token's output, whose weights are zero from the start.
+    assert workload.dense().macs == counted(module, inputs) > 0
     assert not any(isinstance(layer, Unknown) for layer in workload.layers)
     assert len({layer.name for layer in workload.layers}) == len(workload.layers)
     with still(module):

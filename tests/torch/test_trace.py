@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 import accelsim.trace  # noqa: E402
 from accelsim.trace import trace  # noqa: E402
+from accelsim.trace.tracing import record, still  # noqa: E402
 from accelsim.workload import Attention, Matmul, Unknown  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -248,7 +249,8 @@ def test_zeros_of_a_weight_are_its_mask_whichever_way_it_is_laid_out() -> None:
         Call(lambda m, x: F.linear(x, m.w * m.mask), w=drawn(5, 16), mask=(~dropped).float()),
     )
     for module in cases:
-        (layer,) = trace(module, drawn(10, 16)).layers
+        with still(module):
+            (layer,) = record(module, drawn(10, 16))
         assert isinstance(layer, Matmul)
         assert layer.weights
         assert layer.mask is not None
@@ -336,7 +338,7 @@ def test_a_bilinear_layer_is_its_two_products() -> None:
     first, second = trace(layer, (X, drawn(2, 10, 12))).layers
     assert isinstance(first, Matmul)
     assert isinstance(second, Matmul)
-    assert (first.m, first.n, first.k, first.density) == (20, 3 * 12, 16, 0.5)
+    assert (first.m, first.n, first.k, first.dense_k, first.density) == (20, 3 * 12, 8, 16, 0.5)
     assert (second.m, second.n, second.k, second.count, second.weights) == (1, 3, 12, 20, False)
 
 

@@ -102,7 +102,8 @@ def test_tokens_and_products_are_those_of_transformers(kind: str, batch: int) ->
             prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=STEPS + 1, do_sample=False
         )
     workload = trace(model, {"input_ids": prompt}, generate=STEPS)
-    assert workload.macs == counter.get_total_flops() // 2
+    # The padding's row of an embedding is zero, and leaves where the embedding is also the head.
+    assert workload.dense().macs == counter.get_total_flops() // 2
     with still(model):
         assert torch.equal(generated_layers(model, {"input_ids": prompt}, STEPS, ())[1], expected[:, PROMPT:])
 

@@ -15,6 +15,7 @@ from torch import nn  # noqa: E402
 
 from accelsim.models.stand_ins import opened  # noqa: E402
 from accelsim.trace import trace  # noqa: E402
+from accelsim.trace.tracing import record, still  # noqa: E402
 from accelsim.workload import Attention, Matmul, Unknown  # noqa: E402
 
 pytestmark = [
@@ -149,9 +150,10 @@ def test_a_dynamic_quantised_linear_is_its_product_with_its_mask(dtype: Any, nam
     with torch.no_grad():
         module.first.weight[:, ::2] = 0
     quantised = torch.ao.quantization.quantize_dynamic(module, {nn.Linear}, dtype=dtype)
-    layers = trace(quantised, X).layers
+    with still(quantised):
+        layers = record(quantised, X)
     assert [(layer.name, layer.macs) for layer in layers] == [
-        (layer.name, layer.macs) for layer in trace(module, X).layers
+        (layer.name, layer.macs) for layer in trace(module, X).dense().layers
     ]
     for layer, owner in zip(layers, (quantised.first, quantised.second), strict=True):
         assert isinstance(layer, Matmul)
@@ -210,7 +212,8 @@ def test_weights_of_eight_bits_that_are_scaled_by_hand_or_by_torch_are_weights()
             return torch._weight_int8pack_mm(rows.bfloat16(), self.weight, self.scale.bfloat16())
 
     for module, rows in ((ByHand(), X), (ByTorch(), X.reshape(-1, 16))):
-        (layer,) = trace(module, rows).layers
+        with still(module):
+            (layer,) = record(module, rows)
         assert isinstance(layer, Matmul)
         assert (layer.m, layer.n, layer.k, layer.weights) == (20, 5, 16, True)
         assert layer.mask is not None

@@ -14,6 +14,7 @@ from torch import nn  # noqa: E402
 from torch.nn.utils import parametrize, prune  # noqa: E402
 
 from accelsim.trace import trace  # noqa: E402
+from accelsim.trace.tracing import record, still  # noqa: E402
 from accelsim.workload import Matmul  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -96,11 +97,17 @@ WAYS: dict[str, Callable[[nn.Module], None]] = {
 }
 
 
+def recorded(module: nn.Module, inputs: Any) -> list[Matmul]:
+    """Products as they run, before outputs and inputs without a weight are taken out."""
+    with still(module):
+        return [layer for layer in record(module, inputs) if isinstance(layer, Matmul)]
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_the_mask_is_where_the_weight_that_runs_is_zero(way: str) -> None:
     module, picture = network(), drawn(1, 8, 6, 6)
     WAYS[way](module)
-    layers = [layer for layer in trace(module, picture).layers if isinstance(layer, Matmul)]
+    layers = recorded(module, picture)
     assert len(layers) == 3
     assert not all(layer.is_dense for layer in layers)
     for layer, owner in zip(layers, (module[0], module[3], module[4]), strict=True):
@@ -153,8 +160,7 @@ def test_a_weight_in_a_sparse_layout_has_its_mask(layout: str) -> None:
     linear = nn.Linear(16, 8)
     weight = drawn(8, 16) * (drawn(8, 16, seed=1) > 0)
     linear.weight = nn.Parameter(getattr(weight, layout)(), requires_grad=False)
-    (layer,) = trace(linear, drawn(3, 16)).layers
-    assert isinstance(layer, Matmul)
+    (layer,) = recorded(linear, drawn(3, 16))
     assert layer.weights
     assert (layer.m, layer.n, layer.k) == (3, 8, 16)
     assert layer.mask is not None

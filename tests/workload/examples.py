@@ -21,6 +21,9 @@ def matmuls(draw: st.DrawFn) -> Matmul:
     weights = draw(st.booleans())
     shape = draw(st.sampled_from([(n, k), (count, n, k)]))
     masked = weights and draw(st.booleans())
+    stage = draw(st.sampled_from(["", "ff", "bp", "wu"]))
+    # In a training step no outputs and inputs leave.
+    more = st.sampled_from([0, 2]) if not stage else st.just(0)
     return Matmul(
         name=draw(text),
         m=m,
@@ -32,7 +35,9 @@ def matmuls(draw: st.DrawFn) -> Matmul:
         geometry=draw(st.dictionaries(text, st.integers() | text, max_size=3)),
         dense_m=draw(st.sampled_from([0, m, m + 3])),
         dense_count=draw(st.sampled_from([0, count, count + 1])),
-        stage=draw(st.sampled_from(["", "ff", "bp", "wu"])),
+        dense_n=n + 2 if draw(more) else 0,
+        dense_k=k + 2 if draw(more) else 0,
+        stage=stage,
     )
 
 

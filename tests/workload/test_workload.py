@@ -66,6 +66,8 @@ def test_every_field_is_part_of_the_hash(layer: Any) -> None:
             "macs",
             "dense_m",
             "dense_count",
+            "dense_n",
+            "dense_k",
             "dense_keys",
             "dense_heads",
             "state",

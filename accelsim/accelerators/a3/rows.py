@@ -54,7 +54,7 @@ def plan_rows(machine: Parameters, layer: Attention) -> LayerPlan:
     done = int(decided.candidates.sum()) * dense.dim + int(decided.kept.sum()) * dense.value_dim
     return LayerPlan(
         plan=plan,
-        macs_dense=dense.macs,
+        macs_dense=whole.seen.dense().macs,
         macs_done=done,
         launches=1,
         notes=decided.notes,

@@ -97,7 +97,7 @@ def plan_rows(machine: Parameters, layer: Attention) -> LayerPlan:
     done = whole.rows * dense.keys * dense.dim + int(kept.sum()) * dense.value_dim
     return LayerPlan(
         plan=_plan(machine, whole, steps, kept),
-        macs_dense=dense.macs,
+        macs_dense=whole.seen.dense().macs,
         macs_done=done,
         launches=1,
         notes=(*whole.notes(), *notes),

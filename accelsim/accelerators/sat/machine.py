@@ -191,7 +191,7 @@ class Sat(ArrayMachine):
             facts.append(self._facts(product, pattern, chosen))
             notes += self.remarks(product, pattern, chosen.tiling.compute_cycles)
             cycles += chosen.tiling.compute_cycles * product.count
-            dense += product.m * product.n * product.k * product.count
+            dense += product.dense().macs
             done += macs
             launches += 1
         plan, segments = plan_of(blocks, self.array(), self.dram.burst_bytes, sored if on_the_fly else None)

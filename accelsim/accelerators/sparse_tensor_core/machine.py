@@ -227,7 +227,7 @@ class SparseTensorCore:
         kernel = choose(self, kernels, sparse)
         found = samples(kernel, kernels, self.most_bursts)
         self._require_room(kernel, kernels)
-        dense = sum(p.count * p.m * p.n * p.k for p in kernels)
+        dense = sum(p.dense().macs for p in kernels)
         return LayerPlan(
             plan=found[0].plan,
             samples=() if len(found) == 1 and found[0].weight == 1 else found,

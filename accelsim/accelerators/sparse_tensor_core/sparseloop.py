@@ -191,7 +191,7 @@ class SparseloopCore:
         done = sum(p.rows * p.columns * min(p.k, p.stored) * n for p, n in zip(found, counts, strict=True))
         return LayerPlan(
             plan=plan,
-            macs_dense=sum(p.rows * p.columns * p.k * n for p, n in zip(found, counts, strict=True)),
+            macs_dense=sum(kernel.dense().macs for kernel in kernels),
             macs_done=done,
             launches=len(kernels),
             notes=(note,) if note else (),

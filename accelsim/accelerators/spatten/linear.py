@@ -133,8 +133,9 @@ def _layer_plan(machine: Parameters, layer: Matmul, tiles: Tiles, plan: Plan) ->
     cycles = int(plan.busy.sum())
     filled = int(plan.take[:, plan.layout.buffer("weights")].sum()) / ARRAYS
     notes = []
-    if layer.kept < layer.n * layer.k * layer.count:
-        notes.append(f"{1 - layer.density:.1%} of the weights are zero: dense cycles")
+    if layer.zeros:
+        share = layer.zeros / (layer.zeros + layer.kept)
+        notes.append(f"{share:.1%} of the weights are zero: dense cycles")
     busy = layer.macs / (ARRAYS * machine.multipliers * cycles)
     events = {
         f"{array} {part}": layer.macs / ARRAYS
