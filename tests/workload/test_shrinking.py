@@ -56,9 +56,9 @@ def structured(draw: st.DrawFn) -> Kept:
 
 
 def stored(layer: Matmul) -> int:
-    """Weights of an output that an array keeps."""
+    """Weights of an output that an array keeps; of a ragged k it may find a pattern that is worth nothing."""
     pattern = find_pattern(layer, 32)
-    return -(-layer.k // pattern.group) * pattern.kept
+    return min(layer.k, -(-layer.k // pattern.group) * pattern.kept)
 
 
 @settings(max_examples=100, deadline=None)

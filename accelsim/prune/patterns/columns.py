@@ -23,7 +23,7 @@ def columns(scores: torch.Tensor, amount: Amount, settings: Settings) -> torch.T
 WORD = Pattern(
     name="columns",
     said="columns",
-    sentence="Whole inputs of each layer go: flap,0.8,columns,bias.",
+    sentence="Whole inputs of each layer go, of an MLP whole neurons: flap,0.8,columns,bias.",
     source="An et al. (FLAP), AAAI 2024, arXiv 2312.11983",
     of=columns,
 )

@@ -1,4 +1,4 @@
-"""Whole heads of attention go: their inputs of the projection behind it."""
+"""Whole heads of attention go: their inputs of the projection behind it, and what only these read."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def where(name: str, columns: int, settings: Settings) -> str:
 WORD = Pattern(
     name="heads",
     said="heads",
-    sentence="Whole heads of attention go, at the projection behind it: flap,0.75,heads,bias.",
+    sentence="Whole heads of attention go, by what the projection behind it reads: flap,0.75,heads,bias.",
     source="Michel et al., NeurIPS 2019, arXiv 1905.10650",
     of=heads,
     derived=derived,
