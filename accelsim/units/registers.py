@@ -102,6 +102,14 @@ def signal_of(register: Register, field: Field) -> str:
     return f"{register.name}_{field.name}"
 
 
+class Constant(NamedTuple):
+    """A number of the hardware that its driver needs, beside the registers."""
+
+    name: str
+    value: int
+    sentence: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class RegisterMap:
     """Registers one behind the other from offset 0 on. `name` begins all names of the C header."""
@@ -109,6 +117,7 @@ class RegisterMap:
     name: str
     sentence: str
     registers: tuple[Register, ...]
+    constants: tuple[Constant, ...] = ()
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -118,6 +127,8 @@ class RegisterMap:
         fields = [signal_of(register, field) for register, field in self.fields()]
         if len(set(fields)) != len(fields):
             raise ValueError(f"map {self.name}: fields must have names of their own, not {sorted(fields)}")
+        for constant in self.constants:
+            _check_name(constant.name)
 
     def fields(self) -> Iterator[tuple[Register, Field]]:
         """All fields with their registers."""

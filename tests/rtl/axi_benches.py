@@ -232,3 +232,32 @@ async def gemms(dut):
             assert bytes(ports[0].read(address, len(line) // 2)).hex() == line
     assert await master.read_dword(said["done"]) == len(said["jobs"])
     told({"lines": sum(len(job["results"]) for job in said["jobs"])})
+
+
+@cocotb.test(timeout_time=LONGEST_NS, timeout_unit="ns")
+async def layers(dut):
+    """SpAtten as its driver's page says: memories behind its ports, `status` read, `done` held ready."""
+    said = json.loads(Path(os.environ["BENCH_SCENARIOS"]).read_text())
+    generator = random.Random(int(os.environ["BENCH_SEED"]))
+    reads = [
+        AxiRamRead(AxiReadBus.from_prefix(dut, f"m_axi_{channel}"), dut.clk, dut.rst, size=MEMORY_BYTES)
+        for channel in range(said["channels"])
+    ]
+    bus = AxiWriteBus.from_prefix(dut, "m_axi_out")
+    results = AxiRamWrite(bus, dut.clk, dut.rst, size=MEMORY_BYTES)
+    master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
+    for interface in (*reads, results, master.read_if, master.write_if):
+        pause_all(generator, interface)
+    for channel, address, beat in said["memory"]:
+        reads[channel].write(address, bytes.fromhex(beat))
+    await begin(dut, "done_ready")
+    dut.done_ready.value = 1
+    for layer in said["layers"]:
+        for offset, word in layer["writes"]:
+            await master.write_dword(offset, word)
+        while (status := await master.read_dword(said["status"])) & 1:
+            pass
+        assert status == layer["status"]
+        for address, beat in layer["results"]:
+            assert bytes(results.read(address, len(beat) // 2)).hex() == beat
+    told({"beats": sum(len(layer["results"]) for layer in said["layers"])})

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,19 @@ import pytest
 pytest.importorskip("amaranth")
 pytest.importorskip("cocotbext.axi")
 
+from accelsim.units import spatten
 from accelsim.units.register_bench import PRESETS, RegisterBench
 from accelsim.units.stc.gemm import LINE_BITS, LINE_BYTES
 from accelsim.units.stc.machine import PRESETS as MACHINES
 from accelsim.units.stc.machine import Machine, register_values
 from accelsim_rtl.axi.flat import Flat
 from accelsim_rtl.entries.register_writes import write
+from accelsim_rtl.entries.spatten_layers import Room, asked_of, drawn, transaction
+from accelsim_rtl.entries.spatten_machine import written
 from accelsim_rtl.entries.stc_gemm import drawn_images, product, writes
 from accelsim_rtl.kit import simulators
 from accelsim_rtl.kit.register_texts import c_header, markdown
+from accelsim_rtl.kit.verify import verify
 from accelsim_rtl.kit.verilog import verilog
 from accelsim_rtl.units import find
 
@@ -58,6 +63,12 @@ def passes(name: str, bench: str, simulator: str, place: Path, monkeypatch, para
 @pytest.mark.parametrize(("name", "bench"), [("axi.read_master", "reads"), ("axi.write_master", "writes")])
 def test_the_masters_agree_with_foreign_memories(name, bench, simulator, tmp_path, monkeypatch):
     assert passes(name, bench, simulator, tmp_path, monkeypatch)["beats"] > 300
+
+
+def test_the_write_master_has_bursts_of_one_beat():
+    unit = find("axi.write_master")
+    (verdict,) = verify(unit, replace(unit.presets["tiny"], burst_beats=1), simulator="icarus", seeds=[1])
+    assert verdict.passed, verdict.complaints[:5]
 
 
 def test_the_write_master_offers_data_to_a_memory_that_waits_for_it(tmp_path, monkeypatch):
@@ -159,3 +170,35 @@ def test_the_tensor_core_multiplies_in_a_foreign_memory(simulator, tmp_path, mon
     parameters = MACHINES["tiny"]
     (tmp_path / "said.json").write_text(json.dumps(gemms(parameters, seed=1)))
     assert passes("stc", "gemms", simulator, tmp_path, monkeypatch)["lines"] == 2 * 32 + 2 * 32
+
+
+def attention(parameters: spatten.Machine, seed: int) -> dict[str, Any]:
+    """What software, memories and golden hold of two layers; for `axi_benches.layers`."""
+    generator, room = np.random.default_rng(seed), Room(parameters)
+    bits, size = parameters.beat_bits, parameters.beat_bits // 8
+    memory, layers = [], []
+    for number in range(2):
+        work = transaction(parameters, replace(drawn(parameters, number, generator), fails=False), room)
+        asked = asked_of(parameters, work)
+        for word in work["memory"]:
+            place, channel = divmod((word >> bits) // size, parameters.channels)
+            memory.append([channel, place * size, (word & (1 << bits) - 1).to_bytes(size, "little").hex()])
+        found = {"tokens": len(asked.tokens), "heads": len(asked.heads)}
+        ((_, status),) = write(parameters.map, "status", **found)
+        words = [word & (1 << 32) - 1 for word in work["s_axil_w"]]
+        results = written(parameters, asked).items()
+        layers.append(
+            {
+                "writes": list(zip(work["s_axil_aw"], words, strict=True)),
+                "status": status,
+                "results": [[address, beat.to_bytes(size, "little").hex()] for address, beat in results],
+            }
+        )
+    offset = parameters.map.offsets["status"]
+    return {"channels": parameters.channels, "memory": memory, "layers": layers, "status": offset}
+
+
+def test_spatten_attends_between_foreign_memories(tmp_path, monkeypatch):
+    parameters = spatten.PRESETS["tiny"]
+    (tmp_path / "said.json").write_text(json.dumps(attention(parameters, seed=1)))
+    assert passes("spatten", "layers", "icarus", tmp_path, monkeypatch)["beats"] > 10

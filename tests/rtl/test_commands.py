@@ -180,6 +180,14 @@ def test_help_names_every_board_and_which_get_a_project(capsys: pytest.CaptureFi
         ([*VERIFY, "--seed", "x"], "'x'"),
         ([*VERIFY, "--seed", "-1"], "--seed must be >= 0, not -1"),
         (["verify", "spatten.score_accumulator", "--set", "width=3"], "width must be a power of two"),
+        (
+            ["verify", "spatten.head", "--set", "importance_bits=6"],
+            "importance_bits must be from 7 to 62",
+        ),
+        (
+            ["verify", "axi.read_master", "--set", "address_bits=12"],
+            "address_bits must be 14 or more",
+        ),
         ([*VERIFY[:2], "--simulator", "all", "--waves", "w.vcd"], "--waves needs one simulator"),
         ([*VERIFY, "--waves", "no/such/folder.vcd"], "--waves must be a file in a folder that exists"),
         ([*VERIFY, "--waves", "/dev/full"], "--waves must be a plain file, not '/dev/full'"),

@@ -17,7 +17,7 @@ from accelsim.units.decision import DECISION_CYCLES, KEPT_CYCLES, Decision
 from accelsim.units.dot_product import DotProduct
 from accelsim.units.fifo import Fifo
 from accelsim.units.record import Field, Record, bits_for
-from accelsim.units.score_accumulator import ScoreAccumulator
+from accelsim.units.score_accumulator import MOST_BITS, ScoreAccumulator
 from accelsim.units.score_scale import ScoreScale
 from accelsim.units.softmax import ROWS, Softmax
 from accelsim.units.topk import TopK
@@ -69,6 +69,7 @@ class Head:
                 f"row_lines x tree_outputs must be two lines of topk.width ({self.topk.width}) or more, "
                 f"not {self.keys}"
             )
+        require_range("importance_bits", self.importance_bits, self.softmax.probability_bits, MOST_BITS)
         # Each refuses what it cannot be built of.
         for unit in ("dot", "scale", "softmax", "decision", "selection", "product", "accumulator"):
             getattr(self, unit)

@@ -51,6 +51,7 @@ class Model:
         """One clock: see `Model` in `accelsim.units.step`."""
         settings, pulses = dict(self._slave.values), set(self._slave.pulses)
         tokens, heads, busy = len(self._positions), len(self._heads), self._results.busy
+        failed = self._results.failed
         begins = bool(
             "control_start" in pulses and not busy and tokens and heads and settings["layer_queries"]
         )
@@ -60,7 +61,12 @@ class Model:
             row, counts = self._work(inputs, settings, begins)
         if not begins and not busy:
             self._still = row
-        status = {"status_busy": int(busy), "status_tokens": tokens, "status_heads": heads}
+        status = {
+            "status_busy": int(busy),
+            "status_tokens": tokens,
+            "status_heads": heads,
+            "status_failed": int(failed),
+        }
         row = row | self._slave.step(inputs, status, [f"count_{name}_value" for name in counts])
         self._list(settings, pulses)
         return row

@@ -19,7 +19,7 @@ from accelsim.units.fifo import Fifo
 from accelsim.units.head import PRESETS as HEADS
 from accelsim.units.head import Head
 from accelsim.units.record import Field, Record, bits_for
-from accelsim.units.registers import RegisterMap
+from accelsim.units.registers import Constant, RegisterMap
 from accelsim.units.spatten.registers import register_map
 from accelsim.units.vector_store import VectorStore
 from accelsim.units.write_master import WriteMaster
@@ -148,6 +148,29 @@ class Machine:
             position_bits=self.position_bits,
             heads=self.heads,
             head=self.head,
+            constants=self.constants,
+        )
+
+    @property
+    def constants(self) -> tuple[Constant, ...]:
+        """What a driver must know of the hardware; docs/rtl_driver.md uses them."""
+        head = self.head
+        return (
+            Constant(
+                "channels", self.channels, "Ports m_axi_0, m_axi_1, ..., which Q, K and V are dealt to."
+            ),
+            Constant("beat_bytes", self.beat_bits // 8, "Of every port."),
+            Constant("lanes", self.lanes, "Elements of a piece of a vector."),
+            Constant("places", head.multipliers, "Of a line of a store: 2^level of them are a vector."),
+            Constant("store_lines", self.lines, "Vectors of a head must fit so many lines."),
+            Constant("least_level", self.least_level, "The least of level and value_level."),
+            Constant("most_tokens", head.keys, "Of the list."),
+            Constant("most_heads", self.heads, "Of the list."),
+            Constant("widths", sum(1 << width for width in self.widths), "Bit w: elements may have w bits."),
+            Constant("output_bits", self.output_word_bits, "Of an output in memory."),
+            Constant("output_fraction_bits", head.output_fraction_bits, "Of them, behind V's."),
+            Constant("sum_bits", self.sum_word_bits, "Of a token's importance in memory."),
+            Constant("probability_fraction_bits", head.form.probability_fraction_bits, "Of an importance."),
         )
 
     @property
@@ -223,6 +246,11 @@ class Machine:
     def transfer_bits(self) -> int:
         """Of a payload of the write master's requests."""
         return self.writer.port.address_bits + self.writer.count_bits
+
+    @property
+    def open_transfers(self) -> int:
+        """Transfers without an answer, at most: they wait, one is cut, are under way, one has just ended."""
+        return BEATS + 1 + self.outstanding + 1
 
     @property
     def jobs(self) -> dict[str, Fifo]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from accelsim.units.bit_width_converter import COUNT_BITS, WIDTH_BITS
 from accelsim.units.head import Head
 from accelsim.units.record import bits_for
-from accelsim.units.registers import Field, Register, RegisterMap
+from accelsim.units.registers import Constant, Field, Register, RegisterMap
 
 COUNTER_BITS = 32
 
@@ -16,13 +16,20 @@ COUNTERS = (
     ("lines", "Lines of K that the head took."),
     ("values", "Lines of V that the head took."),
     ("written", "Beats that were written."),
-    ("errors", "Beats that came with an error."),
+    ("errors", "Beats that came with an error; of those that went see `status.failed`."),
     ("busy", "Clocks in which a layer was in work."),
 )
 
 
 def register_map(
-    *, beat_address_bits: int, address_bits: int, burst_bits: int, position_bits: int, heads: int, head: Head
+    *,
+    beat_address_bits: int,
+    address_bits: int,
+    burst_bits: int,
+    position_bits: int,
+    heads: int,
+    head: Head,
+    constants: tuple[Constant, ...],
 ) -> RegisterMap:
     """The registers; the numbers are those of the machine."""
     keys, levels = bits_for(head.keys), bits_for(head.dot.levels)
@@ -37,8 +44,8 @@ def register_map(
         for register in (
             Register(
                 name=kind,
-                sentence=f"Where {what} of head 0 begins, in beats of memory.",
-                fields=(Field(name="base", bits=beat_address_bits),),
+                sentence=f"{what}.",
+                fields=(Field(name="base", bits=beat_address_bits, sentence="The first beat of head 0."),),
             ),
             Register(
                 name=f"{kind}_head",
@@ -57,22 +64,35 @@ def register_map(
     ]
     return RegisterMap(
         name="spatten",
+        constants=constants,
         sentence="SpAtten: the attention of one layer, head by head and query by query. Write nothing but "
         "counters while `status.busy`.",
         registers=(
             Register(
                 name="control",
                 fields=(
-                    Field(name="start", access="pulse", sentence="Begin, if no list is empty."),
+                    Field(
+                        name="start",
+                        access="pulse",
+                        sentence="Begin, if neither list is empty, `queries` is not 0 and `busy` is 0; else "
+                        "nothing happens.",
+                    ),
                     Field(name="clear", access="pulse", sentence="Empty the lists of tokens and heads."),
                 ),
             ),
             Register(
                 name="status",
                 fields=(
-                    Field(name="busy", access="ro", sentence="A layer is in work."),
+                    Field(
+                        name="busy", access="ro", sentence="A layer is in work, or its `done` is not taken."
+                    ),
                     Field(name="tokens", bits=keys, access="ro", sentence="In the list."),
                     Field(name="heads", bits=bits_for(heads), access="ro", sentence="In the list."),
+                    Field(
+                        name="failed",
+                        access="ro",
+                        sentence="A beat of the last layer came or went with an error; 0 when one begins.",
+                    ),
                 ),
             ),
             Register(
@@ -87,8 +107,10 @@ def register_map(
                 name="head",
                 sentence="A kept head.",
                 fields=(
-                    Field(name="query", bits=bits_for(heads - 1), sentence="Whose Q."),
-                    Field(name="stored", bits=bits_for(heads - 1), sentence="Whose K and V."),
+                    Field(name="query", bits=bits_for(heads - 1), sentence="The head whose Q it is."),
+                    Field(
+                        name="stored", bits=bits_for(heads - 1), sentence="The head whose K and V it uses."
+                    ),
                     Field(name="append", access="pulse", sentence="Put it behind the list."),
                 ),
             ),
@@ -99,7 +121,7 @@ def register_map(
                     Field(name="values", bits=keys, sentence="V that a row keeps."),
                     Field(name="visible", bits=keys, sentence="Keys that the first query sees, if `causal`."),
                     Field(name="causal", sentence="Each query sees a key more than the one before."),
-                    Field(name="listed", sentence="Queries are those of the kept tokens, not 0, 1, 2, ..."),
+                    Field(name="listed", sentence="Of the first kept tokens, not of positions 0, 1, 2, ..."),
                     Field(name="streamed", sentence="V is fetched row by row, what a row keeps."),
                 ),
             ),
@@ -115,9 +137,19 @@ def register_map(
             Register(
                 name="score",
                 fields=(
-                    Field(name="scale", bits=head.queries.fields["scale"].bits),
+                    Field(
+                        name="scale",
+                        bits=head.queries.fields["scale"].bits,
+                        sentence="A score is a sum of products times this over 2^shift, in steps of "
+                        f"2^-{head.form.score_fraction_bits}.",
+                    ),
                     Field(name="shift", bits=head.queries.fields["shift"].bits),
-                    Field(name="threshold", bits=head.queries.fields["threshold"].bits),
+                    Field(
+                        name="threshold",
+                        bits=head.queries.fields["threshold"].bits,
+                        sentence="A row is sent again if its largest probability is below, in steps of "
+                        f"2^-{head.form.probability_fraction_bits}; only if `ignored` is not 0.",
+                    ),
                     Field(
                         name="ignored",
                         bits=head.queries.fields["ignored"].bits,
@@ -127,7 +159,17 @@ def register_map(
             ),
             *vectors,
             *(
-                Register(name=name, sentence=sentence, fields=(Field(name="address", bits=address_bits),))
+                Register(
+                    name=name,
+                    sentence=sentence,
+                    fields=(
+                        Field(
+                            name="address",
+                            bits=address_bits,
+                            sentence="In bytes, a multiple of a beat, at `m_axi_out`.",
+                        ),
+                    ),
+                )
                 for name, sentence in (
                     ("outputs", "Where outputs go, row by row."),
                     ("importance", "Where the sums of the probabilities of the kept tokens go."),

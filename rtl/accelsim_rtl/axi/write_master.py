@@ -56,8 +56,9 @@ class WriteMaster(Component):
         newest = Signal(bursts)
         sending = Signal(bursts)
         oldest = Signal(bursts)
+        # Words of no bits are no memory.
         m.submodules.lengths = lengths = Memory(
-            shape=range(parameters.burst_beats), depth=len(bursts), init=[]
+            shape=range(max(2, parameters.burst_beats)), depth=len(bursts), init=[]
         )
         m.submodules.finals = finals = Memory(shape=1, depth=len(bursts), init=[])
         length, final = lengths.write_port(), finals.write_port()

@@ -14,6 +14,8 @@ from accelsim_rtl.bench.memory import PLAIN_LATENCY, content, memory
 from accelsim_rtl.kit.unit import Transaction, Unit
 
 MOST_BEATS = 40
+LEAST_PAGES = 3
+"""Of a memory that transfers are drawn in."""
 ANYWHERE = 14
 """Transfers of drawn lengths at drawn places near the ends of pages."""
 
@@ -31,6 +33,9 @@ def drawn_transfers(parameters: Any, generator: np.random.Generator) -> list[Tra
     port = parameters.port
     most = min(MOST_BEATS, (1 << parameters.count_bits) - 1)
     pages = (1 << parameters.address_bits) // PAGE_BYTES
+    if pages < LEAST_PAGES:
+        least = (LEAST_PAGES * PAGE_BYTES - 1).bit_length()
+        raise ValueError(f"address_bits must be {least} or more in the bench, not {parameters.address_bits}")
     transfers = [
         Transfer(0, 1),
         Transfer(PAGE_BYTES - port.bytes, min(2, most)),

@@ -13,6 +13,7 @@ from accelsim.units.spatten import Machine as Parameters
 from accelsim.units.step import pack
 from accelsim.workload import Workload
 from accelsim_rtl.bench.memory import memory
+from accelsim_rtl.entries.register_writes import write
 from accelsim_rtl.entries.spatten_layers import Asked, Room, asked_of, drawn, transaction
 from accelsim_rtl.entries.spatten_slices import slices
 from accelsim_rtl.kit.replay import Replayed
@@ -70,7 +71,8 @@ def expected(parameters: Parameters, transactions: list[Transaction]) -> dict[st
         found["done"].append(int(errors > 0))
         found["s_axil_b"] += [0] * len(each["s_axil_aw"])
         tokens = len(asked.tokens)
-        status = tokens << 1 | len(asked.heads) << 1 + parameters.head.keys.bit_length()
+        shown = {"tokens": tokens, "heads": len(asked.heads), "failed": int(errors > 0)}
+        ((_, status),) = write(parameters.map, "status", **shown)
         found["s_axil_r"] += [status, *(counted[name] for name in COUNTERS)]
     return found
 

@@ -15,7 +15,10 @@ MEANINGS = {
 
 
 def c_header(registers: RegisterMap) -> str:
-    """Offsets, shifts and masks as macros, and a structure of the same layout; C99 and C++11."""
+    """Numbers of the hardware, offsets, shifts and masks as macros, and a structure of the same layout.
+
+    C99 and C++11.
+    """
     prefix = registers.name.upper()
     lines = [
         f"/* {registers.sentence} Registers of 32 bits, little-endian; made from their description. */",
@@ -24,14 +27,19 @@ def c_header(registers: RegisterMap) -> str:
         "#include <stdint.h>",
         "",
     ]
+    for constant in registers.constants:
+        value = f"{constant.value}u /* {constant.sentence} */"
+        lines.append(f"#define {prefix}_{constant.name.upper()} {value}")
+    lines += [""] if registers.constants else []
     for register in registers.registers:
         name = f"{prefix}_{register.name.upper()}"
         lines.append(f"#define {name}_OFFSET 0x{registers.offsets[register.name]:02x}u")
         suffix = "u" if register.words == 1 else "ull"
         for field, place in register.places():
             mask = ((1 << field.bits) - 1) << place
+            note = f" /* {field.sentence} */" if field.sentence else ""
             lines += [
-                f"#define {name}_{field.name.upper()}_SHIFT {place}",
+                f"#define {name}_{field.name.upper()}_SHIFT {place}{note}",
                 f"#define {name}_{field.name.upper()}_MASK 0x{mask:x}{suffix}",
             ]
     lines += [f"#define {prefix}_BYTES {4 * len(registers.words)}u", "", "typedef struct {"]
@@ -67,6 +75,9 @@ def markdown(registers: RegisterMap) -> str:
     for register in registers.registers:
         for number, (field, place) in enumerate(register.places()):
             lines.append(_row(registers, register, field, place, first=number == 0))
+    if registers.constants:
+        lines += ["", "| of the hardware | | |", "|---|---|---|"]
+        lines += [f"| `{name}` | {value} | {sentence} |" for name, value, sentence in registers.constants]
     return "\n".join([*lines, ""])
 
 

@@ -148,7 +148,7 @@ class RunningResults(Running):
             Results(parameters, registers),
             registers,
             fifos={"transfers": BEATS, "beats": BEATS},
-            bits={"owes": 1, "written": 1, "open_transfers": 8},
+            bits={"owes": 1, "written": 1, "open_transfers": range(parameters.open_transfers + 1)},
         )
 
     def claim(self, m: Module):

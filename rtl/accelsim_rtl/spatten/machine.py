@@ -118,6 +118,7 @@ class Machine(Component):
             registers.status_busy.eq(results.busy),
             registers.status_tokens.eq(lists.tokens),
             registers.status_heads.eq(lists.heads),
+            registers.status_failed.eq(results.done.payload),
             registers.count_bursts_value.eq(fetching.moves),
             registers.count_rows_value.eq(head.queries.valid & head.queries.ready),
             registers.count_again_value.eq(rows.sends_again),

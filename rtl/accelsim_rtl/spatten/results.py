@@ -58,7 +58,7 @@ class Results(Component):
         owes = Signal()
         written = Signal()
         begun = Signal()
-        open_transfers = Signal(8)
+        open_transfers = Signal(range(parameters.open_transfers + 1))
 
         # Rows, behind the last one of a head what it owes, and behind the last head the sums.
         rooms = Signal()
