@@ -165,6 +165,12 @@ class WrittenBursts(Harness):
         ]
         begins = self.m_axi_aw.valid & ~self.offered
         sends = self.m_axi_w.valid & self.m_axi_w.ready
+
+        # A burst is under way once, however long its address waits.
+        under_way = Signal.like(self.level)
+        m.d.sync += under_way.eq(under_way + begins - (self.m_axi_b.valid & self.m_axi_b.ready))
+        m.d.comb += Assert(self.level == under_way)
+
         follows = Signal()
         length, before = Signal(range(parameters.burst_beats)), Signal(range(bursts + 1))
         burst = Signal(range(bursts))

@@ -18,7 +18,8 @@ class ProductBeats(Harness):
         taps = {
             "produce": ("store.produce", range(depth)),
             "consume": ("store.consume", range(depth)),
-            "level": ("store.level", range(depth + 1)),
+            "level": ("store.here.level", range(depth + 1)),
+            "some": ("store.here.some", 1),
             "left": ("left", range(self.most + 1)),
             "busy": ("busy", range(self.most)),
             f"ends_{last}": ("copied_1", 1),
@@ -40,6 +41,7 @@ class ProductBeats(Harness):
         m.d.comb += [
             Assert(self.promised == self.level + under_way + self.left + to_come),
             Assert(self.promised <= self.depth),
+            Assert(self.some == (self.level != 0)),
             Assert(self.produce == (self.consume + self.level) % self.depth),
             Assert(self.left <= self.most),
         ]
