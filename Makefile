@@ -67,8 +67,8 @@ lint: $(TORCH) $(DEV)
 	$(BIN)/python -m mypy
 
 system: $(MADE)
-	$(BIN)/python tests/system.py git=git npm=npm iverilog=iverilog g++=g++ make=make perl=perl ccache=ccache \
-		chromium=chromium chromedriver=chromium-driver
+	$(BIN)/python tests/system.py git=git npm=npm iverilog=iverilog gcc=gcc g++=g++ make=make perl=perl ccache=ccache \
+		tclsh=tcl chromium=chromium chromedriver=chromium-driver
 
 # An installation that was cut short leaves no stamp; `--clear` then starts from nothing.
 $(MADE):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from accelsim.golden.formats import nm_pattern
+from accelsim.layers.shrinking import BLOCK, CHANCE
 from accelsim.sampling import said
 from accelsim.stages import REPEATED
 from accelsim.workload import Attention, Layer, Matmul
@@ -57,8 +58,8 @@ def shrunk_note(layers: Sequence[Layer]) -> tuple[str, ...]:
         return tuple(told)
     told.append(
         f"outputs and inputs without a weight are taken out of {less} of {len(weighted)} products with "
-        "weights; inputs leave beside other zeros only where no N:M is lost, and picking those that stay out "
-        "of a wider tensor is not counted"
+        f"weights; beside other zeros fewer than one in {CHANCE} stay but for whole groups of {BLOCK}, and "
+        "inputs leave only where no N:M is lost; picking those that stay out of a wider tensor is not counted"
     )
     return tuple(told)
 

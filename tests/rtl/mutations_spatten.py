@@ -185,6 +185,20 @@ MUTATIONS = [
     (
         "spatten.softmax",
         [],
+        "dropped beat: probabilities set out without room for them",
+        [Bug("accelsim_rtl.softmax", "powered.next_passable & store.next_room", "powered.next_passable")],
+        {"rows", "beats", "rule"},
+    ),
+    (
+        "spatten.softmax",
+        [],
+        "wrong side: a row of three lines or more ends with its second",
+        [Bug("accelsim_rtl.row_store", "Mux(self.opened, behind == 1, follow == 1)", "1")],
+        {"rows", "beats"},
+    ),
+    (
+        "spatten.softmax",
+        [],
         "wrong side: a line that comes into an empty store leaves with the last one's word of its row",
         [Bug("accelsim_rtl.front_queue", "Mux(self.level < 2, self.word, read.data)", "read.data")],
         {"rows", "beats"},
